@@ -1,0 +1,38 @@
+# Everything runs inside .venv, which `make setup` makes from Python 3.11 and PyPI alone.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup demo test slow check lint bench-cases clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)  ## the main job on a small real example
+	$(BIN)/bitbudget search --spec examples/digits/job.yaml --out out/demo --force
+
+test: $(STAMP)  ## every test that needs neither minutes nor a browser
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## what CI runs first
+
+CASES ?= cases
+bench-cases: $(STAMP)  ## every folder of CASES on j6m and j6p
+	$(BIN)/python -m benchmarks.cases --cases $(CASES)
+
+clean:
+	rm -rf out build .mypy_cache .ruff_cache .pytest_cache

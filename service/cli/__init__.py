@@ -1,0 +1,1 @@
+"""The ``bitbudget`` command line."""

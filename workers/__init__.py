@@ -1,0 +1,1 @@
+"""Runs studies as durable jobs; never imports the web stack."""
