@@ -47,6 +47,7 @@ class ItemResult:
         data: JSON value, no NaN.
         blobs: Name to blob digest (``sha256`` hex).
         seconds: Time it took; measured, so never part of an identity.
+        reused: Whether it was taken over from another run; such results cost nothing here.
     """
 
     digest: str
@@ -54,6 +55,7 @@ class ItemResult:
     data: Mapping[str, Any]
     blobs: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    reused: bool = False
 
 
 @dataclass(frozen=True)

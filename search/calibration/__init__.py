@@ -1,0 +1,1 @@
+"""Calibration: one pass over the data collects histograms; every method, width and sample count derives from them."""

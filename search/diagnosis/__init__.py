@@ -1,0 +1,1 @@
+"""Diagnosis: what a number means and what to do about it, as data."""

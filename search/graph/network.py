@@ -217,7 +217,14 @@ class Network:
                 for name, op_type, op_class, nodes, inputs, outputs, macs, elements in value["groups"]
             ),
             tensors=tuple(
-                Tensor(name, writer, op_name, elements, tuple(model_outputs), (low_high[0], low_high[1]) if low_high else None)
+                Tensor(
+                    name,
+                    writer,
+                    op_name,
+                    elements,
+                    tuple(model_outputs),
+                    (low_high[0], low_high[1]) if low_high else None,
+                )
                 for name, writer, op_name, elements, model_outputs, low_high in value["tensors"]
             ),
             constants=tuple(

@@ -1,0 +1,1 @@
+"""Quantization: integer grids, histograms, the ranges observers choose, weights and fp16."""

@@ -1,0 +1,1 @@
+"""Running ONNX models: the one place that knows ONNX Runtime."""

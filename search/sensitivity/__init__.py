@@ -1,0 +1,1 @@
+"""How much each point alone hurts each output: bad cases, rows, tables."""

@@ -1,0 +1,1 @@
+"""Target chips: rules, placement of formats, pins and cost."""

@@ -1,0 +1,74 @@
+"""Ranges of every tensor by method and width, derived from histograms; and how they are kept.
+
+A method that fails on a tensor leaves NaN there; the method then counts as failed and is shown as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.errors import InvalidDataError
+from search.quant.grid import ScaleRule
+from search.quant.histogram import Histogram
+from search.quant.observers import METHODS
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """Derived ranges.
+
+    Attributes:
+        by_method: ``(method, bits)`` to float64 ``[tensors, 2]``: lowest and highest value to cover.
+        extremes: float64 ``[tensors, 2]``: smallest and largest value seen.
+        nonfinite: int64 ``[tensors]``: values seen that were NaN or infinite.
+    """
+
+    by_method: Mapping[tuple[str, int], npt.NDArray[np.float64]]
+    extremes: npt.NDArray[np.float64]
+    nonfinite: npt.NDArray[np.int64]
+
+    def failed(self, method: str, bits: int) -> bool:
+        """Whether ``method`` gave no range for some tensor that holds finite values."""
+        usable = np.isfinite(self.extremes).all(axis=1)
+        return bool(np.isnan(self.by_method[(method, bits)][usable]).any())
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return named arrays for a blob."""
+        named: dict[str, npt.NDArray[Any]] = {"extremes": self.extremes, "nonfinite": self.nonfinite}
+        named.update({f"{method}/{bits}": array for (method, bits), array in self.by_method.items()})
+        return named
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Ranges:
+        """Read what ``to_arrays`` wrote."""
+        methods = {
+            (name.split("/")[0], int(name.split("/")[1])): arrays[name] for name in arrays if name.count("/") == 1
+        }
+        return Ranges(methods, arrays["extremes"], arrays["nonfinite"])
+
+
+def derive_ranges(histograms: Sequence[Histogram], wanted: Iterable[tuple[str, int]], *, rule: ScaleRule) -> Ranges:
+    """Apply each ``(method, bits)`` of ``wanted`` to every histogram."""
+    extremes = np.array([_extremes(histogram) for histogram in histograms], dtype=np.float64).reshape(-1, 2)
+    nonfinite = np.array([histogram.n_nonfinite for histogram in histograms], dtype=np.int64)
+    by_method = {
+        (method, bits): np.array([_range(h, method, bits, rule) for h in histograms], dtype=np.float64).reshape(-1, 2)
+        for method, bits in wanted
+    }
+    return Ranges(by_method, extremes, nonfinite)
+
+
+def _extremes(histogram: Histogram) -> tuple[float, float]:
+    return (histogram.low, histogram.high) if histogram.count else (float("nan"), float("nan"))
+
+
+def _range(histogram: Histogram, method: str, bits: int, rule: ScaleRule) -> tuple[float, float]:
+    try:
+        return METHODS[method](histogram, bits, rule)
+    except InvalidDataError:
+        return (float("nan"), float("nan"))

@@ -1,0 +1,100 @@
+"""Whether values and labels can be used: finite inputs, as many labels as samples, classes that exist."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.data.inputs import shape_text
+from search.data.source import Array, SampleSource
+from search.errors import InvalidDataError
+
+_BATCH_BYTES = 16 * 2**20
+
+
+def check_finite(source: SampleSource) -> None:
+    """Read every sample once, a few at a time, and refuse NaN and infinity.
+
+    Raises:
+        InvalidDataError: Names the input, how many samples are affected, and the first; also if a file is damaged.
+    """
+    step = batch_size(source)
+    bad: dict[str, list[int]] = {name: [] for name in source.layout}
+    for start in range(0, source.n_samples, step):
+        for name, array in source.batch(slice(start, start + step)).items():
+            bad[name].extend(start + row for row in _rows_not_finite(array))
+    for name, rows in bad.items():
+        if rows:
+            raise InvalidDataError(
+                f"{source.name}: {name!r} holds NaN or infinity in {len(rows)} of {source.n_samples} samples, "
+                f"first in sample {rows[0]}. "
+                f"Correct or remove them."
+            )
+
+
+def batch_size(source: SampleSource, n_bytes: int = _BATCH_BYTES) -> int:
+    """Return how many samples take about ``n_bytes``, at least 1."""
+    per_sample = sum(
+        sample.dtype.itemsize * int(np.prod([size or 1 for size in sample.shape], dtype=np.int64))
+        for sample in source.layout.values()
+    )
+    return max(1, n_bytes // max(1, per_sample))
+
+
+def _rows_not_finite(array: Array) -> list[int]:
+    if array.dtype.kind != "f":
+        return []
+    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return [int(row) for row in np.flatnonzero(~finite)]
+
+
+def read_labels(source: SampleSource, key: str) -> Array:
+    """Return the labels under ``key``, one entry per sample and finite.
+
+    Raises:
+        InvalidDataError: If their number differs from the number of samples, or one is NaN or infinite.
+    """
+    labels = source.labels(key)
+    if labels.ndim == 0 or len(labels) != source.n_samples:
+        got = shape_text(labels.shape)
+        raise InvalidDataError(
+            f"{source.name}: labels {key!r} are {got} for {source.n_samples} samples; axis 0 must be the sample."
+        )
+    rows = _rows_not_finite(labels)
+    if rows:
+        raise InvalidDataError(
+            f"{source.name}: labels {key!r} hold NaN or infinity in {len(rows)} samples, "
+            f"first in sample {rows[0]}. Correct or remove them."
+        )
+    return labels
+
+
+def read_class_labels(source: SampleSource, key: str, *, n_classes: int | None, ignore: int | None = None) -> Array:
+    """Return the labels under ``key`` as int64 class numbers.
+
+    Args:
+        source: The samples.
+        key: Label key.
+        n_classes: Classes are ``0 .. n_classes - 1``; None skips the upper bound.
+        ignore: A label allowed besides, such as 255 for pixels without class.
+
+    Raises:
+        InvalidDataError: As ``read_labels``, or if a label is no whole number or no class.
+    """
+    labels = read_labels(source, key)
+    where = f"{source.name}: labels {key!r}"
+    classes = labels.astype(np.int64)
+    wrong = np.flatnonzero((classes != labels).reshape(-1))
+    if wrong.size:
+        value = labels.reshape(-1)[wrong[0]]
+        raise InvalidDataError(f"{where} hold {value}; a class is a whole number from 0.")
+    high = np.iinfo(np.int64).max if n_classes is None else n_classes - 1
+    outside = (classes < 0) | (classes > high)
+    if ignore is not None:
+        outside &= classes != ignore
+    if outside.any():
+        value = classes[outside][0]
+        limit = "from 0" if n_classes is None else f"0 to {high}"
+        raise InvalidDataError(
+            f"{where} hold {value}; classes are {limit}. Do the labels count from 1, or belong to another model?"
+        )
+    return classes

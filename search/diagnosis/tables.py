@@ -1,0 +1,73 @@
+"""What sensitivity tables say: a tail that is not near zero, gemms sensitive on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from search.diagnosis.findings import Finding
+from search.graph.network import Network, SlotKind
+from search.sensitivity.points import PointKind
+from search.sensitivity.table import Row, Table
+
+TAIL_SHARE = 0.1  # of the rows
+TAIL_LIMIT = 0.25  # of the largest value
+STRONG = 0.1  # of the largest value
+
+
+def tail_findings(tables: Sequence[Table]) -> Iterator[Finding]:
+    """A table whose last rows are still large."""
+    for table in tables:
+        if len(table.rows) < 10 or not table.rows[0].value:
+            continue
+        tail = table.rows[-max(1, int(len(table.rows) * TAIL_SHARE)) :]
+        share = min(row.value for row in tail) / table.rows[0].value
+        if share > TAIL_LIMIT:
+            yield Finding(
+                code="tail-not-near-zero",
+                severity="warning",
+                message=f"On output {table.output!r} ({table.base}) even the least sensitive point reaches {share:.0%} of the largest "
+                "error: the ranking says little.",
+                advice="Check that post-processing whose result jumps (NMS, sorting, thresholds) is not part of the model.",
+                evidence={"output": table.output, "base": table.base, "share": share},
+            )
+
+
+def both_sides_findings(network: Network, tables: Sequence[Table], *, is_missed: bool) -> Iterator[Finding]:
+    """Gemms whose activation and weight rows are both strong where all-int16 misses the goal.
+
+    Args:
+        network: Groups and tensors.
+        tables: All tables; the first base is all-int16 in this case.
+        is_missed: Whether the upper bound misses the goal.
+    """
+    if not is_missed or not tables:
+        return
+    first = [table for table in tables if table.base == tables[0].base]
+    for table in first:
+        top = table.rows[0].value if table.rows else 0.0
+        strong = [row for row in table.rows if top and row.value >= STRONG * top]
+        weights = {network.constants[r.point.index].group: r for r in strong if r.point.kind is PointKind.WEIGHT}
+        for group, activation in _readers(network, strong):
+            if group in weights:
+                yield _both(network, table, group, activation, weights[group])
+
+
+def _readers(network: Network, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+    for row in rows:
+        if row.point.kind is PointKind.ACTIVATION:
+            for group, slot in network.readers[row.point.index]:
+                if network.groups[group].inputs[slot].kind is SlotKind.ACTIVATION:
+                    yield group, row
+
+
+def _both(network: Network, table: Table, group: int, activation: Row, weight: Row) -> Finding:
+    name = network.groups[group].name
+    return Finding(
+        code="both-sides-sensitive",
+        severity="warning",
+        message=f"{name!r} is sensitive on both sides on output {table.output!r}: activation {activation.value:.4g} "
+        f"(rank {activation.rank}), weights {weight.value:.4g} (rank {weight.rank}).",
+        advice="Dual int16 (toolchain 3.2.0 or later on J6E/M) or fp16 solves it here; in training, make one side friendlier: "
+        "more weight decay, or a normalization in front.",
+        evidence={"node": name, "activation": activation.value, "weight": weight.value, "output": table.output},
+    )

@@ -1,0 +1,94 @@
+"""One quantized model as a value: what each group runs at, with which scales and treatments.
+
+Everything a Q/DQ model depends on besides the network, the target and the data is here, so its digest identifies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from search.assignment import Assignment
+from search.canonical import digest_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Which scales.
+
+    Attributes:
+        blob: Digest of the derived ranges.
+        method_8: Method at 8 bit.
+        method_16: Method at 16 bit.
+        samples: How many samples they come from.
+    """
+
+    blob: str
+    method_8: str
+    method_16: str
+    samples: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {"blob": self.blob, "method_8": self.method_8, "method_16": self.method_16, "samples": self.samples}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What the guide does beside precision.
+
+    Attributes:
+        prescale: Tensor index to exponent ``k``: held in fp16 as ``x * 2**-k``.
+        ranges: Tensor index to fixed ``(low, high)``.
+    """
+
+    prescale: Mapping[int, int] = field(default_factory=dict)
+    ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value; keys are tensor indices as text."""
+        return {
+            "prescale": {str(t): k for t, k in sorted(self.prescale.items())},
+            "ranges": {str(t): list(r) for t, r in sorted(self.ranges.items())},
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Treatment:
+        """Read what ``to_json`` wrote."""
+        return Treatment(
+            prescale={int(t): int(k) for t, k in value["prescale"].items()},
+            ranges={int(t): (float(r[0]), float(r[1])) for t, r in value["ranges"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One quantized model: effective assignment, scales, treatment."""
+
+    effective: Assignment
+    calibration: Calibration
+    treatment: Treatment
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity."""
+        return digest_json(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {
+            "effective": self.effective.to_json(),
+            "calibration": self.calibration.to_json(),
+            "treatment": self.treatment.to_json(),
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Configuration:
+        """Read what ``to_json`` wrote."""
+        return Configuration(
+            effective=Assignment.from_json(value["effective"]),
+            calibration=Calibration(**value["calibration"]),
+            treatment=Treatment.from_json(value["treatment"]),
+        )

@@ -1,0 +1,147 @@
+"""Run a model over a range of samples and keep what decides: metric parts, output errors, a digest of the bits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from search.errors import UnsupportedModelError
+from search.metrics.metric import Metric
+from search.metrics.output_error import output_errors
+from search.metrics.part import Part, merge
+from search.runtime.feeding import Feeding
+from search.runtime.session import Session
+
+Array = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
+
+
+class Samples(Protocol):
+    """Inputs and labels by sample index."""
+
+    def batch(self, indices: Indices) -> Mapping[str, Array]:
+        """Input name to array with the samples ``indices`` on axis 0."""
+        ...
+
+    def labels(self, key: str) -> Array:
+        """All labels under ``key``, samples on axis 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Use:
+    """One metric on one output.
+
+    Attributes:
+        id: ``name@output``.
+        metric: What is measured.
+        output: Model output it reads.
+        labels: Label key, or None for fidelity metrics.
+    """
+
+    id: str
+    metric: Metric
+    output: str
+    labels: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one range gave.
+
+    Attributes:
+        parts: Metric id to part, samples in the order they were run.
+        errors: Output name to error name to float32 ``[n]``; empty unless asked for.
+        digest: SHA-256 over the bytes of all outputs, run by run.
+    """
+
+    parts: Mapping[str, Part]
+    errors: Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
+    digest: str
+
+
+Reference = Callable[[Indices], Mapping[str, Array]]
+"""Float outputs of the named samples."""
+
+
+def runs(
+    session: Session, samples: Samples, feeding: Feeding, indices: Indices, outputs: Sequence[str]
+) -> Iterator[tuple[Indices, dict[str, Array]]]:
+    """Yield ``(sample indices, outputs)`` run by run; every output has these samples on axis 0.
+
+    Raises:
+        UnsupportedModelError: If an output has no sample axis.
+    """
+    for wanted, fresh in feeding.slices(indices):
+        values = session.run(samples.batch(wanted), outputs)
+        yield wanted[:fresh], {name: _by_sample(name, value, len(wanted), fresh) for name, value in values.items()}
+
+
+def measure(
+    session: Session,
+    samples: Samples,
+    feeding: Feeding,
+    indices: Indices,
+    *,
+    uses: Sequence[Use],
+    reference: Reference | None,
+    errors_of: Sequence[str] = (),
+    transforms: Mapping[str, Callable[[Array], Array]] | None = None,
+) -> Measured:
+    """Measure every metric of ``uses`` on ``indices``, in this order.
+
+    Args:
+        session: The model.
+        samples: The evaluation data.
+        feeding: Samples per run.
+        indices: Which samples.
+        uses: Metrics.
+        reference: Float outputs, or None while the float model itself is measured (it is then its own reference).
+        errors_of: Values whose per-sample errors are kept.
+        transforms: Value name to what is applied to it before its error is taken.
+    """
+    outputs = tuple(dict.fromkeys([*session_outputs(session, uses), *errors_of]))
+    labels = {use.labels: samples.labels(use.labels) for use in uses if use.labels is not None}
+    parts: dict[str, list[Part]] = {use.id: [] for use in uses}
+    errors: dict[str, list[Mapping[str, Array]]] = {name: [] for name in errors_of}
+    digest = hashlib.sha256()
+    for batch, values in runs(session, samples, feeding, indices, outputs):
+        exact = values if reference is None else reference(batch)
+        for name in outputs:
+            digest.update(np.ascontiguousarray(values[name]).tobytes())
+        for use in uses:
+            targets = None if use.labels is None else labels[use.labels][batch]
+            parts[use.id].append(use.metric.measure(values[use.output], exact[use.output], targets))
+        for name in errors_of:
+            change = (transforms or {}).get(name, np.asarray)
+            errors[name].append(output_errors(change(values[name]), change(exact[name])))
+    return Measured(
+        parts={name: merge(found) for name, found in parts.items()},
+        errors={
+            name: {key: np.concatenate([one[key] for one in found]) for key in found[0]}
+            for name, found in errors.items()
+        },
+        digest=digest.hexdigest(),
+    )
+
+
+def session_outputs(session: Session, uses: Sequence[Use]) -> tuple[str, ...]:
+    """Outputs to fetch: those a metric reads, in the model's order."""
+    wanted = {use.output for use in uses}
+    return tuple(name for name in session.outputs if name in wanted)
+
+
+def _by_sample(name: str, value: Array, batch: int, fresh: int) -> Array:
+    if value.ndim and value.shape[0] == batch:
+        return value[:fresh]
+    if batch == 1:
+        return value[np.newaxis]
+    raise UnsupportedModelError(
+        f"Output {name!r} has shape {list(value.shape)} for {batch} samples: it has no sample axis. "
+        "Export the model with the batch as the first axis of every output, or with a fixed batch of 1."
+    )

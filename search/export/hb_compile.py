@@ -1,0 +1,87 @@
+"""``horizon/hb_compile.yaml``: how Horizon's ``hb_compile -c`` turns the float model into a program for the chip.
+
+Values for several inputs are one ``;``-joined text. The paths are relative to the output folder: run the tool there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from search.errors import UsageError
+from search.export.horizon_keys import L2M_BYTES_PER_CORE, WITHOUT_L2M, hb_compile_problems
+from search.export.solution import Solution
+
+CORES = {"nash-p": 4, "nash-h": 3}
+"""Cores of the chips that have more than one."""
+
+
+def hb_compile_document(solution: Solution) -> dict[str, Any]:
+    """Return the document as plain values.
+
+    Raises:
+        UsageError: If the solution has no march, or a value is not one the tool accepts; names which.
+    """
+    if solution.march is None:
+        raise UsageError(f"Target {solution.target!r} names no march, so hb_compile.yaml cannot be written.")
+    inputs = solution.inputs
+    calibration: dict[str, Any] = {"quant_config": "./horizon/quant_config.json"}
+    if solution.calibration_dir is not None:
+        folder = solution.calibration_dir.rstrip("/")
+        calibration = {"cal_data_dir": _joined([f"./{folder}/{entry.name}" for entry in inputs]), **calibration}
+    document = {
+        "model_parameters": {
+            "onnx_model": f"./{solution.model_file}",
+            "march": solution.march,
+            "working_dir": "./model_output",
+            "output_model_file_prefix": "model",
+        },
+        "input_parameters": {
+            "input_name": _joined([entry.name for entry in inputs]),
+            "input_shape": ";".join("x".join(map(str, entry.shape)) for entry in inputs),
+            "input_type_rt": ";".join("featuremap" for _ in inputs),
+            "input_type_train": ";".join("featuremap" for _ in inputs),
+            "input_layout_train": ";".join(entry.layout for entry in inputs),
+        },
+        "calibration_parameters": calibration,
+        "compiler_parameters": _compiler(solution.march),
+    }
+    problems = hb_compile_problems(document)
+    if problems:
+        raise UsageError(f"hb_compile.yaml would not be valid: {problems[0]}.")
+    return document
+
+
+def hb_compile_text(solution: Solution) -> str:
+    """Return the file, with a placeholder line where no calibration data was exported."""
+    document = hb_compile_document(solution)
+    header = (
+        "# Run in the output folder: hb_compile -c horizon/hb_compile.yaml\n"
+        "# Node names in quant_config.json are those of the model given here. hb_compile renames nodes it rewrites\n"
+        "# (Gemm becomes Conv, BatchNormalization disappears): compare with *_optimized_float_model.onnx.\n"
+    )
+    text = header + yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=10**6)
+    if solution.calibration_dir is None:
+        folders = ";".join(f"<folder of .npy files for input {i}>" for i in range(len(solution.inputs)))
+        placeholder = (
+            "calibration_parameters:\n"
+            "  # Needed before this file can run; search with --export-calibration to have it filled in.\n"
+            f"  # cal_data_dir: {folders}\n"
+        )
+        text = text.replace("calibration_parameters:\n", placeholder, 1)
+    return text
+
+
+def _compiler(march: str) -> dict[str, Any]:
+    cores = CORES.get(march, 1)
+    values: dict[str, Any] = {"compile_mode": "latency", "optimize_level": "O2", "core_num": cores}
+    if march not in WITHOUT_L2M:
+        # Stated as bytes: the tools disagree on what 0 and "not given" mean.
+        values["max_l2m_size"] = cores * L2M_BYTES_PER_CORE
+    return {**values, "jobs": 16}
+
+
+def _joined(values: list[str]) -> str | list[str]:
+    """Join with ``;``, or keep a list (the tool takes both) where a value holds a semicolon itself."""
+    return values if any(";" in value for value in values) else ";".join(values)

@@ -1,0 +1,153 @@
+"""``ort_overrides.json``: the placement as ONNX Runtime's tensor overrides, with every scale at both ends.
+
+A stored integer tensor is one entry; readers in the other width are its ``convert``. What the override format cannot
+say stands under ``meta`` for ``ort_quantize.py``:
+
+- ``aliases``: values that repeat the grid of the tensor behind a Reshape or the like; no Q/DQ pair of their own;
+- ``only_for``: tensors stored in float of which the nodes listed read a quantized copy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.export.ort_types import OrtType
+from search.export.overrides_input import SCHEMA
+from search.export.solution import Solution, WeightGrid
+from search.graph.network import OpClass
+from search.precision import Format
+from search.quant.grid import Grid
+
+QDQ_OPSET = 21  #: the first opset whose QuantizeLinear takes 16 bits
+
+
+@dataclass
+class _Document:
+    """The parts of the file while they are collected."""
+
+    overrides: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    aliases: set[str] = field(default_factory=set)
+    only_for: dict[str, list[str]] = field(default_factory=dict)
+
+
+def ort_overrides(solution: Solution) -> dict[str, Any]:
+    """Return the document as a JSON value; lists and keys are sorted.
+
+    Raises:
+        ValueError: If a scale the placement needs is missing.
+    """
+    document = _Document()
+    for tensor in range(len(solution.network.tensors)):
+        _add_tensor(document, solution, tensor)
+    for index, constant in enumerate(solution.network.constants):
+        if solution.placement.constants[index].is_integer:
+            # A constant that two groups share has one entry: the format of its first reader.
+            document.overrides.setdefault(constant.name, _channels(solution.weights[index]))
+    return {
+        "schema": SCHEMA,
+        "meta": _meta(solution, document),
+        "overrides": dict(sorted(document.overrides.items())),
+    }
+
+
+def ort_overrides_text(solution: Solution) -> str:
+    """Return the document as JSON text with one entry per line."""
+    document = ort_overrides(solution)
+    rows = ",\n".join(
+        f"  {json.dumps(tensor)}: {json.dumps(entries, allow_nan=False)}"
+        for tensor, entries in document["overrides"].items()
+    )
+    meta = json.dumps(document["meta"], indent=1, allow_nan=False)
+    return f'{{"schema": {json.dumps(document["schema"])},\n"meta": {meta},\n"overrides": {{\n{rows}\n}}}}\n'
+
+
+def integer_nodes(solution: Solution) -> frozenset[str]:
+    """Return the nodes that belong to a group with integer arithmetic."""
+    found: set[str] = set()
+    for index, group in enumerate(solution.network.groups):
+        if solution.effective[index].is_float or group.op_class is OpClass.FLOAT:
+            continue
+        found.update(group.nodes)
+        found.update(slot.node for slot in group.inputs)
+        found.update(solution.network.constants[c].node for c in solution.network.constants_of[index])
+    return frozenset(found)
+
+
+def _add_tensor(document: _Document, solution: Solution, tensor: int) -> None:
+    """Enter a tensor and the values behind it that some group reads."""
+    name = solution.network.tensors[tensor].name
+    stored = solution.placement.stored[tensor]
+    readers: dict[str, dict[Format, list[str]]] = {name: {}}
+    for group, slot in solution.network.readers[tensor]:
+        fmt = solution.placement.read[group][slot]
+        by_format = readers.setdefault(solution.value_read(group, slot), {})
+        by_format.setdefault(fmt, []).append(solution.network.groups[group].inputs[slot].node)
+    for value, by_format in readers.items():
+        integers = {fmt: nodes for fmt, nodes in by_format.items() if fmt.is_integer}
+        if stored.is_integer:
+            if value != name and not integers:
+                continue
+            _enter(document, solution, tensor, value=value, own=stored, others=integers)
+            if value != name:
+                document.aliases.add(value)
+        elif integers:
+            _enter(document, solution, tensor, value=value, own=max(integers), others=integers)
+            document.only_for[value] = sorted({node for nodes in integers.values() for node in nodes})
+
+
+def _enter(
+    document: _Document,
+    solution: Solution,
+    tensor: int,
+    *,
+    value: str,
+    own: Format,
+    others: dict[Format, list[str]],
+) -> None:
+    entry = _grid_entry(solution.grid(tensor, own))
+    for fmt, nodes in others.items():
+        if fmt is not own:
+            entry["convert"] = {**_grid_entry(solution.grid(tensor, fmt)), "recv_nodes": sorted(set(nodes))}
+    document.overrides[value] = [entry]
+
+
+def _grid_entry(grid: Grid) -> dict[str, Any]:
+    return {
+        "quant_type": OrtType(grid.bits, grid.signed).name,
+        "scale": float(grid.scale),
+        "zero_point": int(grid.zero_point),
+    }
+
+
+def _channels(weight: WeightGrid) -> list[dict[str, Any]]:
+    kind = OrtType(weight.bits, weight.signed).name
+    axis = {} if weight.axis is None else {"axis": weight.axis}
+    return [
+        {"quant_type": kind, **axis, "scale": float(scale), "zero_point": int(zero_point)}
+        for scale, zero_point in zip(weight.scales, weight.zero_points, strict=True)
+    ]
+
+
+def _meta(solution: Solution, document: _Document) -> dict[str, Any]:
+    inside = integer_nodes(solution)
+    eight_bit = [grid for (_, bits), grid in sorted(solution.grids.items()) if bits == 8]
+    unsigned = any(not grid.signed for grid in eight_bit)
+    return {
+        "model": "ort_float.onnx" if solution.float_model is not None else solution.model_file,
+        "inputs": {entry.name: list(entry.shape) for entry in solution.inputs},
+        "opset": QDQ_OPSET,
+        "activation_type": "QUInt8" if unsigned else "QInt8",
+        "weight_type": "QInt8",
+        "per_channel": any(weight.axis is not None for weight in solution.weights.values()),
+        "op_types_to_quantize": _sorted(solution.node_types[node] for node in inside if node in solution.node_types),
+        "nodes_to_exclude": _sorted(node for node in solution.node_types if node not in inside),
+        "aliases": _sorted(document.aliases),
+        "only_for": dict(sorted(document.only_for.items())),
+    }
+
+
+def _sorted(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))

@@ -1,0 +1,113 @@
+"""Render the report: one HTML file without any outside resource.
+
+Scripts and styles stand inside the page, and its Content-Security-Policy allows exactly these by SHA-256;
+nothing else may run, load or connect. Data goes into a JSON block in which ``<``, ``>`` and ``&`` are written as
+escapes of six characters, so no name can close the block or open a comment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from search.export.report.view import report_view
+
+_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+
+
+# Plotly's map library adds a style sheet unless an element with this id exists. No map is drawn here.
+_MAP_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
+
+
+def render_report(
+    result: Mapping[str, Any],
+    *,
+    trials: Sequence[Mapping[str, Any]],
+    sensitivity: Sequence[Mapping[str, Any]],
+    qconfig: Sequence[Mapping[str, Any]],
+    model_name: str = "",
+) -> str:
+    """Return the report as the text of one HTML file.
+
+    Args:
+        result: The value of ``result.json``.
+        trials: In the order they ran: ``trial`` (int), ``stage``, ``cost``, ``samples``, ``n_samples``, ``values``
+            (metric id to float or None), ``verdict`` (``met | missed | rejected early | infeasible``), ``why``,
+            ``ratio``.
+        sensitivity: Rows with the columns of ``sensitivity.csv``; ``value`` is an error (larger is worse),
+            ``flops_share`` a share of 1.
+        qconfig: One row per operator: ``name``, ``op_type``, ``group``, ``requested``, ``effective``, ``reason``,
+            ``share`` (of compute, of 1, or None).
+        model_name: Printed as the title.
+    """
+    view = report_view(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, model_name=model_name)
+    templates = files("search.export") / "templates"
+    plotly = get_plotlyjs()
+    scripts = [inline(plotly), inline((templates / "report.js").read_text("utf-8"))]
+    styles = [inline((templates / "report.css").read_text("utf-8"))]
+    environment = Environment(
+        loader=PackageLoader("search.export", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        view=view,
+        policy=content_security_policy(scripts=scripts, styles=styles),
+        plotly=scripts[0],
+        script=scripts[1],
+        style=styles[0],
+        data=embedded_json(view.chart_data),
+        unused_styles=tuple(_MAP_STYLE.findall(plotly)),
+    )
+
+
+def inline(source: str) -> Markup:
+    """Return our own source as text that the template does not escape.
+
+    Raises:
+        ValueError: If the source could end its element early.
+    """
+    lowered = source.lower()
+    for mark in ("</script", "</style", "<!--", "\r"):
+        if mark in lowered:
+            raise ValueError(f"An inlined source must not contain {mark!r}.")
+    return Markup(source)  # noqa: S704  # never data: files of this package and plotly.min.js
+
+
+def embedded_json(value: Any) -> Markup:
+    """Return ``value`` as JSON that is safe inside a script element.
+
+    Raises:
+        ValueError: If ``value`` holds NaN or an infinity.
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.translate(_ESCAPES))  # noqa: S704  # no <, > or & is left
+
+
+def content_security_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """Return the policy that allows exactly these inline scripts and styles, and no request at all."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(_source_hash(script) for script in scripts)}",
+            f"style-src {' '.join(_source_hash(style) for style in styles)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _source_hash(source: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

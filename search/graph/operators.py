@@ -1,0 +1,124 @@
+"""What each ONNX operator is to the search: its class, or that it merely passes values through.
+
+An operator that is not listed here stays float and is reported with its share of compute.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from search.graph.network import OpClass
+
+CLASSES: dict[str, OpClass] = {
+    "Conv": OpClass.GEMM,
+    "ConvTranspose": OpClass.GEMM,
+    "Gemm": OpClass.GEMM,
+    "MatMul": OpClass.GEMM,
+    "LSTM": OpClass.RECURRENT,
+    "GRU": OpClass.RECURRENT,
+    "Add": OpClass.ELEMENTWISE,
+    "Sub": OpClass.ELEMENTWISE,
+    "Mul": OpClass.ELEMENTWISE,
+    "Div": OpClass.ELEMENTWISE,
+    "Relu": OpClass.ACTIVATION,
+    "LeakyRelu": OpClass.ACTIVATION,
+    "PRelu": OpClass.ACTIVATION,
+    "Clip": OpClass.ACTIVATION,
+    "Sigmoid": OpClass.LUT,
+    "Tanh": OpClass.LUT,
+    "HardSigmoid": OpClass.LUT,
+    "HardSwish": OpClass.LUT,
+    "Gelu": OpClass.LUT,
+    "Silu": OpClass.LUT,
+    "Mish": OpClass.LUT,
+    "Erf": OpClass.LUT,
+    "Exp": OpClass.LUT,
+    "Sqrt": OpClass.LUT,
+    "Softmax": OpClass.NORM,
+    "LayerNormalization": OpClass.NORM,
+    "MaxPool": OpClass.POOL,
+    "AveragePool": OpClass.POOL,
+    "GlobalAveragePool": OpClass.POOL,
+    "ReduceMean": OpClass.POOL,
+    "Resize": OpClass.RESIZE,
+    "GridSample": OpClass.WARP,
+    "Concat": OpClass.MOVEMENT,
+    "Pad": OpClass.MOVEMENT,
+    "Gather": OpClass.EMBEDDING,
+}
+"""Class of a group by the operator that names it."""
+
+PASS_THROUGH = frozenset(
+    {
+        "Reshape",
+        "Transpose",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "Slice",
+        "Split",
+        "Expand",
+        "Tile",
+        "DepthToSpace",
+        "SpaceToDepth",
+    }
+)
+"""Operators that move values without changing them; input 0 and every output share one grid."""
+
+FLOAT_TYPES = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
+
+
+def is_float(value: ir.Value) -> bool:
+    """Whether the value holds real numbers."""
+    return value.dtype in FLOAT_TYPES
+
+
+def attribute_int(node: ir.Node, name: str, default: int) -> int:
+    """Integer attribute of ``node``, or ``default``."""
+    attr = node.attributes.get(name)
+    return default if attr is None else attr.as_int()
+
+
+def attribute_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Integer-list attribute of ``node``, or ``default``."""
+    attr = node.attributes.get(name)
+    return default if attr is None else tuple(attr.as_ints())
+
+
+def attribute_text(node: ir.Node, name: str, default: str) -> str:
+    """String attribute of ``node``, or ``default``."""
+    attr = node.attributes.get(name)
+    return default if attr is None else attr.as_string()
+
+
+def passes_through(node: ir.Node) -> bool:
+    """Whether every float output of ``node`` holds values of its input 0 (or zeros) and nothing else.
+
+    Pad counts when it pads with zero or copies of the data; Gather counts when it picks from an activation;
+    Resize counts when it repeats the nearest value.
+    """
+    if node.domain not in ("", "ai.onnx") or not node.inputs or node.inputs[0] is None:
+        return False
+    if node.op_type == "Pad":
+        return attribute_text(node, "mode", "constant") != "constant" or pads_with_zero(node)
+    if node.op_type == "Gather":
+        return node.inputs[0].const_value is None
+    if node.op_type == "Resize":
+        return attribute_text(node, "mode", "nearest") == "nearest"
+    return node.op_type in PASS_THROUGH
+
+
+def pads_with_zero(node: ir.Node) -> bool:
+    """Whether a Pad node in constant mode pads with zero."""
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None:
+        return True
+    return value.const_value is not None and not value.const_value.numpy().any()
+
+
+def class_of(node: ir.Node) -> OpClass:
+    """Class of the group that ``node`` names."""
+    if node.domain not in ("", "ai.onnx"):
+        return OpClass.FLOAT
+    return CLASSES.get(node.op_type, OpClass.FLOAT)

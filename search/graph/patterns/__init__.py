@@ -1,0 +1,1 @@
+"""Operators that an exporter split into several nodes, recognised as one group each."""

@@ -1,0 +1,52 @@
+"""A metric of the user's own: any callable from (outputs, labels) to one number per sample; the value is their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.errors import UsageError
+from search.metrics.metric import Metric
+from search.metrics.reductions import Direction, MeanOf
+
+PerSample = Callable[[npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
+
+
+def per_sample_metric(
+    name: str, function: PerSample, *, direction: Direction = "higher", needs_labels: bool = True
+) -> Metric:
+    """Return the metric ``mean(function(outputs, labels))``.
+
+    Args:
+        name: How the result calls it.
+        function: Returns one real number per sample, ``[n]`` or ``[n, 1]``.
+        direction: Which way is better.
+        needs_labels: Whether labels must be there.
+    """
+
+    def entries(
+        outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
+    ) -> npt.NDArray[np.float32]:
+        return _checked(name, np.asarray(function(outputs, labels)), len(outputs))
+
+    return Metric(
+        name=name,
+        direction=direction,
+        needs_labels=needs_labels,
+        is_fidelity=False,
+        entries=entries,
+        reduction=MeanOf(best=None),
+    )
+
+
+def _checked(name: str, values: npt.NDArray[Any], n: int) -> npt.NDArray[np.float32]:
+    if values.shape not in ((n,), (n, 1)) or values.dtype.kind not in "biuf":
+        raise UsageError(
+            f"Custom metric {name!r} gave {values.dtype} of shape {values.shape} for {n} samples; "
+            f"it must give one real number per sample, shape ({n},)."
+        )
+    with np.errstate(over="ignore"):
+        return values.reshape(n).astype(np.float32)

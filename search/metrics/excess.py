@@ -1,0 +1,86 @@
+"""Excess: per-sample numbers whose mean over the full set is <= 0 exactly where a requirement is met.
+
+mean, score         required - v
+mean, error         v - required
+root mean square    v^2 - required^2
+signal to noise     e^2 - x^2 * 10^(-required/10)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.metrics.goal_check import meets
+from search.metrics.metric import Metric
+from search.metrics.reductions import MeanOf, Percentile, RootMeanSquare, SignalToNoise, squares
+
+
+def excess(metric: Metric, entries: npt.NDArray[Any], required: float) -> npt.NDArray[np.float64] | None:
+    """Return the excess of each sample, float64 ``[n]``, or None where the metric is no function of a mean."""
+    match metric.reduction:
+        case MeanOf():
+            numbers = entries.astype(np.float64)
+            return required - numbers if metric.direction == "higher" else numbers - required
+        case RootMeanSquare():
+            return squares(entries) - math.copysign(required * required, required)
+        case SignalToNoise():
+            power = squares(entries)
+            share: float = 10.0 ** (-required / 10.0)
+            return power[:, 1] - share * power[:, 0]
+        case _:
+            return None
+
+
+def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: npt.NDArray[Any]) -> float:
+    """Return by how much the excess of an average sample could be lower if that sample were as good as can be.
+
+    Args:
+        metric: One that has an excess.
+        numbers: The excess of the samples seen, before anything is subtracted.
+        entries: Their entries.
+
+    Returns:
+        Mean distance to the best entry, squared where the excess is; the range of the seen ones where there is no best.
+    """
+    match metric.reduction:
+        case MeanOf(best=float(best)):
+            return abs(float(np.mean(entries, dtype=np.float64)) - best)
+        case RootMeanSquare():
+            return float(np.mean(squares(entries)))
+        case SignalToNoise():
+            return float(np.mean(squares(entries)[:, 1]))
+        case _:
+            return float(np.ptp(numbers))
+
+
+def certainly_missed(metric: Metric, entries: npt.NDArray[Any], *, n: int, required: float) -> bool:
+    """Return whether ``required`` is missed on ``n`` samples whatever the ``n - len(entries)`` others give.
+
+    They are given the best entry there is, and the metric's own value is judged; False where there is no best entry.
+
+    Args:
+        metric: Any metric with per-sample entries.
+        entries: Finite entries of the samples seen.
+        n: Number of samples of the full set.
+        required: Value to reach.
+    """
+    best = _best_entry(metric)
+    if best is None:
+        return False
+    rest = np.full(n - len(entries), best, entries.dtype)
+    value = metric.reduction.value(np.concatenate([entries, rest]))
+    return not meets(value, required, metric.direction)
+
+
+def _best_entry(metric: Metric) -> float | None:
+    match metric.reduction:
+        case MeanOf(best=best):
+            return best
+        case RootMeanSquare() | Percentile():
+            return 0.0
+        case _:
+            return None

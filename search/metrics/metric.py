@@ -1,0 +1,96 @@
+"""A metric: per-sample entries of one range of samples, and one value from the ranges together.
+
+``measure`` runs on a range and gives a small part; ``value`` merges parts. A value is a finite number or None
+with a reason, never NaN or an infinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.errors import InvalidDataError
+from search.metrics.part import Part, merge
+from search.metrics.reductions import Direction, MeanIou, Reduction
+
+Measure = Callable[[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
+"""``(outputs, float outputs, labels) -> entries``; all with samples on axis 0."""
+
+NO_SAMPLES = "no samples"
+NON_FINITE = "non-finite outputs"
+UNDEFINED = "undefined: the float outputs are all zero, or no class occurs"
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """A finite number, or None and why."""
+
+    value: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric of one output.
+
+    Attributes:
+        name: As in a job spec.
+        direction: Which way is better.
+        needs_labels: Whether it compares with labels.
+        is_fidelity: Whether it compares with the float outputs, so that it has no float value of its own.
+        is_rate: Whether each sample is right or wrong.
+        entries: Entries of one range; ``[n]``, ``[n, k]``, or sums for ``MeanIou``.
+        reduction: From entries to the value.
+    """
+
+    name: str
+    direction: Direction
+    needs_labels: bool
+    is_fidelity: bool
+    is_rate: bool = False
+    entries: Measure
+    reduction: Reduction
+
+    def measure(self, outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Part:
+        """Measure one range of samples.
+
+        Args:
+            outputs: ``[n, ...]`` of the candidate.
+            reference: Float outputs of the same samples, same shape; read by fidelity metrics only.
+            labels: Labels of the same samples, checked before by ``check_labels``; None where none are needed.
+
+        Raises:
+            InvalidDataError: If labels are missing, or the shapes do not fit each other.
+        """
+        n = len(outputs)
+        if self.needs_labels and labels is None:
+            raise InvalidDataError(f"Metric {self.name!r} needs labels, but the data has none under that key.")
+        if labels is not None and self.needs_labels and len(labels) != n:
+            raise InvalidDataError(f"Metric {self.name!r} got {n} outputs, but {len(labels)} labels.")
+        entries = self.entries(outputs, reference, labels)
+        if isinstance(self.reduction, MeanIou):
+            return Part(n, sums=entries)
+        return Part(n, values=entries)
+
+    def value(self, parts: Sequence[Part]) -> float | None:
+        """Return the value over all samples of ``parts``, or None where it is undefined."""
+        return self.result(parts).value
+
+    def result(self, parts: Sequence[Part]) -> MetricValue:
+        """Return the value over all samples of ``parts`` with the reason where there is none.
+
+        The result does not depend on how the samples are split into parts.
+        """
+        if sum(part.n for part in parts) == 0:
+            return MetricValue(None, NO_SAMPLES)
+        merged = merge(parts)
+        entries = merged.sums if merged.values is None else merged.values
+        assert entries is not None
+        if not np.isfinite(entries).all():
+            return MetricValue(None, NON_FINITE)
+        value = self.reduction.value(entries)
+        return MetricValue(None, UNDEFINED) if value is None else MetricValue(value)

@@ -1,0 +1,97 @@
+"""A model ready to run on the CPU, at a stated optimization level.
+
+Three levels, because the runtime's optimizer changes what a Q/DQ graph computes:
+
+- ``DEPLOYED``: everything on, Q/DQ fused into integer kernels; how plain models are timed and ``ort-cpu`` is deployed.
+- ``PINNED``: everything on but Q/DQ fusion: the float kernels of ``DEPLOYED``, the roundings of the graph as written.
+- ``PLAIN``: no optimization; each node as the standard says, another summation order, slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from search.errors import UnsupportedModelError
+
+Array = npt.NDArray[Any]
+_RUNTIME_ERRORS = (
+    ort_state.Fail,
+    ort_state.InvalidArgument,
+    ort_state.InvalidGraph,
+    ort_state.InvalidProtobuf,
+    ort_state.NotImplemented,
+    ort_state.RuntimeException,
+    ort_state.EPFail,
+    RuntimeError,
+)
+
+
+class Level(Enum):
+    """How much the runtime may rewrite the graph."""
+
+    DEPLOYED = "deployed"
+    PINNED = "pinned"
+    PLAIN = "plain"
+
+
+class Session:
+    """One model, loaded. ``run`` may be called any number of times; nothing is kept between calls."""
+
+    def __init__(self, model: bytes | onnx.ModelProto, *, level: Level, threads: int = 1) -> None:
+        """Load ``model``.
+
+        Raises:
+            UnsupportedModelError: If the runtime cannot take the model; the message carries its reason.
+        """
+        data = model if isinstance(model, bytes) else model.SerializeToString()
+        try:
+            self._session = ort.InferenceSession(data, _options(level, threads), providers=["CPUExecutionProvider"])
+        except _RUNTIME_ERRORS as error:
+            raise UnsupportedModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
+        self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run once and return the named outputs (all by default).
+
+        Raises:
+            UnsupportedModelError: If the runtime refuses the inputs or an operator fails.
+        """
+        names = tuple(outputs) if outputs is not None else self.outputs
+        try:
+            values = self._session.run(list(names), dict(feeds))
+        except _RUNTIME_ERRORS as error:
+            raise UnsupportedModelError(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
+        return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries whose change may change a result."""
+    return {"onnxruntime": str(ort.__version__), "onnx": str(onnx.__version__), "numpy": str(np.__version__)}
+
+
+def _options(level: Level, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.graph_optimization_level = (
+        ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if level is Level.PLAIN
+        else ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    )
+    if level is Level.PINNED:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return options
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__

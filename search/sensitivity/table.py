@@ -1,0 +1,125 @@
+"""Sensitivity tables: the rows of one output and base, most sensitive first.
+
+``value`` is the mean over the ranking samples of the output error with only this point rounded: ``1 - cosine``, ``l1`` or
+``atol``. Where the whole base collapses, a point alone says little; there the gain of sparing it is added: how much
+smaller the error gets when everything but this point is rounded (see docs/search.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.graph.network import Network
+from search.sensitivity.points import Point, PointKind
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        output: Model output.
+        metric: ``cosine | l1 | atol``.
+        base: Name of the base.
+        point: What is rounded.
+        op_name: User's node (or model input) that writes the tensor or owns the weights.
+        op_type: Its operator, ``Input`` for a model input.
+        value: The error; larger is more sensitive.
+        macs: Multiply-accumulates per sample of the operator.
+        share: Share of the network's multiply-accumulates.
+        group: Index of the group that writes the tensor or owns the weights; None for a model input.
+        rank: 1 for the most sensitive.
+    """
+
+    output: str
+    metric: str
+    base: str
+    point: Point
+    op_name: str
+    op_type: str
+    value: float
+    macs: int
+    share: float
+    group: int | None
+    rank: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of one output and base, most sensitive first."""
+
+    output: str
+    base: str
+    rows: tuple[Row, ...]
+
+    def first(self, k: int) -> tuple[Row, ...]:
+        """The ``k`` most sensitive rows."""
+        return self.rows[:k]
+
+
+def make_table(
+    network: Network,
+    *,
+    output: str,
+    metric: str,
+    base: str,
+    points: Sequence[Point],
+    values: Sequence[float],
+) -> Table:
+    """Order points by value; ties keep network order, so that the table is the same on every machine."""
+    order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable")
+    rows = []
+    for rank, i in enumerate(order, start=1):
+        group = _group_of(network, points[i])
+        owner = None if group is None else network.groups[group]
+        macs = 0 if owner is None else owner.macs
+        rows.append(
+            Row(
+                output=output,
+                metric=metric,
+                base=base,
+                point=points[i],
+                op_name=_name_of(network, points[i]),
+                op_type="Input" if owner is None else owner.op_type,
+                value=float(values[i]),
+                macs=macs,
+                share=macs / network.total_macs if network.total_macs else 0.0,
+                group=group,
+                rank=rank,
+            )
+        )
+    return Table(output, base, tuple(rows))
+
+
+def ranking_samples(
+    worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], metrics: Mapping[str, str], count: int
+) -> tuple[int, ...]:
+    """Choose the bad cases: the worst samples of each output under its ranking metric, taken in turns.
+
+    Args:
+        worst: Output to error name to ``(sample, error)``, largest first.
+        metrics: Output to ranking metric; outputs left out do not take part.
+        count: How many samples at most.
+    """
+    lists = [[sample for sample, _ in worst[output][metric]] for output, metric in metrics.items()]
+    chosen: dict[int, None] = {}
+    for turn in range(max((len(one) for one in lists), default=0)):
+        for one in lists:
+            if turn < len(one) and len(chosen) < count:
+                chosen[one[turn]] = None
+    return tuple(sorted(chosen))
+
+
+def _group_of(network: Network, point: Point) -> int | None:
+    if point.kind is PointKind.WEIGHT:
+        return network.constants[point.index].group
+    return network.tensors[point.index].writer
+
+
+def _name_of(network: Network, point: Point) -> str:
+    if point.kind is PointKind.WEIGHT:
+        return network.groups[network.constants[point.index].group].name
+    return network.tensors[point.index].op_name

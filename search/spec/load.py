@@ -1,0 +1,90 @@
+"""From the text of a job spec, or the values of one, to a checked ``JobSpec``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from search.canonical import digest_json
+from search.errors import UsageError
+from search.spec.job import JobSpec
+from search.spec.messages import validation_text
+from search.spec.suggestion import listing
+from search.spec.yaml_text import read_values
+
+AVAILABLE_STRATEGIES = ("ladder",)
+AVAILABLE_EVALUATORS = ("fake_quant",)
+
+
+def read_spec(text: str, *, where: str = "spec") -> dict[str, Any]:
+    """Return the values of a YAML or JSON spec, unchecked, for ``merge_flags`` and ``build_job``.
+
+    Raises:
+        UsageError: If the text is not one mapping.
+    """
+    values = read_values(text, where=where)
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: a job spec is a mapping that begins with 'schema: bitbudget.job/1'.")
+    return values
+
+
+def build_job(values: Mapping[str, Any], *, where: str = "spec") -> JobSpec:
+    """Return the job spec with these values; keys that are missing take their defaults.
+
+    Raises:
+        UsageError: If a key is unknown or missing, or a value has the wrong type or range; one line with all pointers.
+    """
+    try:
+        return JobSpec.model_validate(dict(values))
+    except ValidationError as error:
+        raise UsageError(validation_text(error, values, where=where, model=JobSpec)) from None
+
+
+def load_job(text: str, *, where: str = "spec") -> JobSpec:
+    """Return the job spec that a YAML or JSON text holds.
+
+    Raises:
+        UsageError: As ``read_spec`` and ``build_job``.
+    """
+    return build_job(read_spec(text, where=where), where=where)
+
+
+def check_available(job: JobSpec) -> None:
+    """Refuse what the schema knows but this version cannot run.
+
+    Raises:
+        UsageError: If the strategy or the evaluator is not available.
+    """
+    for name, wanted, available in (
+        ("strategy", job.search.strategy, AVAILABLE_STRATEGIES),
+        ("evaluator", job.search.evaluator, AVAILABLE_EVALUATORS),
+    ):
+        if wanted not in available:
+            raise UsageError(f"{name} {wanted!r} is not available in this version; use {listing(available)}.")
+
+
+def spec_digest(job: JobSpec, contents: Mapping[str, str]) -> str:
+    """Return the identity of what is asked: equal for equal questions, however files are called.
+
+    Left out is what may change when a directory is continued: ``run`` and the limits of ``search``.
+
+    Args:
+        job: The spec, with goals and target resolved.
+        contents: Digest of what each path in the spec holds, by pointer: ``model``, ``data.calibration``,
+            ``data.evaluation``, ``data.confirmation``, ``overrides``. Pointers not given keep the text of the spec.
+    """
+    values = job.to_json()
+    del values["run"]
+    for key in ("max_evaluations", "max_seconds"):
+        del values["search"][key]
+    for pointer, digest in contents.items():
+        holder: Any = values
+        *path, last = pointer.split(".")
+        for part in path:
+            holder = holder[part]
+        if last not in holder:
+            raise ValueError(f"The spec has no {pointer!r}.")
+        holder[last] = f"sha256:{digest}"
+    return digest_json(values)

@@ -1,0 +1,68 @@
+"""The goals of a study against one candidate: values, verdict, and the early no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from search.metrics.goal_check import meets, shortfall
+from search.metrics.intervals import confident_value
+from search.metrics.metric import Metric
+from search.metrics.part import Part, merge
+from search.metrics.sequential import early_verdict
+
+
+@dataclass(frozen=True, eq=False)
+class GoalState:
+    """One goal with what the float model gave.
+
+    Attributes:
+        id: ``name@output``.
+        metric: What is measured.
+        output: Model output.
+        required: Value to reach.
+        float_value: Value of the float model; None for fidelity metrics.
+        float_part: Its per-sample results in the order of the study; None for fidelity metrics.
+        ranking: Error that ranks this output's points.
+        confidence: Level of the one-sided bound that must reach ``required``; None for the point estimate.
+    """
+
+    id: str
+    metric: Metric
+    output: str
+    required: float
+    float_value: float | None
+    float_part: Part | None
+    ranking: str
+    confidence: float | None = None
+
+    def value(self, parts: Sequence[Part]) -> float | None:
+        """Value over all samples of ``parts``."""
+        return self.metric.value(parts)
+
+    def is_met(self, parts: Sequence[Part]) -> bool:
+        """Whether the full set reaches the goal."""
+        value = self.value(parts)
+        if self.confidence is not None:
+            value = self._bound(parts, self.confidence)
+        return meets(value, self.required, self.metric.direction)
+
+    def _bound(self, parts: Sequence[Part], confidence: float) -> float | None:
+        reference = None if self.float_part is None else [self.float_part]
+        return confident_value(self.metric, parts, reference, confidence=confidence).value
+
+    def shortfall(self, parts: Sequence[Part]) -> float | None:
+        """How far the value is from the requirement."""
+        return shortfall(self.value(parts), self.required, self.metric.direction)
+
+    def is_hopeless(self, parts: Sequence[Part], *, n: int, looks: int) -> bool:
+        """Whether the samples seen so far rule the goal out."""
+        verdict = early_verdict(
+            self.metric, merge(parts), n=n, required=self.required, looks=looks, reference=self.float_part
+        )
+        return verdict.reject
+
+
+def values_of(goals: Sequence[GoalState], parts: Mapping[str, Sequence[Part]]) -> dict[str, float | None]:
+    """Value of every goal."""
+    return {goal.id: goal.value(parts[goal.id]) for goal in goals}

@@ -1,0 +1,72 @@
+"""The facts a strategy starts from: fixed once float, calibration and the comparison of methods are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.assignment import Assignment
+from search.evaluation.configuration import Calibration
+from search.graph.network import Network
+from search.strategies.goals import GoalState
+from search.targets.cost import CostModel
+from search.targets.legalise import legalise_by, uniform
+from search.targets.pins import PinTable
+from search.targets.rulebook import Rulebook
+from search.targets.target import Target
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Setting:
+    """Everything but the results of trials.
+
+    Attributes:
+        network: Groups and tensors.
+        target: The chip.
+        cost: Cost of assignments.
+        book: Legal precisions of every group.
+        pins: Precisions the user fixed.
+        output_precision: Output name to ``high | int8 | int16``.
+        goals: With their requirements.
+        n_samples: Size of the evaluation set.
+        batch: Samples per run.
+        macs: Multiply-accumulates per sample.
+        calibration: Scales in use.
+        extremes: Tensor index to smallest and largest value seen in calibration.
+        ranking_values: Output to the values whose error ranks its points (the output, or what stands before a cut).
+        context: Context digest of items.
+        evaluation: Parameters every evaluation shares.
+        sensitivity: Parameters every sensitivity measurement shares.
+    """
+
+    network: Network
+    target: Target
+    cost: CostModel
+    book: Rulebook
+    pins: PinTable
+    output_precision: Mapping[str, str]
+    goals: tuple[GoalState, ...]
+    n_samples: int
+    batch: int
+    macs: float
+    calibration: Calibration
+    extremes: tuple[tuple[float, float] | None, ...]
+    ranking_values: Mapping[str, tuple[str, ...]]
+    context: str
+    evaluation: Mapping[str, Any]
+    sensitivity: Mapping[str, Any]
+
+    @property
+    def all_ranking_values(self) -> tuple[str, ...]:
+        """Values whose errors make the bad cases: those of every output with a goal, in network order."""
+        wanted = {goal.output for goal in self.goals}
+        ordered = (name for name in self.network.outputs if name in wanted)
+        return tuple(dict.fromkeys(value for name in ordered for value in self.ranking_values[name]))
+
+    @property
+    def bounds(self) -> tuple[Assignment, Assignment]:
+        """``all_low`` and ``all_high`` after the chip rules, without pins."""
+        low = legalise_by(self.book, uniform(self.network, self.target, "low")).effective
+        high = legalise_by(self.book, uniform(self.network, self.target, "high")).effective
+        return low, high

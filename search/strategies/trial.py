@@ -1,0 +1,71 @@
+"""A trial: one configuration and what its evaluation said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from search.assignment import Assignment
+from search.evaluation.configuration import Configuration
+from search.metrics.part import Part
+
+
+class Verdict(Enum):
+    """How an evaluation ended."""
+
+    MET = "met"
+    MISSED = "missed"
+    REJECTED = "rejected early"  #: the samples seen rule the goal out; no value on the full set
+    INFEASIBLE = "infeasible"  #: the chip cannot run it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One evaluated assignment.
+
+    Attributes:
+        number: From 1, in the order of the study.
+        stage: What the strategy was doing.
+        why: What this trial was to find out.
+        ratio: Share of the tables it promoted, where that is its meaning.
+        requested: Before the chip rules.
+        reasons: Group index to why its precision was changed.
+        configuration: The effective model.
+        cost: Cost index.
+        parts: Goal id to results per range.
+        ranges: ``(start, stop, digest of the outputs)`` in the order they were run.
+        values: Goal id to value over the samples run.
+        n_run: Samples run.
+        verdict: How it ended.
+        worst: Output to error name to the worst samples; empty unless asked for.
+        evaluated: Whether any of it was computed for this study rather than taken over from another.
+        seconds: Measured time.
+    """
+
+    number: int
+    stage: str
+    why: str
+    ratio: float | None
+    requested: Assignment
+    reasons: Mapping[int, str]
+    configuration: Configuration
+    cost: float
+    parts: Mapping[str, Sequence[Part]]
+    ranges: tuple[tuple[int, int, str], ...]
+    values: Mapping[str, float | None]
+    n_run: int
+    verdict: Verdict
+    worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
+    evaluated: bool = True
+    seconds: float = 0.0
+
+    @property
+    def is_met(self) -> bool:
+        """Whether every goal is reached on the full evaluation set."""
+        return self.verdict is Verdict.MET
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it ran on the full evaluation set."""
+        return self.verdict in (Verdict.MET, Verdict.MISSED)

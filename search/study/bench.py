@@ -1,0 +1,228 @@
+"""The bench: computes items. It reads inputs and blobs by digest, keeps what is dear to make, and never decides anything."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search.calibration.collect import with_outputs
+from search.calibration.grids import Fixed, Grids, GridSettings
+from search.calibration.ranges import Ranges
+from search.data.inputs import InputInfo
+from search.data.open import open_data
+from search.data.order import Split, Subset, sample_order, split_confirmation
+from search.data.random import random_source
+from search.data.source import SampleSource
+from search.evaluation.configuration import Configuration
+from search.evaluation.measure import Use
+from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
+from search.graph.load import read_model
+from search.metrics.registry import make_metric
+from search.runtime.session import Level, Session
+from search.study.loaded import Loaded, load
+from search.study.problem import Files, Problem
+from search.targets.placement import Placement, place
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What computing one item gave: JSON and blobs that are not stored yet."""
+
+    data: Mapping[str, Any]
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Bench:
+    """One problem's model and data, loaded; sessions of the last configuration kept."""
+
+    def __init__(self, problem: Problem, files: Files) -> None:
+        self.problem = problem
+        self.files = files
+        self._session: tuple[str, Session] | None = None
+        self._inner: tuple[str, Session] | None = None
+        self._grids: dict[str, Grids] = {}
+        self._references: dict[str, Mapping[str, Array]] = {}
+
+    @cached_property
+    def inputs(self) -> tuple[InputInfo, ...]:
+        """Declared inputs of the model."""
+        return tuple(
+            InputInfo(name=value.name, dtype=np.dtype(value.dtype), shape=value.shape)
+            for value in read_model(self.files.path(self.problem.model)).inputs
+        )
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The model, taken in."""
+        source = self.calibration if self.problem.evaluation is None else self._evaluation_source
+        sample = source.batch(np.arange(min(2, source.n_samples)))
+        return load(self.files.path(self.problem.model), sample, threads=self.problem.threads)
+
+    @cached_property
+    def calibration(self) -> SampleSource:
+        """Calibration samples."""
+        if self.problem.calibration is None:
+            return random_source(self.inputs, seed=self.problem.spec.search.seed)
+        return self._open(self.problem.calibration)
+
+    @cached_property
+    def _evaluation_source(self) -> SampleSource:
+        if self.problem.evaluation is None:
+            raise ValueError("This study has no evaluation data.")
+        return self._open(self.problem.evaluation)
+
+    @cached_property
+    def evaluation(self) -> SampleSource:
+        """Evaluation samples without those held back for confirmation."""
+        split = self._split
+        return self._evaluation_source if split is None else Subset(self._evaluation_source, split.evaluation)
+
+    @cached_property
+    def confirmation(self) -> SampleSource | None:
+        """Samples the search never sees."""
+        if self.problem.confirmation is not None:
+            return self._open(self.problem.confirmation)
+        split = self._split
+        return None if split is None else Subset(self._evaluation_source, split.confirmation)
+
+    @cached_property
+    def _split(self) -> Split | None:
+        spec = self.problem.spec
+        share = spec.data.confirmation_share
+        if not share:
+            return None
+        return split_confirmation(self._evaluation_source.n_samples, share=share, seed=spec.search.seed)
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Seeded order in which evaluation samples are run."""
+        return sample_order(self.evaluation.n_samples, seed=self.problem.spec.search.seed)
+
+    def _open(self, digest: str) -> SampleSource:
+        return open_data(self.files.path(digest), self.inputs, self.problem.spec.data.preprocess)
+
+    def grids(self, configuration: Configuration) -> Grids:
+        """Grids of a configuration."""
+        key = f"{configuration.calibration}{configuration.treatment.to_json()['ranges']}"
+        if key not in self._grids:
+            ranges = Ranges.from_arrays(load_arrays(self.files.get(configuration.calibration.blob)))
+            self._grids[key] = self._make_grids(configuration, ranges)
+        return self._grids[key]
+
+    def _make_grids(self, configuration: Configuration, ranges: Ranges) -> Grids:
+        weights = self.problem.spec.calibration.weights
+        settings = GridSettings(
+            method_8=configuration.calibration.method_8,
+            method_16=configuration.calibration.method_16,
+            fixed=self.fixed,
+            ranges=configuration.treatment.ranges,
+            per_channel=weights.granularity == "channel",
+            symmetric=weights.symmetric,
+        )
+        template = self.loaded.template
+        return Grids(template.network, self.problem.target, ranges, template.array, settings)
+
+    @cached_property
+    def fixed(self) -> Mapping[int, Fixed]:
+        """Tensors whose scale, range or method the spec or the model fixes."""
+        return fixed_tensors(self.problem, self.loaded)
+
+    def placement(self, configuration: Configuration) -> Placement:
+        """Formats and casts of a configuration."""
+        network = self.loaded.structure.network
+        outputs = {name: settings.precision for name, settings in self.problem.spec.outputs.items()}
+        return place(network, self.problem.target, configuration.effective, output_precision=outputs)
+
+    def qdq(self, configuration: Configuration, *, explicit_moves: bool = False) -> QdqModel:
+        """The Q/DQ model of a configuration."""
+        options = QdqOptions(
+            explicit_moves=explicit_moves or self.level is Level.DEPLOYED, prescale=configuration.treatment.prescale
+        )
+        return build_qdq(self.loaded.template, self.placement(configuration), self.grids(configuration), options)
+
+    @property
+    def level(self) -> Level:
+        """Optimization level at which this target's models are measured."""
+        return Level.DEPLOYED if self.is_deployed_here else Level.PINNED
+
+    @property
+    def is_deployed_here(self) -> bool:
+        """Whether the target is this very runtime, so that models are measured as they will run."""
+        return self.problem.target.scales.activation.startswith("ort")
+
+    def session(self, configuration: Configuration, build: Callable[[], bytes]) -> Session:
+        """Session of a configuration; the last one is kept, because ranges of one trial follow each other."""
+        if self._session is None or self._session[0] != configuration.digest:
+            self._session = None
+            self._session = (
+                configuration.digest,
+                Session(build(), level=self.level, threads=self.problem.threads),
+            )
+        return self._session[1]
+
+    def float_outputs(self, blob: str | None, indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
+        """Float outputs of evaluation samples: stored ones, or computed again where they were too large to store."""
+        if blob is None:
+            return self.loaded.user_session.run(self.evaluation.batch(indices))
+        if blob not in self._references:
+            self._references = {blob: load_arrays(self.files.get(blob))}
+        return {name: array[indices] for name, array in self._references[blob].items()}
+
+    def inner_values(self, names: Sequence[str], indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
+        """Float values inside the prepared graph."""
+        key = "\0".join(names)
+        if self._inner is None or self._inner[0] != key:
+            model = with_outputs(self.loaded.template.model, names)
+            self._inner = (key, Session(model, level=Level.PINNED, threads=self.problem.threads))
+        return self._inner[1].run(self.evaluation.batch(indices), names)
+
+
+def load_arrays(data: bytes) -> dict[str, Array]:
+    """Read arrays that ``save_arrays`` wrote."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def save_arrays(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays as the bytes of an ``.npz`` archive."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def make_uses(described: list[Mapping[str, Any]]) -> tuple[Use, ...]:
+    """Metrics from their description in an item's parameters."""
+    return tuple(
+        Use(
+            id=one["id"],
+            metric=make_metric(one["metric"], one["percentile"]),
+            output=one["output"],
+            labels=one["labels"],
+        )
+        for one in described
+    )
+
+
+def fixed_tensors(problem: Problem, loaded: Loaded) -> dict[int, Fixed]:
+    """Tensor index to what the model's own Q/DQ, the declared input ranges and the calibration overrides fix; later wins."""
+    tensor_of = loaded.structure.tensor_of
+    found: dict[int, Fixed] = {}
+    for name, scale in loaded.fixed_scales.activations.items():
+        if name in tensor_of:
+            found[tensor_of[name]] = Fixed(scale=scale.scale, zero_point=scale.zero_point)
+    for name, settings in problem.spec.inputs.items():
+        if settings.range is not None and name in tensor_of:
+            found[tensor_of[name]] = Fixed(range=(settings.range[0], settings.range[1]))
+    for name, override in problem.spec.calibration.overrides.items():
+        if name in tensor_of:
+            ends = None if override.range is None else (override.range[0], override.range[1])
+            found[tensor_of[name]] = Fixed(scale=override.scale, range=ends, method=override.method)
+    return found

@@ -1,0 +1,144 @@
+"""``check``: read the model, prove that the rewritten graph is still the user's, describe it for planning.
+
+The self-test runs before any trial: the prepared graph, the Q/DQ graph with every tensor in float, and the switched graph
+with every switch off must equal the user's model on the same samples, on every output.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from search.calibration.collect import with_outputs
+from search.calibration.grids import WeightGrid
+from search.errors import SelfTestError
+from search.evaluation.qdq import QdqOptions, build_qdq
+from search.precision import Format
+from search.quant.grid import Grid
+from search.runtime.session import Level, Session
+from search.study.bench import Bench, Raw
+from search.study.loaded import Loaded
+from search.targets.placement import Placement
+
+Array = npt.NDArray[Any]
+SELF_TEST_SAMPLES = 8
+RELATIVE_TOLERANCE = 1e-3  # of the output's largest absolute value: float32 sums in another order
+ABSOLUTE_TOLERANCE = 1e-5
+
+
+def run_check(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Describe the model and test the rewriting."""
+    del params
+    loaded = bench.loaded
+    source = bench.evaluation if bench.problem.evaluation is not None else bench.calibration
+    worst = self_test(loaded, source.batch(np.arange(min(SELF_TEST_SAMPLES, source.n_samples))))
+    network = loaded.structure.network
+    labels = bench.evaluation.label_keys if bench.problem.evaluation is not None else ()
+    data = {
+        "network": network.to_json(),
+        "feeding": [loaded.feeding.batch, loaded.feeding.fixed],
+        "outputs": [[value.name, list(value.shape or ())] for value in loaded.user.outputs],
+        "inputs": [[value.name, str(value.dtype), list(value.shape)] for value in loaded.user.inputs],
+        "labels": list(labels),
+        "n_samples": bench.evaluation.n_samples if bench.problem.evaluation is not None else 0,
+        "n_calibration": bench.calibration.n_samples,
+        "ranking": {name: list(values) for name, values in loaded.ranking.items()},
+        "notes": [[note.code, note.text, list(note.nodes)] for note in loaded.notes],
+        "opset": list(loaded.opset),
+        "self_test": worst,
+    }
+    return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
+
+
+def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
+    """Compare the rewritten graphs with the user's model.
+
+    Returns:
+        Output name to largest absolute difference over its largest absolute value.
+
+    Raises:
+        SelfTestError: If an output differs by more than the tolerance; names the first diverging node.
+    """
+    n = loaded.feeding.batch if loaded.feeding.fixed else len(next(iter(samples.values())))
+    feeds = {name: np.concatenate([array] * n)[:n] if len(array) < n else array[:n] for name, array in samples.items()}
+    expected = loaded.user_session.run(feeds)
+    placement = _all_float(loaded)
+    rewritten = build_qdq(loaded.template, placement, _NoGrids(), QdqOptions()).model
+    got = Session(rewritten, level=Level.PINNED).run(feeds)
+    worst = {}
+    for name, reference in expected.items():
+        if not np.issubdtype(reference.dtype, np.floating):
+            continue
+        difference, size = _distance(got[name], reference)
+        worst[name] = difference / size if size else difference
+        if difference > RELATIVE_TOLERANCE * size + ABSOLUTE_TOLERANCE:
+            raise SelfTestError(_divergence(loaded, feeds, name, difference, size))
+    return worst
+
+
+class _NoGrids:
+    """Grid source for a graph in which nothing is quantized."""
+
+    def activation(self, tensor: int, fmt: Format) -> Grid:
+        raise ValueError(f"Tensor {tensor} is float, it has no {fmt.value} grid.")
+
+    def weight(self, constant: int, fmt: Format) -> WeightGrid:
+        raise ValueError(f"Constant {constant} is float, it has no {fmt.value} grid.")
+
+
+def _all_float(loaded: Loaded) -> Placement:
+    network = loaded.structure.network
+    return Placement(
+        stored=(Format.FP32,) * len(network.tensors),
+        read=tuple((Format.FP32,) * len(group.inputs) for group in network.groups),
+        constants=(Format.FP32,) * len(network.constants),
+    )
+
+
+def _distance(a: Array, b: Array) -> tuple[float, float]:
+    if a.shape != b.shape:
+        return float("inf"), 1.0
+    finite = np.isfinite(b)
+    if not np.array_equal(finite, np.isfinite(a)):
+        return float("inf"), 1.0
+    if not finite.any():
+        return 0.0, 0.0
+    return float(np.max(np.abs(a[finite] - b[finite]))), float(np.max(np.abs(b[finite])))
+
+
+def _divergence(loaded: Loaded, feeds: Mapping[str, Array], output: str, difference: float, size: float) -> str:
+    """Say which node first gives other values than in the user's model."""
+    text = f"The rewritten graph differs from the model on output {output!r} by {difference:.3g} (largest value {size:.3g})."
+    kept = {name for node in loaded.template.model.graph.node for name in node.output}
+    names = [name for node in loaded.user.proto.graph.node for name in node.output if name in kept]
+    before = Session(with_outputs(_copy(loaded.user.proto), names), level=Level.PLAIN).run(feeds, names)
+    after = Session(with_outputs(loaded.template.model, names), level=Level.PLAIN).run(feeds, names)
+    for node in loaded.user.proto.graph.node:
+        for name in node.output:
+            if name not in before or not np.issubdtype(before[name].dtype, np.floating):
+                continue
+            gap, scale = _distance(after[name], before[name])
+            if gap > RELATIVE_TOLERANCE * scale + ABSOLUTE_TOLERANCE:
+                return f"{text} The first node to diverge is {node.name or name!r} ({node.op_type})."
+    return text
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _nodes(loaded: Loaded) -> dict[str, list[Any]]:
+    """Every node of the user's graph: role, group, into, why."""
+    found: dict[str, list[Any]] = {}
+    for name, fate in loaded.fates.items():
+        found[name] = [fate.role, None, fate.into, fate.why]
+    for name, role in loaded.structure.roles.items():
+        found[name] = [role.role, role.group, role.into, role.why]
+    return found

@@ -1,0 +1,142 @@
+"""``evaluate``, ``recheck`` and ``confirm``: one configuration on a range of samples.
+
+``recheck`` does what ``evaluate`` did with the exported file, read back from its bytes; ``confirm`` uses samples the search
+never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from search.errors import ExportMismatchError
+from search.calibration.collect import with_outputs
+from search.evaluation.configuration import Configuration
+from search.evaluation.measure import Measured, Use, measure
+from search.runtime.session import Level, Session
+from search.study.bench import Bench, Raw, make_uses
+
+Array = npt.NDArray[Any]
+N_WORST = 32
+"""Bad cases kept per value and error."""
+
+
+def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Measure one configuration on ``range`` of the order."""
+    configuration = Configuration.from_json(params["configuration"])
+    extra = [name for name in params["errors_of"] if name not in bench.loaded.template.outputs]
+    float_biases: tuple[str, ...] = ()
+
+    def build() -> bytes:
+        nonlocal float_biases
+        made = bench.qdq(configuration)
+        float_biases = made.float_biases
+        model = with_outputs(made.model, extra) if extra else made.model
+        return model.SerializeToString()
+
+    start, stop = params["range"]
+    indices = bench.order[start:stop]
+    session = bench.session(configuration, build)
+    measured = _measure(bench, session, indices, params)
+    data = {
+        "parts": {name: part.to_json() for name, part in measured.parts.items()},
+        "digest": measured.digest,
+        "worst": _worst(measured, indices),
+        "float_biases": list(float_biases),
+    }
+    return Raw(data)
+
+
+def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Evaluate the exported file, read back from its bytes, and compare bit by bit with what was measured.
+
+    Raises:
+        ExportMismatchError: If an output differs.
+    """
+    configuration = Configuration.from_json(params["configuration"])
+    data = bench.qdq(configuration, explicit_moves=True).model.SerializeToString()
+    session = Session(data, level=bench.level, threads=bench.problem.threads)
+    parts: dict[str, list[Any]] = {}
+    for start, stop, digest in params["ranges"]:
+        measured = _measure(bench, session, bench.order[start:stop], params)
+        if measured.digest != digest:
+            raise ExportMismatchError(
+                f"The exported model gives other outputs than were measured on samples {start} to {stop} of the order. "
+                "Nothing was delivered; please report this model."
+            )
+        for name, part in measured.parts.items():
+            parts.setdefault(name, []).append(part.to_json())
+    return Raw({"parts": parts}, {"model": data})
+
+
+def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Measure the exported file once on the confirmation samples."""
+    samples = bench.confirmation
+    if samples is None:
+        raise ValueError("This study has no confirmation samples.")
+    session = Session(bench.files.get(params["model"]), level=bench.level, threads=bench.problem.threads)
+    loaded = bench.loaded
+
+    def reference(indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
+        return loaded.user_session.run(samples.batch(indices))
+
+    indices = np.arange(samples.n_samples)
+    measured = measure(session, samples, loaded.feeding, indices, uses=make_uses(params["uses"]), reference=reference)
+    return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}, "n": samples.n_samples})
+
+
+def run_unoptimized(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Measure the exported file with every optimization off."""
+    session = Session(bench.files.get(params["model"]), level=Level.PLAIN, threads=bench.problem.threads)
+    measured = _measure(bench, session, bench.order, {**params, "errors_of": []})
+    return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}})
+
+
+def _measure(bench: Bench, session: Session, indices: npt.NDArray[np.int64], params: Mapping[str, Any]) -> Measured:
+    uses: tuple[Use, ...] = make_uses(params["uses"])
+    outputs = set(bench.loaded.template.outputs)
+    inner = [name for name in params["errors_of"] if name not in outputs]
+
+    def reference(batch: npt.NDArray[np.int64]) -> Mapping[str, Array]:
+        values = bench.float_outputs(params["float"], batch)
+        return {**values, **bench.inner_values(inner, batch)} if inner else values
+
+    return measure(
+        session,
+        bench.evaluation,
+        bench.loaded.feeding,
+        indices,
+        uses=uses,
+        reference=reference,
+        errors_of=params["errors_of"],
+        transforms={name: TRANSFORMS[kind] for name, kind in params["transforms"].items()},
+    )
+
+
+def _softmax(x: Array) -> Array:
+    return np.asarray(special.softmax(x, axis=-1))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(special.expit(x))
+
+
+TRANSFORMS = {"softmax": _softmax, "sigmoid": _sigmoid}
+"""Post-processing that lives outside the ONNX file, for ranking only."""
+
+
+def _worst(measured: Measured, indices: npt.NDArray[np.int64]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Samples with the largest errors, largest first; ties by position in the order."""
+    return {
+        name: {error: _top(values, indices) for error, values in by_error.items()}
+        for name, by_error in measured.errors.items()
+    }
+
+
+def _top(values: Sequence[float] | Array, indices: npt.NDArray[np.int64]) -> list[tuple[int, float]]:
+    order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable")[:N_WORST]
+    return [(int(indices[i]), float(values[i])) for i in order]

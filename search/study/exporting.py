@@ -1,0 +1,190 @@
+"""``export``: the solution of a study as vendor files, and what the report and ``result.json`` need of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from search.assignment import Assignment
+from search.calibration.grids import Grids
+from search.evaluation.configuration import Configuration
+from search.export.files import export_files
+from search.export.solution import (
+    GroupPin,
+    ModelInput,
+    NodeFate,
+    Observation,
+    OutputForm,
+    Solution,
+    WeightGrid,
+)
+from search.graph.network import Network
+from search.precision import Format
+from search.spec.job import Pin
+from search.study.bench import Bench, Raw
+from search.targets.pins import resolve_pins
+from search.targets.placement import Placement
+
+
+def run_export(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Write every file that follows from the chosen assignment."""
+    solution = make_solution(bench, params)
+    files = export_files(solution)
+    if params["model"] is None:
+        files["model.qdq.onnx"] = bench.qdq(
+            Configuration.from_json(params["configuration"]), explicit_moves=True
+        ).model.SerializeToString()
+    outputs = {
+        name: {"dtype": form.dtype, "scale": form.scale, "zero_point": form.zero_point}
+        for name, form in solution.outputs.items()
+    }
+    data = {
+        "outputs": outputs,
+        "shares": [_share(solution.network, g) for g in range(len(solution.network.groups))],
+        "files": sorted(files),
+    }
+    blobs = {f"file:{path}": content for path, content in files.items()}
+    blobs["nodes"] = json.dumps(_assignment(bench, solution)).encode()
+    return Raw(data, blobs)
+
+
+def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
+    """Everything the exporters say, from the configuration and the calibration."""
+    configuration = Configuration.from_json(params["configuration"])
+    loaded, target = bench.loaded, bench.problem.target
+    network = loaded.structure.network
+    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    used = sorted(set(_used(network, placement)), key=lambda pair: (pair[0], pair[1].rank))
+    reasons = {int(g): why for g, why in params["reasons"].items()}
+    template = loaded.template
+    return Solution(
+        network=network,
+        target=target.name,
+        kind="horizon" if target.march else ("ort" if bench.is_deployed_here else "knight"),
+        march=target.march,
+        toolchain=None if target.toolchain is None else str(target.toolchain),
+        requested=Assignment.from_json(params["requested"]),
+        effective=configuration.effective,
+        reasons=tuple(reasons.get(g, "") for g in range(len(network.groups))),
+        placement=placement,
+        grids={(t, fmt.bits): grids.activation(t, fmt) for t, fmt in used},
+        weights=_weights(network, placement, grids),
+        inputs=tuple(
+            ModelInput(
+                name=value.name, shape=tuple(1 if size is None else size for size in value.shape), layout=_layout(bench)
+            )
+            for value in loaded.user.inputs
+        ),
+        observations={
+            (t, fmt.bits): Observation(method=grids.method_of(t, fmt), fixed=grids.is_fixed(t, fmt)) for t, fmt in used
+        },
+        pins=_pins(bench, params),
+        fates=_fates(bench),
+        outputs={name: _form(network, placement, grids, name) for name in network.outputs},
+        node_types={node.name: node.op_type for node in template.model.graph.node},
+        slot_values=_slot_values(bench),
+        achieved_ratio=params["ratio"],
+        float_model=template.model.SerializeToString(),
+    )
+
+
+def _used(network: Network, placement: Placement) -> Iterator[tuple[int, Format]]:
+    """``(tensor, format)`` for every integer format a tensor is stored or read in."""
+    for t, fmt in enumerate(placement.stored):
+        if fmt.is_integer:
+            yield t, fmt
+    for g, group in enumerate(network.groups):
+        for s, slot in enumerate(group.inputs):
+            if placement.read[g][s].is_integer:
+                yield slot.tensor, placement.read[g][s]
+
+
+def _weights(network: Network, placement: Placement, grids: Grids) -> dict[int, WeightGrid]:
+    found = {}
+    for c, fmt in enumerate(placement.constants):
+        if fmt.is_integer:
+            grid = grids.weight(c, fmt)
+            found[c] = WeightGrid(
+                scales=np.atleast_1d(grid.scales).astype(np.float32),
+                zero_points=np.atleast_1d(grid.zero_points).astype(np.int64),
+                axis=grid.axis,
+                bits=fmt.bits,
+                signed=bool(np.issubdtype(grid.values.dtype, np.signedinteger)),
+            )
+    return found
+
+
+def _layout(bench: Bench) -> str:
+    preprocess = bench.problem.spec.data.preprocess
+    return "NCHW" if preprocess is None else preprocess.layout
+
+
+def _pins(bench: Bench, params: Mapping[str, Any]) -> dict[int, GroupPin]:
+    network, target = bench.loaded.structure.network, bench.problem.target
+    table = resolve_pins(network, target, [Pin.model_validate(pin) for pin in params["pins"]])
+    return {
+        g: GroupPin(
+            match="; ".join(pin.match or pin.op_type or pin.scope or "" for pin in pins), freeze=table.is_frozen(g)
+        )
+        for g, pins in table.pins.items()
+    }
+
+
+def _fates(bench: Bench) -> dict[str, NodeFate]:
+    loaded = bench.loaded
+    found = {name: NodeFate(role=fate.role, into=fate.into, why=fate.why) for name, fate in loaded.fates.items()}
+    for name, role in loaded.structure.roles.items():
+        found[name] = NodeFate(role=role.role, into=role.into, why=role.why)
+    return found
+
+
+def _form(network: Network, placement: Placement, grids: Grids, output: str) -> OutputForm:
+    """How an output leaves the chip: as the integers it is stored in, or float."""
+    tensor = next((t for t, one in enumerate(network.tensors) if output in one.model_outputs), None)
+    fmt = Format.FP32 if tensor is None else placement.stored[tensor]
+    if tensor is None or not fmt.is_integer:
+        return OutputForm(dtype="float16" if fmt is Format.FP16 else "float32")
+    grid = grids.activation(tensor, fmt)
+    return OutputForm(dtype=grid.dtype.name, scale=grid.scale, zero_point=grid.zero_point)
+
+
+def _slot_values(bench: Bench) -> dict[tuple[int, int], str]:
+    """The value each slot reads, where it is not the tensor's own name."""
+    template = bench.loaded.template
+    nodes = {node.name: node for node in template.model.graph.node}
+    found = {}
+    for g, group in enumerate(template.network.groups):
+        for s, slot in enumerate(group.inputs):
+            if slot.index < 0:
+                continue
+            name = nodes[slot.node].input[slot.index]
+            if name != template.network.tensors[slot.tensor].name:
+                found[(g, s)] = name
+    return found
+
+
+def _share(network: Network, group: int) -> float:
+    return network.groups[group].macs / network.total_macs if network.total_macs else 0.0
+
+
+def _assignment(bench: Bench, solution: Solution) -> dict[str, dict[str, Any]]:
+    """Every node of the user's graph: precision, request, group, role, into, why."""
+    group_of = bench.loaded.template.group_of
+    found = {}
+    for name, fate in sorted(solution.fates.items()):
+        group = group_of.get(name, group_of.get(fate.into or ""))
+        precision = None if group is None else solution.effective[group].value
+        requested = None if group is None else solution.requested[group].value
+        why = fate.why if group is None or fate.role != "compute" else (solution.reasons[group] or fate.why)
+        found[name] = {
+            "precision": precision,
+            "requested": requested,
+            "group": None if group is None else f"g{group}",
+            "role": fate.role,
+            "into": fate.into,
+            "why": why,
+        }
+    return found

@@ -1,0 +1,125 @@
+"""The model taken in once per process: user's bytes, normal form, groups, template, and how to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from search.calibration.collect import with_outputs
+from search.evaluation.template import Template, make_template
+from search.graph.build import Structure, build_structure
+from search.graph.cut import ranking_values
+from search.graph.load import UserModel, read_model
+from search.graph.notes import Fate, Note
+from search.graph.prepared import prepare
+from search.graph.quantized_input import FixedScales
+from search.graph.shape_values import fold_shape_values, shape_values
+from search.runtime.feeding import Feeding, probe_feeding
+from search.runtime.session import Level, Session
+
+Array = npt.NDArray[Any]
+PROBE_SAMPLES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Everything derived from the model file and a few samples.
+
+    Attributes:
+        user: The untouched model.
+        user_session: It, ready to run, as deployed.
+        feeding: Samples per run.
+        structure: Groups, tensors, roles.
+        template: The prepared model in parts.
+        fates: User's nodes that are no longer there.
+        notes: Findings of reading.
+        fixed_scales: Scales the model brought along.
+        ranking: Output to the values whose error ranks points.
+        opset: Opset of the file and of the prepared model.
+    """
+
+    user: UserModel
+    user_session: Session
+    feeding: Feeding
+    structure: Structure
+    template: Template
+    fates: Mapping[str, Fate]
+    notes: tuple[Note, ...]
+    fixed_scales: FixedScales
+    ranking: Mapping[str, tuple[str, ...]]
+    opset: tuple[int, int]
+
+
+def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
+    """Read, normalise and group the model.
+
+    Args:
+        path: The model file.
+        sample: Input name to one or two samples, to find out shapes and how to feed.
+        threads: Intra-op threads.
+
+    Raises:
+        InvalidModelError: If the file is no usable model.
+    """
+    user = read_model(path)
+    session = Session(user.proto, level=Level.DEPLOYED, threads=threads)
+    feeding = probe_feeding(session, {value.name: value.shape for value in user.inputs}, sample)
+    prepared = prepare(user, _evaluate)
+    graph = prepared.model.graph
+    runs = _probe_runs(sample, feeding)
+    traced = _trace(prepared.model, runs)
+    _set_types(graph, traced[0])
+    names = shape_values(graph)
+    removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
+    fates = {
+        **prepared.fates,
+        **{name: Fate("folded", None, "depends on shapes only; always the same") for name in removed},
+    }
+    batch = len(next(iter(runs[0].values())))
+    structure = build_structure(graph, {name: value.shape for name, value in traced[0].items()}, batch=batch)
+    return Loaded(
+        user=user,
+        user_session=session,
+        feeding=feeding,
+        structure=structure,
+        template=make_template(ir.to_proto(prepared.model), structure),
+        fates=fates,
+        notes=prepared.notes,
+        fixed_scales=prepared.fixed_scales,
+        ranking=ranking_values(graph),
+        opset=(user.opset, prepared.model.opset_imports[""]),
+    )
+
+
+def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    return Session(model, level=Level.PLAIN).run(feeds)
+
+
+def _probe_runs(sample: Mapping[str, Array], feeding: Feeding) -> list[dict[str, Array]]:
+    """Inputs of one run, and of a second one with another batch size where the model allows it."""
+    if feeding.fixed:
+        fill = {name: np.concatenate([array[:1]] * feeding.batch) for name, array in sample.items()}
+        return [fill]
+    return [{name: array[:n] for name, array in sample.items()} for n in (1, PROBE_SAMPLES)]
+
+
+def _trace(model: ir.Model, runs: list[dict[str, Array]]) -> list[dict[str, Array]]:
+    """Every value of the graph in each run, model inputs included."""
+    names = [value.name or "" for node in model.graph for value in node.outputs if value.name]
+    proto = with_outputs(ir.to_proto(model), names)
+    session = Session(proto, level=Level.PLAIN)
+    return [{**feeds, **session.run(feeds, names)} for feeds in runs]
+
+
+def _set_types(graph: ir.Graph, traced: Mapping[str, Array]) -> None:
+    for node in graph:
+        for value in node.outputs:
+            if value.name:
+                value.dtype = ir.DataType.from_numpy(traced[value.name].dtype)

@@ -1,0 +1,255 @@
+"""The study as a plan: check, float, calibration, comparison of methods, the strategy, the re-check of the export, the files.
+
+``next_tasks`` replays it over the stored results; what it finds missing is what to run next. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from search.evaluation.configuration import Configuration, Treatment
+from search.metrics.goal_check import meets, shortfall
+from search.strategies.desk import Desk
+from search.strategies.goals import GoalState
+from search.strategies.ladder import ladder
+from search.strategies.trial import Trial
+from search.study.problem import Problem
+from search.study.settings import (
+    Described,
+    baseline_item,
+    bounds_only,
+    calibrate_item,
+    check_item,
+    describe,
+    method_items,
+    prepare_setting,
+)
+from search.targets.legalise import legalise, uniform
+from search.tasks import Item, ItemResult, Plan, Task
+
+Stop = Literal["time", "evaluations", "interrupt", "cancel"]
+MAX_ITEMS = 64  # per task: a task is what a worker may lose when it dies
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A study that needs nothing more.
+
+    Attributes:
+        described: What ``check`` said; None if the study stopped before it.
+        desk: Trials and tables; None if it stopped before the float model was measured.
+        chosen: The trial that is delivered; None if none is complete.
+        results: Results by role: ``check, baseline, calibrate, recheck, confirm, unoptimized, export``.
+        comparison: Method comparison rows: bits, method, bound, error or failure.
+    """
+
+    described: Described | None
+    desk: Desk | None
+    chosen: Trial | None
+    results: Mapping[str, ItemResult]
+    comparison: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass
+class Progress:
+    """What a replay has reached so far."""
+
+    described: Described | None = None
+    desk: Desk | None = None
+    comparison: tuple[Mapping[str, object], ...] = ()
+    results: dict[str, ItemResult] = field(default_factory=dict)
+    stopping: Stop | None = None
+
+
+class Replay:
+    """A study fed with results: what it asks for next, and what it has reached.
+
+    It goes as far as the results given to ``advance`` allow and can be fed again; making a new one over all results
+    leads to the same point.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.progress = Progress()
+        self.finished: Finished | None = None
+        self._plan: Plan[Finished] = _study(problem, self.progress)
+        self._wanted: tuple[Item, ...] = ()
+        self._started = False
+
+    def advance(self, results: Mapping[str, ItemResult], stop: Stop | None = None) -> tuple[Task, ...]:
+        """Return the tasks to run next; empty once the study is finished.
+
+        Args:
+            results: Everything stored, by item digest.
+            stop: If set, only what delivers the best so far is asked for from here on.
+        """
+        missing = self._drive(results)
+        if missing and stop is not None and self.progress.stopping is None:
+            self.progress.stopping = stop
+            self._plan, self._started = _deliver(self.problem, self.progress), False
+            missing = self._drive(results)
+        return group_items(missing, self.problem.spec.search.task_macs)
+
+    def _drive(self, results: Mapping[str, ItemResult]) -> tuple[Item, ...]:
+        if self.finished is not None:
+            return ()
+        try:
+            if not self._started:
+                self._started = True
+                self._wanted = next(self._plan)
+            while True:
+                missing = tuple(item for item in self._wanted if item.digest not in results)
+                if missing:
+                    return missing
+                self._wanted = self._plan.send({item.digest: results[item.digest] for item in self._wanted})
+        except StopIteration as end:
+            self.finished = end.value
+            return ()
+
+
+def next_tasks(problem: Problem, results: Mapping[str, ItemResult], stop: Stop | None = None) -> tuple[Task, ...]:
+    """Return what to run next; empty when the study is finished.
+
+    Args:
+        problem: The study.
+        results: Everything stored so far, by item digest.
+        stop: If set, only what delivers the best so far is asked for.
+    """
+    return Replay(problem).advance(results, stop)
+
+
+def group_items(items: Sequence[Item], task_macs: float) -> tuple[Task, ...]:
+    """Bundle items of a round by estimated work: at most ``task_macs`` and ``MAX_ITEMS`` per task."""
+    tasks: list[list[Item]] = []
+    for item in items:
+        last = tasks[-1] if tasks else None
+        fits = last is not None and last[0].kind == item.kind and len(last) < MAX_ITEMS
+        if last is not None and fits and sum(one.work for one in last) + item.work <= task_macs:
+            last.append(item)
+        else:
+            tasks.append([item])
+    return tuple(Task(tuple(found)) for found in tasks)
+
+
+def _study(problem: Problem, progress: Progress) -> Plan[Finished]:
+    described = yield from _checked(problem, progress)
+    calibrate = yield from _one(calibrate_item(problem, described))
+    _keep(progress, "calibrate", calibrate)
+    if problem.is_random and problem.evaluation is None:
+        progress.desk = Desk(bounds_only(problem, described, calibrate))
+        return (yield from _deliver(problem, progress))
+    baseline = yield from _one(baseline_item(problem, described))
+    _keep(progress, "baseline", baseline)
+    methods = method_items(problem, described, calibrate, baseline)
+    found = yield tuple(dict.fromkeys(methods.values()))
+    setting, progress.comparison = prepare_setting(problem, described, calibrate, baseline, methods, found)
+    desk = Desk(setting)
+    progress.desk = desk
+    if goals_above_float(setting.goals):
+        high = uniform(setting.network, setting.target, "high")
+        yield from desk.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
+    else:
+        yield from ladder(desk)
+    return (yield from _deliver(problem, progress))
+
+
+def _checked(problem: Problem, progress: Progress) -> Plan[Described]:
+    check = yield from _one(check_item(problem))
+    _keep(progress, "check", check)
+    progress.described = describe(problem, check)
+    return progress.described
+
+
+def _one(item: Item) -> Plan[ItemResult]:
+    results = yield (item,)
+    return results[item.digest]
+
+
+def _keep(progress: Progress, role: str, result: ItemResult) -> None:
+    progress.results[role] = result
+
+
+def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
+    """Re-check the best trial's exported file, confirm it, and write the files."""
+    results = dict(progress.results)
+    desk = progress.desk
+    chosen = best_trial(desk.trials, desk.setting.goals) if desk is not None else None
+    if desk is None or progress.described is None:
+        return Finished(progress.described, desk, None, results)
+    context = problem.context
+    if chosen is not None:
+        ranges = [list(found) for found in chosen.ranges]
+        params = {**desk.setting.evaluation, "configuration": chosen.configuration.to_json(), "errors_of": []}
+        results["recheck"] = yield from _one(Item("recheck", context, {**params, "ranges": ranges}))
+        model = {**params, "model": results["recheck"].blobs["model"]}
+        if problem.confirmation is not None or problem.spec.data.confirmation_share:
+            confirm = {**model, "confirmation": problem.confirmation}
+            results["confirm"] = yield from _one(Item("confirm", context, confirm))
+        results["unoptimized"] = yield from _one(Item("unoptimized", context, model))
+    if chosen is not None or desk.setting.n_samples == 0:
+        results["export"] = yield from _one(_export_item(problem, desk, chosen, results))
+    return Finished(progress.described, desk, chosen, results, progress.comparison)
+
+
+def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Mapping[str, ItemResult]) -> Item:
+    setting = desk.setting
+    if chosen is None:
+        requested = uniform(setting.network, setting.target, "low")
+        legal = legalise(setting.network, setting.target, requested, pins=setting.pins)
+        configuration, reasons = Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
+    else:
+        requested, configuration, reasons = chosen.requested, chosen.configuration, chosen.reasons
+    params = {
+        **setting.sensitivity,
+        "configuration": configuration.to_json(),
+        "requested": requested.to_json(),
+        "reasons": {str(g): why for g, why in reasons.items()},
+        "model": results["recheck"].blobs["model"] if "recheck" in results else None,
+        "ratio": achieved_ratio(desk, chosen),
+        "pins": [pin.model_dump(mode="json") for pin in problem.spec.pins],
+    }
+    return Item("export", problem.context, params)
+
+
+def goals_above_float(goals: Sequence[GoalState]) -> tuple[GoalState, ...]:
+    """Goals that the float model itself misses."""
+    return tuple(
+        goal
+        for goal in goals
+        if goal.float_part is not None and not meets(goal.float_value, goal.required, goal.metric.direction)
+    )
+
+
+def best_trial(trials: Sequence[Trial], goals: Sequence[GoalState]) -> Trial | None:
+    """The cheapest trial that meets every goal; else, among complete ones, the one that misses by least."""
+    met = [trial for trial in trials if trial.is_met]
+    if met:
+        return min(met, key=lambda trial: (trial.cost, trial.number))
+    complete = [trial for trial in trials if trial.is_complete]
+    return (
+        min(complete, key=lambda trial: (_total_shortfall(trial, goals), trial.cost, trial.number))
+        if complete
+        else None
+    )
+
+
+def _total_shortfall(trial: Trial, goals: Sequence[GoalState]) -> float:
+    """Sum over goals of the shortfall relative to the requirement; undefined values count as a whole."""
+    total = 0.0
+    for goal in goals:
+        gap = shortfall(trial.values[goal.id], goal.required, goal.metric.direction)
+        total += 1.0 if gap is None else gap / max(abs(goal.required), 1e-12)
+    return total
+
+
+def achieved_ratio(desk: Desk, chosen: Trial | None) -> float | None:
+    """Smallest ratio of chosen to float (inverted for errors) over goals that have a float value."""
+    ratios = []
+    for goal in desk.setting.goals if chosen is not None else ():
+        value = None if chosen is None else chosen.values[goal.id]
+        if value and goal.float_value:
+            higher = goal.metric.direction == "higher"
+            ratios.append(value / goal.float_value if higher else goal.float_value / value)
+    return min(ratios) if ratios else None

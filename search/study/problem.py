@@ -1,0 +1,68 @@
+"""A problem: what one study has to solve, as a value. Files appear as digests only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from search.canonical import digest_json
+from search.spec.job import JobSpec
+from search.targets.target import Target
+
+RESULTS_VERSION = 1
+"""Goes up whenever stored results of an earlier program must not be reused."""
+
+
+class Files(Protocol):
+    """Read-only access to inputs and blobs by digest."""
+
+    def path(self, digest: str) -> Path:
+        """File or directory of the input ``digest``."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """Blob ``digest``, left by an earlier item."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One study.
+
+    Attributes:
+        spec: The job spec; its paths are for the reader only.
+        target: The chip, read and gated by tool-chain.
+        model: Digest of the model file.
+        calibration: Digest of the calibration data, None for ``random``.
+        evaluation: Digest of the evaluation data, None where there is none.
+        confirmation: Digest of the confirmation data.
+        overrides: Content of the tensor overrides file.
+        environment: Library versions, processor, threads: what a result may depend on besides inputs.
+    """
+
+    spec: JobSpec
+    target: Target
+    model: str
+    calibration: str | None
+    evaluation: str | None
+    confirmation: str | None = None
+    overrides: Mapping[str, Any] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def context(self) -> str:
+        """What every item of the study depends on: the model and the environment."""
+        return digest_json({"model": self.model, "environment": dict(self.environment), "version": RESULTS_VERSION})
+
+    @property
+    def threads(self) -> int:
+        """Intra-op threads of every session."""
+        return self.spec.run.threads
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the flow runs without data."""
+        return self.spec.data.calibration == "random"

@@ -1,0 +1,278 @@
+"""The result document and the files that follow from stored results: no model, no data, no clock.
+
+Numbers that were measured (seconds) are given by the caller and are the only fields in which equal studies differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.export.files import evidence_files
+from search.export.report.render import render_report
+from search.metrics.intervals import paired_difference, value_interval
+from search.metrics.part import Part
+from search.strategies.goals import GoalState
+from search.strategies.trial import Trial
+from search.study.findings import findings_of
+from search.study.lines import sensitivity_lines, trial_lines
+from search.study.plan import Finished
+from search.study.problem import Problem
+from search.study.values import value_from
+from search.tasks import ItemResult
+
+SCHEMA = "bitbudget.result/1"
+Blob = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the driver measured.
+
+    Attributes:
+        seconds: Search time over all sittings.
+        stopped: Why the study ended early, or None.
+    """
+
+    seconds: float
+    stopped: str | None
+
+
+def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, bytes]:
+    """Return every file of the output directory by relative path; ``result.json`` last."""
+    files = _exported(finished, blob)
+    result = result_document(problem, finished, measured, blob)
+    trials = trial_lines(finished)
+    sensitivity = sensitivity_lines(finished)
+    metrics = [goal.id for goal in _goals(finished)]
+    files |= evidence_files(sensitivity, trials, metrics=metrics)
+    result["artifacts"] = _artifacts([*files, "report.html"])
+    files["report.html"] = _report(result, finished).encode()
+    files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return files
+
+
+def result_document(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, Any]:
+    """Return the value of ``result.json`` without its artifacts."""
+    chosen, desk = finished.chosen, finished.desk
+    spec = problem.spec
+    return {
+        "schema": SCHEMA,
+        "outcome": _outcome(problem, chosen),
+        "stopped": measured.stopped,
+        "target": problem.target.name,
+        "toolchain": None if problem.target.toolchain is None else str(problem.target.toolchain),
+        "strategy": spec.search.strategy,
+        "seed": spec.search.seed,
+        "verified": "fake_quant",
+        "metrics": [_metric(finished, goal) for goal in _goals(finished)],
+        "cost": _cost(finished),
+        "assignment": _assignment(finished, blob),
+        "outputs": finished.results["export"].data["outputs"] if "export" in finished.results else {},
+        "calibration": _calibration(finished),
+        "search": {
+            "evaluations": _evaluations(finished),
+            "full_set_equivalents": _equivalents(finished),
+            "seconds": round(measured.seconds, 3),
+            "float_evaluation_seconds": _seconds(finished, "baseline"),
+        },
+        "minimal": None,
+        "front": _front(desk.trials if desk is not None else []),
+        "findings": [finding.to_json() for finding in findings_of(problem, finished)],
+    }
+
+
+def _goals(finished: Finished) -> tuple[GoalState, ...]:
+    return finished.desk.setting.goals if finished.desk is not None else ()
+
+
+def _outcome(problem: Problem, chosen: Trial | None) -> str:
+    if problem.evaluation is None:
+        return "not_evaluated"
+    return "met" if chosen is not None and chosen.is_met else "not_met"
+
+
+def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
+    """One entry of ``metrics``."""
+    chosen = finished.chosen
+    parts = None if chosen is None else list(chosen.parts[goal.id])
+    interval = None if parts is None else value_interval(goal.metric, parts)
+    limits = None if interval is None or interval.limits is None else [interval.limits.low, interval.limits.high]
+    return {
+        "id": goal.id,
+        "name": goal.metric.name,
+        "output": goal.output,
+        "direction": goal.metric.direction,
+        "evaluator": "fake_quant",
+        "float": goal.float_value,
+        "required": goal.required,
+        "chosen": None if parts is None else goal.value(parts),
+        "qdq": value_from(goal, finished.results.get("recheck")),
+        "qdq_unoptimized": value_from(goal, finished.results.get("unoptimized")),
+        "confirmed": value_from(goal, finished.results.get("confirm")),
+        "interval": limits,
+        "interval_method": None if interval is None else interval.method,
+        "difference": _difference(goal, parts),
+        "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
+        "shortfall": None if parts is None else goal.shortfall(parts),
+        "reason": None if parts is None else goal.metric.result(parts).reason,
+    }
+
+
+def _difference(goal: GoalState, parts: Sequence[Part] | None) -> dict[str, Any] | None:
+    if parts is None or goal.float_part is None:
+        return None
+    found = paired_difference(goal.metric, parts, [goal.float_part])
+    limits = None if found.limits is None else [found.limits.low, found.limits.high]
+    return {"value": found.value, "interval": limits, "method": found.method}
+
+
+def _cost(finished: Finished) -> dict[str, Any]:
+    if finished.desk is None:
+        return {
+            "unit": "index",
+            "chosen": None,
+            "all_low": 1.0,
+            "all_high": None,
+            "source": "assumed",
+            "assumed_share": None,
+        }
+    setting, chosen = finished.desk.setting, finished.chosen
+    low, high = setting.bounds
+    assignment = low if chosen is None else chosen.configuration.effective
+    reported = None if chosen is None and setting.n_samples else setting.cost.index(assignment)
+    return {
+        "unit": "index",
+        "chosen": reported,
+        "all_low": setting.cost.index(low),
+        "all_high": setting.cost.index(high),
+        "source": "assumed",
+        "assumed_share": setting.cost.assumed_share(assignment),
+    }
+
+
+def _assignment(finished: Finished, blob: Blob) -> dict[str, Any]:
+    export = finished.results.get("export")
+    if export is None:
+        return {}
+    found: dict[str, Any] = json.loads(blob(export.blobs["nodes"]))
+    return found
+
+
+def _calibration(finished: Finished) -> dict[str, Any]:
+    if finished.desk is None:
+        return {"method_8": None, "method_16": None, "samples": None, "compared": []}
+    used = finished.desk.setting.calibration
+    return {
+        "method_8": used.method_8,
+        "method_16": used.method_16,
+        "samples": used.samples,
+        "compared": [dict(row) for row in finished.comparison],
+    }
+
+
+def _evaluations(finished: Finished) -> int:
+    return 0 if finished.desk is None else sum(trial.evaluated for trial in finished.desk.trials)
+
+
+def _equivalents(finished: Finished) -> float:
+    if finished.desk is None or not finished.desk.setting.n_samples:
+        return 0.0
+    run = sum(trial.n_run for trial in finished.desk.trials if trial.evaluated)
+    return round(run / finished.desk.setting.n_samples, 4)
+
+
+def _seconds(finished: Finished, role: str) -> float | None:
+    result: ItemResult | None = finished.results.get(role)
+    return None if result is None else round(result.seconds, 3)
+
+
+def _front(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Complete trials that no other complete trial beats in cost and in every value."""
+    complete = [trial for trial in trials if trial.is_complete]
+    kept = [trial for trial in complete if not any(_beats(other, trial) for other in complete)]
+    return [
+        {"trial": trial.number, "cost": trial.cost, "values": dict(trial.values)}
+        for trial in sorted(kept, key=lambda trial: (trial.cost, trial.number))
+    ]
+
+
+def _beats(a: Trial, b: Trial) -> bool:
+    """Whether ``a`` is no worse than ``b`` everywhere and better somewhere (of equals, the earlier)."""
+    pairs = [(a.values[name], b.values[name], name) for name in a.values]
+    if any(x is None or y is None for x, y, _ in pairs):
+        return False
+    better = [_is_better(x, y, name) for x, y, name in pairs if x is not None and y is not None]
+    worse = [_is_better(y, x, name) for x, y, name in pairs if x is not None and y is not None]
+    if a.cost > b.cost or any(worse):
+        return False
+    return a.cost < b.cost or any(better) or (a is not b and a.number < b.number)
+
+
+_LOWER_IS_BETTER = frozenset({"mae", "rmse", "l1", "atol"})
+
+
+def _is_better(x: float, y: float, name: str) -> bool:
+    return x < y if name.partition("@")[0] in _LOWER_IS_BETTER else x > y
+
+
+def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    if "recheck" in finished.results:
+        files["model.qdq.onnx"] = blob(finished.results["recheck"].blobs["model"])
+    export = finished.results.get("export")
+    for name, digest in sorted(export.blobs.items()) if export is not None else ():
+        if name.startswith("file:"):
+            files[name.removeprefix("file:")] = blob(digest)
+    return files
+
+
+_NAMES = {"model.qdq.onnx": "qdq", "report.html": "report"}
+
+
+def _artifacts(paths: Sequence[str]) -> dict[str, str]:
+    """Short name to relative path of every delivered file."""
+    return {_NAMES.get(path, path.rsplit(".", 1)[0].replace("/", "_")): path for path in sorted(paths)}
+
+
+def _report(result: Mapping[str, Any], finished: Finished) -> str:
+    shares = finished.results["export"].data["shares"] if "export" in finished.results else []
+    rows = [
+        {
+            "name": name,
+            "op_type": _op_type(finished, entry["group"]),
+            "group": entry["group"],
+            "requested": entry["requested"],
+            "effective": entry["precision"],
+            "reason": entry["why"],
+            "share": shares[int(entry["group"][1:])]
+            if entry["group"] and entry["role"] in ("compute", "float")
+            else 0.0,
+        }
+        for name, entry in result["assignment"].items()
+        if entry["group"] is not None
+    ]
+    trials = [
+        {
+            "trial": trial.number,
+            "stage": trial.stage,
+            "cost": trial.cost,
+            "samples": trial.n_run,
+            "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
+            "values": dict(trial.values),
+            "verdict": trial.verdict.value,
+            "why": trial.why,
+            "ratio": trial.ratio,
+        }
+        for trial in (finished.desk.trials if finished.desk is not None else [])
+    ]
+    lines = [{name: getattr(line, name) for name in line.__slots__} for line in sensitivity_lines(finished)]
+    return render_report(result, trials=trials, sensitivity=lines, qconfig=rows)
+
+
+def _op_type(finished: Finished, group: str | None) -> str:
+    if group is None or finished.desk is None:
+        return ""
+    return finished.desk.setting.network.groups[int(group[1:])].op_type

@@ -1,0 +1,42 @@
+"""``run_task``: compute the items of a task. The only dear function of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from search.study.baseline import run_baseline
+from search.study.bench import Bench, Raw
+from search.study.calibrating import run_calibrate, run_compare
+from search.study.checking import run_check
+from search.study.evaluating import run_confirm, run_evaluate, run_recheck, run_unoptimized
+from search.study.exporting import run_export
+from search.study.measuring import run_points
+from search.study.problem import Files, Problem
+from search.tasks import Item, Task
+
+RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
+    "check": run_check,
+    "baseline": run_baseline,
+    "calibrate": run_calibrate,
+    "compare": run_compare,
+    "evaluate": run_evaluate,
+    "recheck": run_recheck,
+    "confirm": run_confirm,
+    "unoptimized": run_unoptimized,
+    "export": run_export,
+}
+
+
+def run_items(bench: Bench, task: Task) -> Iterator[tuple[Item, Raw]]:
+    """Yield every item with what it gave, as soon as it is finished."""
+    if task.kind == "sensitivity":
+        yield from zip(task.items, run_points(bench, [item.params for item in task.items]), strict=True)
+        return
+    for item in task.items:
+        yield item, RUNNERS[item.kind](bench, item.params)
+
+
+def run_task(task: Task, problem: Problem, files: Files) -> tuple[tuple[Item, Raw], ...]:
+    """Compute a whole task from scratch: for callers that keep nothing between tasks."""
+    return tuple(run_items(Bench(problem, files), task))

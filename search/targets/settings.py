@@ -1,0 +1,135 @@
+"""The tables of a target file beside the operator rules: arithmetic, requests, outputs, coordinates, costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from search.precision import Format, Precision
+from search.targets.evidence import Gated, Stated, Table
+
+
+class Scales(Stated):
+    """Scale rules by name (``search.quant.grid.ScaleRule``) of activations and weights."""
+
+    activation: str
+    weight: str
+
+
+class UniformRequest(Gated):
+    """What ``all_low`` or ``all_high`` asks of gemm groups and of all others. The last entry that holds wins."""
+
+    level: Literal["low", "high"]
+    gemm: Precision
+    other: Precision
+
+
+class CalibrationDefaults(Stated):
+    """Observers to try, by width in bits."""
+
+    methods_8: tuple[str, ...]
+    methods_16: tuple[str, ...]
+
+
+class Arithmetic(Stated):
+    """Widths of the integer arithmetic.
+
+    Attributes:
+        acc_bits: Gemm precision to accumulator width; biases are as wide.
+        multiplier_bits: Width of the requantize multiplier.
+        shift_min: Smallest right shift.
+        shift_max: Largest right shift.
+        rounding: Of requantize, ties: ``half_up | half_even | half_away``.
+        overflow: ``error`` makes an overflowing assignment infeasible; the chip may also ``wrap`` or ``saturate``.
+    """
+
+    acc_bits: Mapping[Precision, int]
+    multiplier_bits: int = Field(ge=2, le=32)
+    shift_min: int = 0
+    shift_max: int
+    rounding: Literal["half_up", "half_even", "half_away"] = "half_up"
+    overflow: Literal["error", "wrap", "saturate"] = "error"
+
+    def bias_bits(self, precision: Precision) -> int:
+        """Width of the bias of a gemm at ``precision``: that of its accumulator."""
+        return self.acc_bits[precision]
+
+
+class HighOutput(Gated):
+    """A gemm that feeds only model outputs hands out its accumulator as a real number.
+
+    Attributes:
+        format: Format of such an output.
+        forbids: Precisions that cannot be combined with it.
+    """
+
+    format: Format = Format.FP32
+    forbids: tuple[Precision, ...] = ()
+    why: str = ""
+    enabled: bool = True
+
+
+class Coordinates(Gated):
+    """Groups that compute the grid of a GridSample, back to the first gemm or model input, run at one format."""
+
+    format: Format = Format.INT16
+    why: str = ""
+    enabled: bool = True
+
+
+class GridRule(Gated):
+    """Fixed scale of GridSample grids: the threshold is the power of two at or above the calibrated range."""
+
+    format: Format = Format.INT16
+    minimum: float = Field(default=1.0, gt=0)
+    enabled: bool = True
+
+    def threshold(self, absmax: float) -> float:
+        """Return the smallest power of two that is at least ``max(minimum, absmax)``.
+
+        Raises:
+            ValueError: If ``absmax`` is not finite.
+        """
+        if not math.isfinite(absmax):
+            raise ValueError(f"The range of a grid must be finite, got {absmax}.")
+        fraction, exponent = math.frexp(max(self.minimum, absmax))
+        return math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
+
+
+class FixedScale(Stated):
+    """Scale and zero point an operator's output must have."""
+
+    scale: float = Field(gt=0)
+    zero_point: int = 0
+
+
+class Coefficient(Table):
+    """One number of the cost model and how far to trust it."""
+
+    value: float = Field(gt=0)
+    source: Literal["vendor", "measured", "assumed"]
+    certainty: Literal["C", "C-old", "U", "I", "?"]
+    note: str = ""
+
+
+class Coefficients(Table):
+    """The cost model's numbers. All rates are for one core.
+
+    Attributes:
+        peak_macs_per_s: Multiply-accumulates at ``a8w8``.
+        utilization: Share of the peak that real layers reach.
+        relative_rate: Precision to its rate relative to ``a8w8`` (``fp32``: groups that stay float).
+        bytes_per_s: Memory traffic of operands and results.
+        elements_per_s: Class (or ``default``) to format to element work.
+        cast_bytes_per_s: Bytes read and written by casts: ``integer`` among integers, ``float`` where one side is real.
+    """
+
+    peak_macs_per_s: Coefficient
+    utilization: Coefficient
+    relative_rate: Mapping[Precision, Coefficient]
+    bytes_per_s: Coefficient
+    elements_per_s: Mapping[str, Mapping[Format, Coefficient]]
+    cast_bytes_per_s: Mapping[Literal["integer", "float"], Coefficient]

@@ -1,0 +1,83 @@
+"""Progress of a local run: a live bar on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from search.strategies.trial import Trial
+from search.study.problem import Problem
+from service.local.driver import State
+
+PHASES = {
+    "check": "reading and testing the model",
+    "calibrate": "calibrating",
+    "baseline": "evaluating float",
+    "compare": "comparing calibration methods",
+    "evaluate": "evaluating",
+    "sensitivity": "measuring sensitivity",
+    "recheck": "checking the exported model",
+    "confirm": "confirming on unseen data",
+    "unoptimized": "evaluating the exported model unoptimized",
+    "export": "writing files",
+}
+
+
+@contextmanager
+def watcher(problem: Problem, *, quiet: bool) -> Iterator[Callable[[State], None]]:
+    """Yield what the driver calls when something changed."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    seen = _Seen(console)
+    if not console.is_terminal:
+        yield seen.lines
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(problem.target.name, total=None)
+
+        def watch(state: State) -> None:
+            seen.trials(state)
+            if state.task is not None:
+                bar.update(task, description=PHASES[state.task.kind], completed=state.done, total=state.total)
+
+        yield watch
+
+
+class _Seen:
+    """What has been said already."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._phase = ""
+        self._trials = 0
+
+    def lines(self, state: State) -> None:
+        """Say a new phase and new trials, one line each."""
+        if state.task is not None and PHASES[state.task.kind] != self._phase:
+            self._phase = PHASES[state.task.kind]
+            self._console.print(f"[{state.seconds:6.1f} s] {self._phase}", markup=False)
+        self.trials(state)
+
+    def trials(self, state: State) -> None:
+        """Say trials that are new."""
+        desk = state.replay.progress.desk
+        for trial in desk.trials[self._trials :] if desk is not None else ():
+            self._console.print(describe(trial), markup=False)
+            self._trials += 1
+
+
+def describe(trial: Trial) -> str:
+    """One trial in one line."""
+    values = ", ".join(f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in trial.values.items())
+    return f"  trial {trial.number:3d}  {trial.stage:<28} cost {trial.cost:.3f}  {values}  {trial.verdict.value}"

@@ -1,0 +1,1 @@
+"""A study on this machine, without a server: the run directory, the loop over tasks, the inputs."""

@@ -1,0 +1,158 @@
+"""What the charts of the report say: windows, summaries, twins."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.export.report.charts import cost_plot, focus, ladder
+from search.export.report.sensitivity import N_BARS, sensitivity_panels
+from search.export.report.trials import read_trials
+from tests.export.report_example import METRIC, example_result, example_sensitivity, example_trials
+
+
+def _ladder(result=None, trials=None):
+    result = result or example_result()
+    shown = read_trials(result, example_trials() if trials is None else trials)
+    return ladder(result["metrics"][0], shown, key="0", unit="index")
+
+
+def _cost(result=None):
+    result = result or example_result()
+    return cost_plot(result["metrics"][0], read_trials(result, example_trials()), result["cost"], key="0")
+
+
+def test_the_ladder_counts_its_verdicts_and_names_the_chosen_trial():
+    assert _ladder().summary == (
+        "12 trials: 6 met, 3 missed, 2 rejected early, 1 infeasible. Trial 11 was chosen, 0.9101 at cost 1.070."
+        " 1 trial lies outside the shown range, at its edge with the value beside it."
+    )
+
+
+def test_a_collapsed_trial_stands_at_the_edge_and_keeps_its_value():
+    chart = _ladder()
+    low, high = chart.data["window"]
+    assert 0.88 < low < 0.9 < 0.9153 < high < 0.94
+    collapsed = next(point for point in chart.data["points"] if point["bound"] == "all-low")
+    assert (collapsed["outside"], collapsed["value"], collapsed["y"]) == (True, "0.7135", low)
+
+
+def test_a_trial_without_a_value_stays_on_the_ladder():
+    point = next(point for point in _ladder().data["points"] if point["verdict"] == "infeasible")
+    assert point["y"] is None
+    assert "33 bits" in next(row for row in _ladder().table.rows if row[0] == "9")[-1]
+
+
+def test_the_ladder_names_its_stages_in_order():
+    stages = [(stage["name"], stage["first"], stage["last"]) for stage in _ladder().data["stages"]]
+    assert stages[:3] == [("all high", 1, 1), ("all low", 2, 2), ("common ratio", 3, 7)]
+
+
+def test_the_table_twin_has_every_trial_with_partial_samples_marked():
+    rows = _ladder().table.rows
+    assert [row[0] for row in rows] == [str(n) for n in range(1, 13)]
+    assert rows[4][4] == "600 of 2,000"
+    assert rows[10][6] == "met · chosen"
+
+
+def test_the_words_and_ratios_of_the_trials_file_are_understood():
+    rows = [{**example_trials()[0], "verdict": word, "ratio": "logits 0.17"} for word in ("not_met", "rejected", "met")]
+    trials = read_trials(example_result(), rows)
+    assert [trial.verdict for trial in trials] == ["missed", "rejected early", "met"]
+    assert trials[0].ratio == "logits 0.17"
+
+
+def test_without_any_value_there_is_no_chart():
+    trials = [{**trial, "values": {}} for trial in example_trials()]
+    assert _ladder(trials=trials) is None
+
+
+def test_the_cost_plot_has_both_bounds_the_front_and_the_chosen_point():
+    data = _cost().data
+    assert [(bound["label"], bound["cost"]) for bound in data["bounds"]] == [("all-low", 1.0), ("all-high", 1.94)]
+    assert data["front"] == [2, 11, 3, 1]
+    assert (data["chosen"]["x"], data["chosen"]["y"]) == (1.07, 0.9101)
+    assert (data["chosen"]["low"], data["chosen"]["high"]) == (0.8968, 0.9219)
+
+
+def test_the_cost_plot_survives_a_search_without_a_chosen_assignment():
+    result = example_result()
+    result["cost"]["chosen"] = None
+    result["metrics"][0].update(chosen=None, interval=None)
+    assert _cost(result).data["chosen"] is None
+
+
+@given(
+    required=st.floats(-1, 1),
+    others=st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=2),
+    values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20),
+)
+def test_the_window_is_never_empty_and_always_shows_goal_float_and_chosen(required, others, values):
+    metric = {"required": required, "float": others[0], "chosen": others[1]}
+    low, high = focus(metric, values)
+    assert math.isfinite(low)
+    assert math.isfinite(high)
+    assert low < high
+    assert all(low <= value <= high for value in (required, *others))
+
+
+def test_many_trials_are_cut_to_those_that_carry_the_argument():
+    base = example_trials()
+    trials = base + [{**base[6], "trial": number} for number in range(13, 5000)]
+    shown = read_trials(example_result(), trials, limit=20)
+    assert len(shown) == 20
+    assert {1, 2, 3, 11} <= {trial.number for trial in shown}
+    assert [trial.number for trial in shown] == sorted(trial.number for trial in shown)
+
+
+def test_sensitivity_shows_forty_bars_and_the_sum_of_the_rest():
+    rows = example_sensitivity(96)[:96]
+    panel = sensitivity_panels(rows)[0]
+    data = panel.bars.data
+    assert len(data["rows"]) == N_BARS
+    total = sum(row["value"] for row in rows)
+    assert math.isclose(sum(bar["value"] for bar in data["rows"]) + data["rest"]["value"], total)
+    assert data["rest"]["label"] == "56 others, summed"
+    assert len(panel.bars.table.rows) == N_BARS + 1
+
+
+def test_there_is_one_panel_per_output_metric_and_base():
+    rows = example_sensitivity(3)
+    panels = sensitivity_panels(rows + [{**row, "output": "boxes"} for row in rows])
+    assert [panel.label for panel in panels] == [
+        "logits · COSINE · base all int16",
+        "logits · COSINE · base all int8",
+        "boxes · COSINE · base all int16",
+        "boxes · COSINE · base all int8",
+    ]
+
+
+def test_the_curve_counts_like_a_slow_loop():
+    rows = example_sensitivity(96)[:96]
+    values = sorted((row["value"] for row in rows), reverse=True)
+    rows = [{**row, "value": value} for row, value in zip(rows, values, strict=True)]
+    n, running = 0, 0.0
+    while running < 0.9 * sum(values):
+        running += values[n]
+        n += 1
+    curve = sensitivity_panels(rows)[0].curve
+    assert curve.summary == f"{n} of 96 points carry 90 % of the summed error."
+    assert curve.data["y"][-1] == 100.0
+
+
+def test_a_table_of_zeros_and_a_point_without_a_value_are_shown():
+    rows = [{**row, "value": 0.0, "rank": None} for row in example_sensitivity(3)[:3]]
+    assert sensitivity_panels(rows)[0].curve.summary == "No point has an error at this output."
+    rows[2]["value"] = None
+    assert sensitivity_panels(rows)[0].bars.data["rows"][0]["value"] is None
+
+
+def test_every_metric_of_a_trial_has_its_own_chart_of_the_same_trial():
+    result = example_result()
+    result["metrics"].append({**result["metrics"][0], "id": "mae@xy", "direction": "lower"})
+    trials = [{**trial, "values": {METRIC: 0.9, "mae@xy": 0.1}} for trial in example_trials()]
+    shown = read_trials(result, trials)
+    charts = [ladder(metric, shown, key=str(i), unit="index") for i, metric in enumerate(result["metrics"])]
+    assert [chart.data["better"] for chart in charts] == ["higher", "lower"]
