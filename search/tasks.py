@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from search.canonical import digest_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Item:
-    """One unit of work.
+    """One unit of work; items are equal when their digests are.
 
     Attributes:
         kind: ``check | calibrate | compare | baseline | evaluate | sensitivity | export``.
@@ -29,12 +29,18 @@ class Item:
     kind: str
     context: str
     params: Mapping[str, Any]
-    work: float = field(default=0.0, compare=False)
+    work: float = 0.0
 
     @cached_property
     def digest(self) -> str:
         """Identity and cache key."""
         return digest_json({"kind": self.kind, "context": self.context, "params": self.params})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
 
 @dataclass(frozen=True)

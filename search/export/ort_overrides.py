@@ -68,7 +68,7 @@ def integer_nodes(solution: Solution) -> frozenset[str]:
     """Return the nodes that belong to a group with integer arithmetic."""
     found: set[str] = set()
     for index, group in enumerate(solution.network.groups):
-        if solution.effective[index].is_float or group.op_class is OpClass.FLOAT:
+        if not _is_integer_group(solution, index):
             continue
         found.update(group.nodes)
         found.update(slot.node for slot in group.inputs)
@@ -77,9 +77,16 @@ def integer_nodes(solution: Solution) -> frozenset[str]:
 
 
 def _add_tensor(document: _Document, solution: Solution, tensor: int) -> None:
-    """Enter a tensor and the values behind it that some group reads."""
+    """Enter a tensor and the values behind it that some group reads.
+
+    The runtime's tool sees a tensor only if an integer operator touches it. A model input that is read behind a Reshape
+    alone is therefore stated there; the values are the same.
+    """
     name = solution.network.tensors[tensor].name
     stored = solution.placement.stored[tensor]
+    if not solution.network.readers[tensor] and not solution.network.tensors[tensor].model_outputs:
+        return
+    touched = _is_touched(solution, tensor)
     readers: dict[str, dict[Format, list[str]]] = {name: {}}
     for group, slot in solution.network.readers[tensor]:
         fmt = solution.placement.read[group][slot]
@@ -88,14 +95,26 @@ def _add_tensor(document: _Document, solution: Solution, tensor: int) -> None:
     for value, by_format in readers.items():
         integers = {fmt: nodes for fmt, nodes in by_format.items() if fmt.is_integer}
         if stored.is_integer:
-            if value != name and not integers:
+            if not integers and (value != name or not touched):
                 continue
             _enter(document, solution, tensor, value=value, own=stored, others=integers)
-            if value != name:
+            if value != name and touched:
                 document.aliases.add(value)
         elif integers:
             _enter(document, solution, tensor, value=value, own=max(integers), others=integers)
             document.only_for[value] = sorted({node for nodes in integers.values() for node in nodes})
+
+
+def _is_touched(solution: Solution, tensor: int) -> bool:
+    """Tell whether an integer group writes a tensor, or reads it under its own name."""
+    network = solution.network
+    readers = [g for g, s in network.readers[tensor] if solution.value_read(g, s) == network.tensors[tensor].name]
+    writer = network.tensors[tensor].writer
+    return any(_is_integer_group(solution, g) for g in (*readers, *([] if writer is None else [writer])))
+
+
+def _is_integer_group(solution: Solution, index: int) -> bool:
+    return not solution.effective[index].is_float and solution.network.groups[index].op_class is not OpClass.FLOAT
 
 
 def _enter(

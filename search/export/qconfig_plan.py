@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from search.export.hmct_config import FLOAT_BY_DEFAULT
 from search.export.solution import Solution
@@ -18,6 +19,9 @@ from search.precision import Format
 
 FIXED_ACTIVATIONS_FROM = 0.95
 """Share of the float accuracy from which QAT with fixed activation scales is worth trying (the vendor's figure)."""
+
+
+Whole: TypeAlias = tuple[Format | None, Format | None, Format | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,7 @@ class ModuleFormats:
         output: Stored format of its output, or None if the output is fused away.
         frozen: Whether later templates may not change the entry.
         threshold: Range limit of the output where it is fixed, else None; ``scale = threshold / 2**(bits - 1)``.
+        whole: First input, weight and stored output of the group: what the module that its members are fused into does.
     """
 
     name: str
@@ -39,6 +44,7 @@ class ModuleFormats:
     output: Format | None = None
     frozen: bool = False
     threshold: float | None = None
+    whole: Whole = (None, None, None)
 
     @property
     def input_formats(self) -> tuple[Format, ...]:
@@ -83,6 +89,7 @@ class _Entry:
     output: Format | None = None
     frozen: bool = False
     threshold: float | None = None
+    whole: Whole = (None, None, None)
 
     def finish(self, name: str) -> ModuleFormats:
         """Return the entry; a tensor that several nodes of one module read counts once."""
@@ -93,6 +100,7 @@ class _Entry:
             output=self.output,
             frozen=self.frozen,
             threshold=self.threshold,
+            whole=self.whole,
         )
 
 
@@ -167,6 +175,19 @@ def _collect(collector: _Collector, solution: Solution, index: int) -> None:
     frozen = _is_frozen(solution, index)
     for entry in touched:
         entry.frozen |= frozen
+        entry.whole = _whole(solution, index)
+
+
+def _whole(solution: Solution, index: int) -> Whole:
+    group = solution.network.groups[index]
+    weights = [
+        c for c in solution.network.constants_of[index] if solution.network.constants[c].kind is ConstantKind.WEIGHT
+    ]
+    return (
+        solution.placement.read[index][0] if group.inputs else None,
+        solution.placement.constants[weights[0]] if weights else None,
+        solution.placement.stored[group.outputs[0]] if group.outputs else None,
+    )
 
 
 def _reads(solution: Solution, index: int) -> list[tuple[str, int, Format]]:

@@ -92,15 +92,15 @@ def _map(plan: QconfigPlan, name: str, *, frozen: bool) -> str:
 
 
 def _dtypes(entry: ModuleFormats) -> str:
-    """Return the arguments of ``get_qconfig``; it has one input type, so the first of two is given."""
-    parts = []
-    if entry.inputs:
-        parts.append(f'"in_dtype": {DTYPES[entry.inputs[0]]}')
-    if entry.weight is not None:
-        parts.append(f'"weight_dtype": {DTYPES[entry.weight]}')
-    if entry.output is not None:
-        parts.append(f'"out_dtype": {DTYPES[entry.output]}')
-    return "{" + ", ".join(parts) + "}"
+    """Return the arguments of ``get_qconfig``; it has one input type, so the first of two is given.
+
+    What the module does not decide itself is that of its group: the plugin may fuse into any member, and an argument
+    left out would mean int8.
+    """
+    own = (entry.inputs[0] if entry.inputs else None, entry.weight, entry.output)
+    names = ("in_dtype", "weight_dtype", "out_dtype")
+    formats = {name: mine or group for name, mine, group in zip(names, own, entry.whole, strict=True)}
+    return "{" + ", ".join(f'"{name}": {DTYPES[fmt]}' for name, fmt in formats.items() if fmt is not None) + "}"
 
 
 def _limits(plan: QconfigPlan) -> str:

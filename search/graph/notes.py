@@ -50,16 +50,27 @@ class Changes:
     notes: list[Note] = field(default_factory=list)
 
     def add(self, other: Changes) -> None:
-        """Take over what a later pass did; ``into`` and ``renamed`` then point at what exists after it."""
-        for name, fate in list(self.fates.items()):
-            later = other.fates.get(fate.into) if fate.into is not None else None
-            if later is not None:
-                self.fates[name] = Fate(fate.role, later.into, fate.why)
-        for old, new in list(self.renamed.items()):
-            self.renamed[old] = other.renamed.get(new, new)
+        """Take over what a later pass did."""
         self.fates.update(other.fates)
         self.renamed.update(other.renamed)
         self.notes.extend(other.notes)
+
+    def value_now(self, name: str) -> str:
+        """Follow a value's name through every pass to the one it has now."""
+        seen = {name}
+        while (later := self.renamed.get(name)) is not None and later not in seen:
+            name = later
+            seen.add(name)
+        return name
+
+    def fate_now(self, name: str) -> Fate:
+        """Fate of a removed node whose ``into`` is followed through every pass to a node that is still there."""
+        fate = self.fates[name]
+        into, seen = fate.into, {name}
+        while into in self.fates and into not in seen:
+            seen.add(into)
+            into = self.fates[into].into
+        return Fate(fate.role, into, fate.why)
 
     @property
     def modified(self) -> bool:

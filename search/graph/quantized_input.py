@@ -1,7 +1,7 @@
 """A model that is quantized already: take its Q/DQ pairs out again and keep their scales as fixed.
 
-``x -> QuantizeLinear -> DequantizeLinear -> y`` becomes ``x``, whose scale is then fixed; ``DequantizeLinear(integers)``
-becomes the float weight ``(q - zero_point) * scale``. What computes on integers (QLinearConv, MatMulInteger, ...) has
+``DequantizeLinear(QuantizeLinear(x))`` becomes ``x``, whose scale is then fixed; ``DequantizeLinear(integers)`` becomes
+the float weight ``(q - zero_point) * scale``. What computes on integers (QLinearConv, MatMulInteger, ...) has
 lost its float form and is refused.
 """
 
@@ -14,15 +14,17 @@ import numpy as np
 import onnx_ir as ir
 
 from search.errors import UnsupportedModelError
-from search.graph.notes import FOLDED, Changes, Fate, Note
+from search.graph.notes import FOLDED, PASS_THROUGH, Changes, Fate, Note
 from search.graph.operators import attribute_int
-from search.graph.values import Array, add_constant, constant_array, known_shape
+from search.graph.values import Array, add_constant, bypass, constant_array, known_shape
 
 _INTEGER_OPERATORS = frozenset(
     {"ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}
     | {"MatMulIntegerToFloat", "MatMulInteger16", "QAttention", "QGemm", "MatMulNBits", "GatherBlockQuantized"}
 )
 _DOMAINS = ("", "com.microsoft")
+_SIGNED = frozenset({ir.DataType.INT4, ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32})
+_INTEGERS = _SIGNED | {ir.DataType.UINT4, ir.DataType.UINT8, ir.DataType.UINT16}
 _WAY_OUT = "Give the float model it was made from, or quantize it in QDQ format."
 
 
@@ -75,9 +77,9 @@ def restore_float(graph: ir.Graph) -> Restored:
         UnsupportedModelError: If an operator computes on integers, scales are computed at run time, or a pair has
             different scales.
     """
-    quantizers = [n for n in graph if n.op_type in ("QuantizeLinear", "DequantizeLinear") and n.domain in _DOMAINS]
     for node in graph:
         _refuse_integer_operator(node)
+    quantizers = [n for n in graph if n.op_type in ("QuantizeLinear", "DequantizeLinear") and n.domain in _DOMAINS]
     changes = Changes()
     scales: dict[ir.Value, FixedScale] = {}
     for node in quantizers:
@@ -105,10 +107,9 @@ def _refuse_integer_operator(node: ir.Node) -> None:
 
 def _restore(graph: ir.Graph, node: ir.Node, changes: Changes, scales: dict[ir.Value, FixedScale]) -> None:
     source = node.inputs[0]
-    constant = constant_array(source)
     if source is None or source.is_graph_input():
         return
-    quantizer = source.producer()
+    constant, quantizer = constant_array(source), source.producer()
     if constant is not None:
         _restore_weight(graph, node, constant, changes, scales)
     elif quantizer is not None and quantizer.op_type == "QuantizeLinear" and quantizer.domain in _DOMAINS:
@@ -124,56 +125,97 @@ def _restore(graph: ir.Graph, node: ir.Node, changes: Changes, scales: dict[ir.V
 def _restore_weight(
     graph: ir.Graph, node: ir.Node, integers: Array, changes: Changes, scales: dict[ir.Value, FixedScale]
 ) -> None:
-    fixed, blocked = _parameters(node), attribute_int(node, "block_size", 0) != 0
-    if blocked or integers.dtype.kind not in "iu":
-        return  # constant folding turns it into a float constant; its scales are of no grid used here
-    scale, zero_point = (np.asarray(part) for part in (fixed.scale, fixed.zero_point))
+    source, output = node.inputs[0], node.outputs[0]
+    blocked = attribute_int(node, "block_size", 0) != 0
+    if blocked or integers.dtype.kind not in "iu" or output.is_graph_output():
+        return  # constant folding makes it a float constant; no grid used here has such scales
+    fixed = _parameters(node, source)
+    scale, zero_point = np.asarray(fixed.scale, np.float32), np.asarray(fixed.zero_point, np.int64)
     if fixed.axis is not None:
         per_channel = [1] * integers.ndim
         per_channel[fixed.axis] = -1
         scale, zero_point = scale.reshape(per_channel), zero_point.reshape(per_channel)
     # as the operator does it: exact integer difference, then one float32 product
-    weight = (integers.astype(np.int64) - zero_point).astype(np.float32) * scale.astype(np.float32)
-    output = node.outputs[0]
-    if output.is_graph_output():
-        return
+    weight = (integers.astype(np.int64) - zero_point).astype(np.float32) * scale
     name = output.name or ""
-    graph.remove(_detached(node))
-    output.name = None
+    output.name = f"{name}/dequantized"
     value = add_constant(graph, name, weight.reshape(integers.shape))
     output.replace_all_uses_with(value)
+    graph.remove(node, safe=True)
     if integers.dtype != np.int32:
         scales[value] = fixed
-    changes.fates[node.name or ""] = Fate(FOLDED, None, f"Its integers are float constant {name} again.")
-
-
-def _detached(node: ir.Node) -> ir.Node:
-    for index in range(len(node.inputs)):
-        node.replace_input_with(index, None)
-    return node
+    changes.fates[node.name or ""] = Fate(FOLDED, None, f"Its integers are the float constant {name} again.")
 
 
 def _restore_pair(
     graph: ir.Graph, quantizer: ir.Node, node: ir.Node, changes: Changes, scales: dict[ir.Value, FixedScale]
 ) -> None:
-    before, after = _parameters(quantizer), _parameters(node)
-    source, output = quantizer.inputs[0], node.outputs[0]
-    if before != after:
+    integers, source = quantizer.outputs[0], quantizer.inputs[0]
+    fixed = _parameters(quantizer, integers)
+    if source is None or fixed != _parameters(node, integers):
         raise UnsupportedModelError(
             f"QuantizeLinear {quantizer.name!r} and DequantizeLinear {node.name!r} have different scales or zero "
             f"points, so the pair changes values. {_WAY_OUT}"
         )
-    if source is None:
-        return
-    if output.is_graph_output():
-        return _restore_output(graph, quantizer, node, changes, scales)
-    output.replace_all_uses_with(source)
-    graph.remove(node, safe=True)
-    writer = source.producer()
-    into = writer.name if writer is not None else None
     why = "Quantization that came with the model; its scale is kept as fixed."
-    changes.renamed[output.name or ""] = source.name or ""
-    changes.fates[node.name or ""] = Fate(FOLDED, into, why)
-    scales.setdefault(source, before)
-    _remove_if_unread(graph, quantizer, Fate(FOLDED, into, why), changes)
-    return None
+    removed = bypass(node, source, why=why)
+    if removed is None:  # between two outputs, or an input and an output: nothing to rename
+        _become_identity(graph, node, source)
+    else:
+        changes.add(removed)
+    scales.setdefault(source, fixed)
+    if not integers.uses() and not integers.is_graph_output():
+        graph.remove(quantizer, safe=True)
+        writer = source.producer()
+        changes.fates[quantizer.name or ""] = Fate(PASS_THROUGH, writer.name if writer is not None else None, why)
+
+
+def _become_identity(graph: ir.Graph, node: ir.Node, source: ir.Value) -> None:
+    output = node.outputs[0]
+    identity = ir.Node("", "Identity", [source], name=node.name)
+    graph.insert_before(node, identity)
+    name = output.name
+    identity.outputs[0].shape, identity.outputs[0].type = output.shape, output.type
+    output.replace_all_uses_with(identity.outputs[0], replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    identity.outputs[0].name = name
+
+
+def _parameters(node: ir.Node, integers: ir.Value | None) -> FixedScale:
+    """Read scale and zero point of a quantizer; ``integers`` is the integer side of it."""
+    scale = constant_array(node.inputs[1])
+    zero_value = node.inputs[2] if len(node.inputs) > 2 else None
+    zero_point = constant_array(zero_value)
+    if scale is None or (zero_value is not None and zero_point is None):
+        raise UnsupportedModelError(
+            f"{node.op_type} {node.name!r} computes its scale or zero point at run time, so it cannot be kept as "
+            f"fixed. {_WAY_OUT}"
+        )
+    kind = zero_value if zero_value is not None else integers
+    dtype = kind.dtype if kind is not None and kind.dtype is not None else ir.DataType.UINT8
+    if dtype not in _INTEGERS:
+        raise UnsupportedModelError(
+            f"{node.op_type} {node.name!r} quantizes to {dtype.name}, not to integers. {_WAY_OUT}"
+        )
+    axis = None
+    if scale.size > 1:
+        axis = attribute_int(node, "axis", 1)
+        shape = known_shape(node.inputs[0])
+        axis = axis % len(shape) if shape else axis
+    zeros = np.zeros(scale.size, np.int64) if zero_point is None else zero_point.reshape(-1)
+    return FixedScale(
+        scale=tuple(float(v) for v in scale.reshape(-1)),
+        zero_point=tuple(int(v) for v in zeros),
+        axis=axis,
+        bits=dtype.bitwidth,
+        signed=dtype in _SIGNED,
+    )
+
+
+def _check_left_over(node: ir.Node) -> None:
+    readers = [use.node for use in node.outputs[0].uses()]
+    if readers:
+        raise UnsupportedModelError(
+            f"QuantizeLinear {node.name!r} feeds {readers[0].op_type} {readers[0].name!r}, which computes on integers, "
+            f"so the float model cannot be restored exactly. {_WAY_OUT}"
+        )

@@ -52,4 +52,5 @@ def points_of(network: Network, placement: Placement, formats: Collection[Format
 
 
 def _holds(ends: tuple[int, int], fmt: Format) -> bool:
-    return ends[1] - ends[0] < 2**fmt.bits
+    levels: int = 2**fmt.bits
+    return ends[1] - ends[0] < levels

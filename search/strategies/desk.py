@@ -20,7 +20,6 @@ from search.sensitivity.table import Table, make_table, ranking_samples
 from search.strategies.goals import values_of
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial, Verdict
-from search.targets.legalise import legalise_by
 from search.targets.placement import place
 from search.tasks import Item, ItemResult, Plan
 
@@ -66,7 +65,7 @@ class Desk:
             full: Run all samples even if the goal is out of reach, and keep the bad cases.
         """
         setting = self.setting
-        legal = legalise_by(setting.book, requested, sides=sides, pins=setting.pins)
+        legal = setting.legaliser.legalise(requested, sides=sides)
         configuration = Configuration(legal.effective, setting.calibration, treatment or Treatment())
         known = self._by_digest.get(configuration.digest)
         if known is not None and (self.trials[known].is_complete or not full):

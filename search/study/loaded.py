@@ -42,6 +42,7 @@ class Loaded:
         notes: Findings of reading.
         fixed_scales: Scales the model brought along.
         ranking: Output to the values whose error ranks points.
+        was_quantized: Whether the file held Q/DQ pairs, which were taken out.
         opset: Opset of the file and of the prepared model.
     """
 
@@ -54,6 +55,7 @@ class Loaded:
     notes: tuple[Note, ...]
     fixed_scales: FixedScales
     ranking: Mapping[str, tuple[str, ...]]
+    was_quantized: bool
     opset: tuple[int, int]
 
 
@@ -92,8 +94,9 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
         template=make_template(ir.to_proto(prepared.model), structure),
         fates=fates,
         notes=prepared.notes,
-        fixed_scales=prepared.fixed_scales,
+        fixed_scales=prepared.fixed,
         ranking=ranking_values(graph),
+        was_quantized=prepared.was_quantized,
         opset=(user.opset, prepared.model.opset_imports[""]),
     )
 

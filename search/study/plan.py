@@ -26,7 +26,7 @@ from search.study.settings import (
     method_items,
     prepare_setting,
 )
-from search.targets.legalise import legalise, uniform
+from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult, Plan, Task
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
@@ -197,7 +197,7 @@ def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Ma
     setting = desk.setting
     if chosen is None:
         requested = uniform(setting.network, setting.target, "low")
-        legal = legalise(setting.network, setting.target, requested, pins=setting.pins)
+        legal = setting.legaliser.legalise(requested)
         configuration, reasons = Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
     else:
         requested, configuration, reasons = chosen.requested, chosen.configuration, chosen.reasons

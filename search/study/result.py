@@ -108,6 +108,8 @@ def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
         "evaluator": "fake_quant",
         "float": goal.float_value,
         "required": goal.required,
+        "all_low": _bound(finished, goal, 0),
+        "all_high": _bound(finished, goal, 1),
         "chosen": None if parts is None else goal.value(parts),
         "qdq": value_from(goal, finished.results.get("recheck")),
         "qdq_unoptimized": value_from(goal, finished.results.get("unoptimized")),
@@ -119,6 +121,17 @@ def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
         "shortfall": None if parts is None else goal.shortfall(parts),
         "reason": None if parts is None else goal.metric.result(parts).reason,
     }
+
+
+def _bound(finished: Finished, goal: GoalState, which: int) -> float | None:
+    """Value of ``all_low`` (0) or ``all_high`` (1) where it was evaluated in full."""
+    if finished.desk is None:
+        return None
+    wanted = finished.desk.setting.bounds[which]
+    for trial in finished.desk.trials:
+        if trial.is_complete and trial.configuration.effective == wanted and not trial.configuration.treatment.prescale:
+            return trial.values[goal.id]
+    return None
 
 
 def _difference(goal: GoalState, parts: Sequence[Part] | None) -> dict[str, Any] | None:

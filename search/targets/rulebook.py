@@ -104,8 +104,8 @@ class Rulebook:
         return tuple(Format.FP32 if precision == "high" else Format(precision) for precision in asked)
 
     def _order(self, group: int) -> Callable[[Precision], tuple[int, int]]:
-        vocabulary = vocabulary(is_gemm=self.network.groups[group].is_gemm)
-        return lambda p: (own_time(self, group, p).picoseconds, vocabulary.index(p))
+        spoken = vocabulary(is_gemm=self.network.groups[group].is_gemm)
+        return lambda p: (own_time(self, group, p).picoseconds, spoken.index(p))
 
     def _barred(self, g: int, best: list[Format | None], *, is_coordinate: bool) -> dict[Precision, str]:
         group, rules = self.network.groups[g], self.rules[g]
@@ -141,7 +141,8 @@ class Rulebook:
             return
         if any(Format.FP32 in self.output_asks(t) for t in self.network.groups[g].outputs):
             reason = f"{rule.why} [high-precision-output, {rule.certainty}]"
-            barred.update({p: reason for p in rule.forbids if p not in barred})
+            left = [p for p in GEMM_PRECISIONS if p not in (*barred, *rule.forbids)]
+            barred.update({p: reason for p in rule.forbids if left and p not in barred})
 
     def _bar_narrow_inputs(self, g: int, barred: dict[Precision, str], best: list[Format | None]) -> None:
         inputs = self.network.groups[g].inputs

@@ -151,6 +151,12 @@ def test_legacy_setters_stand_in_the_order_in_which_the_first_wins():
     assert "default_qat_fixed_act_qconfig_setter" in found["qat_fixed_activation_setters"]
 
 
+def test_legacy_entries_are_whole_because_fusion_may_keep_any_member():
+    modules = constants(qconfig_setter_legacy(residual_solution()).text)["MODULES"]
+    whole = {"in_dtype": "qint8", "weight_dtype": "qint8", "out_dtype": "qint16"}
+    assert modules["stem.conv"] == modules["stem.act"] == whole
+
+
 def test_the_legacy_default_on_j6p_is_fp16():
     text = qconfig_setter_legacy(residual_solution(march="nash-p")).text
     assert "all_fp16_qconfig_setter" in functions(text)["calibration_setters"]

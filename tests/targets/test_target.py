@@ -164,7 +164,7 @@ def test_a_users_file_extends_a_target_and_overrides_single_keys(tmp_path):
             "no precision is allowed for class 'lut', operator 'Exp'",
         ),
         (
-            'extends = "j6m"\n[[rule]]\nid = "gemm-pairs"\nprecisions = ["int8"]\n[[rule]]\nid = "gemm-fp16"\nenabled = false',
+            'extends = "tx5105c"\n[[rule]]\nid = "gemm-8-bit"\nprecisions = ["int8"]',
             "no precision is allowed for class 'gemm'",
         ),
         (
