@@ -46,10 +46,11 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"Model {path} cannot be opened: {error.strerror}.") from error
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise InvalidModelError(f"Model {path} is not a regular file. Give an .onnx file.")
     with os.fdopen(handle, "rb") as file:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise InvalidModelError(f"Model {path} is not a regular file. Give an .onnx file.")
         if info.st_size == 0:
             raise InvalidModelError(f"Model {path} is empty, not an ONNX model.")
         if info.st_size > max_bytes:

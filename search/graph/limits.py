@@ -24,6 +24,7 @@ from search.graph.tensors import declared_bytes
 from search.graph.walk import Body, bodies, node_name, tensors
 
 MIN_OPSET, MAX_OPSET = 9, 24
+_LOOPS = frozenset({"If", "Loop", "Scan"})
 _SMALL = 64  # elements of a constant that can be a shape
 
 
@@ -63,7 +64,7 @@ def check_limits(model: onnx.ModelProto, limits: Limits) -> tuple[Note, ...]:
     opset_of(model)
     functions = {(f.domain, f.name, f.overload) for f in model.functions}
     imports = {o.domain or "": o.version for o in model.opset_import}
-    kinds: Counter[str] = Counter()
+    loops: list[onnx.NodeProto] = []
     for body in bodies(model):
         _check_body(body, limits)
         constants = _constants(body)
@@ -72,14 +73,15 @@ def check_limits(model: onnx.ModelProto, limits: Limits) -> tuple[Note, ...]:
             if (node.domain, node.op_type, node.overload) not in functions:
                 check_operator(node, imports)
             _check_created(node, constants, limits)
-            kinds[node.op_type] += 1
+            if node.op_type in _LOOPS:
+                loops.append(node)
     _check_expanded_nodes(model, limits)
     _check_declared_bytes(model, limits)
-    loops = {kind: kinds[kind] for kind in ("If", "Loop", "Scan") if kinds[kind]}
     if not loops:
         return ()
-    what = ", ".join(f"{count} {kind}" for kind, count in loops.items())
-    return (Note("subgraphs", f"The model has {what}: their bodies stay float, and run time may depend on the data."),)
+    what = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(n.op_type for n in loops).items()))
+    text = f"The model has {what}: their bodies stay float, and run time may depend on the data."
+    return (Note("subgraphs", text, tuple(node_name(node) for node in loops)),)
 
 
 def opset_of(model: onnx.ModelProto) -> int:

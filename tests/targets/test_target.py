@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import UsageError
+from search.graph.operators import CLASSES
 from search.precision import Format, Precision
 from search.quant.grid import ScaleRule
 from search.targets.target import Target, load_target, target_names
@@ -190,3 +191,16 @@ def test_a_file_of_another_encoding_or_size_is_refused(tmp_path):
     path.write_bytes(b"#" * (1 << 21))
     with pytest.raises(UsageError, match="larger than"):
         load_target(str(path), toolchain=None)
+
+
+def test_the_example_of_the_documentation_is_a_valid_target(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    target = load_target(write(tmp_path, example), toolchain="3.2.0")
+    assert target.name == "my-board"
+    assert target.operator_rules(CLASSES["Exp"], "Exp").precisions == (Precision.FP16,)
+    assert load_target(write(tmp_path, example), toolchain="3.1").operator_rules(CLASSES["Exp"], "Exp").precisions != (
+        Precision.FP16,
+    )
+    for name in target_names():
+        assert f"`{name}`" in text
