@@ -1,8 +1,8 @@
 """Every case folder on j6m and j6p: ``python -m benchmarks.cases --cases DIR [--only NAME ...] [--write FILE]``.
 
-A case folder holds ``model.onnx``, ``calib`` and ``eval`` (``.npz`` or image folders) and ``case.json``, which says metric and
-preprocessing. It is turned into a job spec here; the product knows nothing of case files. Each row is one run of the command line in a process
-of its own, so that peak memory is the run's.
+A case folder holds ``model.onnx``, ``calib`` and ``eval`` (``.npz`` or image folders) and ``case.json``, which says
+metric and preprocessing. It is turned into a job spec here; the product knows nothing of case files. Each row is one
+run of the command line in a process of its own, so that peak memory is the run's.
 """
 
 from __future__ import annotations
@@ -28,15 +28,36 @@ from search.runtime.session import Level, Session
 from search.spec.job import Preprocess
 
 TARGETS = ("j6m", "j6p")
-HEAD = ("case", "target", "outcome", "metric", "float", "all low", "all high", "required", "chosen", "cost", "groups high", "evaluations", "full sets", "seconds", "FE", "peak MiB")
+HEAD = (
+    "case",
+    "target",
+    "outcome",
+    "metric",
+    "float",
+    "all low",
+    "all high",
+    "required",
+    "chosen",
+    "cost",
+    "groups high",
+    "evaluations",
+    "full sets",
+    "seconds",
+    "FE",
+    "peak MiB",
+)
 
 
 def job_of(folder: Path, target: str) -> dict[str, Any]:
     """Turn ``case.json`` into a job spec."""
     case = json.loads((folder / "case.json").read_text())
-    data: dict[str, Any] = {role: str(_data(folder, part)) for role, part in (("calibration", "calib"), ("evaluation", "eval"))}
+    data: dict[str, Any] = {
+        role: str(_data(folder, part)) for role, part in (("calibration", "calib"), ("evaluation", "eval"))
+    }
     if "preprocess" in case:
-        data["preprocess"] = {key: case["preprocess"][key] for key in ("order", "mean", "scale") if key in case["preprocess"]}
+        data["preprocess"] = {
+            key: case["preprocess"][key] for key in ("order", "mean", "scale") if key in case["preprocess"]
+        }
     return {
         "schema": "bitbudget.job/1",
         "model": str(folder / "model.onnx"),
@@ -52,7 +73,14 @@ def goals_of(metric: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"metric": "cosine", "min_value": 0.99}, {"metric": "sqnr_db", "min_value": 30}]
     goals: list[dict[str, Any]] = [{"metric": "top1", "output": metric["logits"], "labels": "labels", "max_drop": 0.01}]
     if "regression" in metric:
-        goals.append({"metric": "mae", "output": metric["regression"], "labels": metric["regression_label"], "min_ratio": 1 / 1.05})
+        goals.append(
+            {
+                "metric": "mae",
+                "output": metric["regression"],
+                "labels": metric["regression_label"],
+                "min_ratio": 1 / 1.05,
+            }
+        )
     return goals
 
 
@@ -83,7 +111,18 @@ def run(job: dict[str, Any], extra: list[str]) -> tuple[int, dict[str, Any], flo
     with tempfile.TemporaryDirectory() as temporary:
         spec = Path(temporary) / "job.json"
         spec.write_text(json.dumps(job))
-        command = [sys.executable, "-m", "benchmarks.peak", "search", "--spec", str(spec), "--out", f"{temporary}/out", "--json", *extra]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.peak",
+            "search",
+            "--spec",
+            str(spec),
+            "--out",
+            f"{temporary}/out",
+            "--json",
+            *extra,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         try:
             result = json.loads(done.stdout)
@@ -96,7 +135,7 @@ def rows_of(name: str, target: str, result: dict[str, Any], fe: float, peak: flo
     """One table row per metric; the run's figures stand in the first."""
     search, cost = result["search"], result["cost"]
     compute = [entry for entry in result["assignment"].values() if entry["role"] == "compute"]
-    lowest = {"a8w8", "int8"} if target != "j6p" else {"a8w8", "fp16"}
+    lowest = {"a8w8", "int8"} if target in ("j6e", "j6m") else {"a8w8", "fp16"}
     high = sum(entry["precision"] not in lowest for entry in compute)
     rows = []
     for i, metric in enumerate(result["metrics"]):
@@ -149,8 +188,13 @@ def main() -> None:
 def stamp() -> str:
     """Date, machine and command."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), platform.processor())
-    return f"{datetime.date.today().isoformat()}, {model}, {platform.system()}, one thread; `make bench-cases CASES=DIR`."
+    model = next(
+        (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")),
+        platform.processor(),
+    )
+    return (
+        f"{datetime.date.today().isoformat()}, {model}, {platform.system()}, one thread; `make bench-cases CASES=DIR`."
+    )
 
 
 def markdown(table: list[list[str]]) -> str:

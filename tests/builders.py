@@ -125,7 +125,8 @@ def random_feeds(proto: onnx.ModelProto, rng: np.random.Generator, *, batch: int
             kind = info.type.tensor_type
             shape = [d.dim_value if d.HasField("dim_value") else batch for d in kind.shape.dim]
             dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
-            feeds[info.name] = (rng.normal(size=shape) * (1 if np.dtype(dtype).kind == "f" else 50)).astype(dtype)
+            spread = 1 if np.dtype(dtype).kind == "f" else 50
+            feeds[info.name] = np.asarray(rng.normal(size=shape) * spread).astype(dtype)
     return feeds
 
 

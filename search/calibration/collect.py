@@ -86,12 +86,12 @@ def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProt
     return copy
 
 
-def bounded(feeding: Feeding, network: Network) -> Feeding:
-    """The feeding with a batch small enough that all tensors of one run fit into ``MAX_RUN_BYTES``."""
+def bounded(feeding: Feeding, network: Network, max_bytes: int = MAX_RUN_BYTES) -> Feeding:
+    """The feeding with a batch small enough that all tensors of one run fit into ``max_bytes``."""
     per_sample = 4 * sum(tensor.elements for tensor in network.tensors)
     if feeding.fixed:
         return feeding
-    return Feeding(batch=int(np.clip(MAX_RUN_BYTES // max(1, per_sample), 1, feeding.batch)), fixed=False)
+    return Feeding(batch=int(np.clip(max_bytes // max(1, per_sample), 1, feeding.batch)), fixed=False)
 
 
 def _values(

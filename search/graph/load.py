@@ -14,6 +14,7 @@ from onnx import TensorProto
 from search.errors import InvalidModelError, UnsupportedModelError
 from search.graph.external import embed_external_data, read_plain_file
 from search.graph.limits import Limits, check_limits, opset_of
+from search.graph.naming import number_repeated_names
 from search.graph.notes import Note
 from search.graph.tensors import check_not_nan, check_present
 from search.graph.walk import bodies, node_name, tensors
@@ -58,7 +59,7 @@ class UserModel:
     """The model as the user gave it.
 
     Attributes:
-        proto: With external data read in; otherwise untouched.
+        proto: With external data read in, and repeated node names numbered (the runtime refuses them); else untouched.
         opset: Version of the default operator set.
         digest: SHA-256 of the file and, after it, of all external data in model order.
         inputs: In file order, without initializers.
@@ -107,6 +108,8 @@ def _checked(proto: onnx.ModelProto, digest: hashlib._Hash, folder: Path, limits
     outputs = tuple(_value_info(value) for value in proto.graph.output)
     notes += _check_data(proto)
     _check_schema(proto)
+    for body in bodies(proto):
+        number_repeated_names(body.graph.node)
     return UserModel(
         proto=proto, opset=opset_of(proto), digest=digest.hexdigest(), inputs=inputs, outputs=outputs, notes=notes
     )

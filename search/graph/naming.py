@@ -40,6 +40,13 @@ def user_names(nodes: Sequence[onnx.NodeProto]) -> tuple[str, ...]:
     return tuple(name or "" for name in names)
 
 
+def number_repeated_names(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Give nodes whose name an earlier one has their name of ``user_names``; unnamed nodes stay unnamed."""
+    for node, name in zip(nodes, user_names(nodes), strict=True):
+        if node.name:
+            node.name = name
+
+
 def name_nodes(graph: onnx.GraphProto) -> tuple[str, ...]:
     """Write ``user_names`` into ``graph``. Nodes of subgraphs stay as they are."""
     names = user_names(graph.node)

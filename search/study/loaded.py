@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from search.calibration.collect import with_outputs
+from search.calibration.collect import bounded, with_outputs
 from search.evaluation.template import Template, make_template
 from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
@@ -26,6 +26,8 @@ from search.runtime.session import Level, Session
 
 Array = npt.NDArray[Any]
 PROBE_SAMPLES = 2
+MAX_ACTIVATION_BYTES = 128 * 2**20
+"""Of all tensors of one run: larger batches leave the cache and are slower per sample, not faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
     return Loaded(
         user=user,
         user_session=session,
-        feeding=feeding,
+        feeding=bounded(feeding, structure.network, MAX_ACTIVATION_BYTES),
         structure=structure,
         template=make_template(ir.to_proto(prepared.model), structure),
         fates=fates,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.graph.naming import name_converted, user_names
+from search.graph.naming import name_converted, number_repeated_names, user_names
 from tests.builders import graph, node
 
 
@@ -24,6 +24,14 @@ def test_names_are_always_unique(pairs):
     names = user_names([node("Relu", "x", output, name) for name, output in pairs])
     assert len(set(names)) == len(pairs)
     assert "" not in names
+
+
+def test_numbering_repeated_names_leaves_unnamed_nodes_unnamed():
+    nodes = [node("Relu", "x", "a", "r"), node("Relu", "a", "b"), node("Relu", "b", "y", "r")]
+    before = user_names(nodes)
+    number_repeated_names(nodes)
+    assert [n.name for n in nodes] == ["r", "", "r#2"]
+    assert user_names(nodes) == before
 
 
 def test_a_replacement_takes_the_name_and_helpers_are_named_after_it():
