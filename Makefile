@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test slow check lint bench-cases clean
+.PHONY: setup demo test slow browser check lint bench-cases clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,9 @@ test: $(STAMP)  ## every test that needs neither minutes nor a browser
 slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m slow
 
+browser: $(STAMP)
+	$(BIN)/python -m pytest -m browser
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -32,7 +35,7 @@ check: lint test  ## what CI runs first
 
 CASES ?= cases
 bench-cases: $(STAMP)  ## every folder of CASES on j6m and j6p
-	$(BIN)/python -m benchmarks.cases --cases $(CASES)
+	$(BIN)/python -m benchmarks.cases --cases $(CASES) --write benchmarks/cases.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache

@@ -1,12 +1,13 @@
 """The one pass: histograms of every tensor while the float model runs on the calibration samples.
 
 Histograms are kept for consecutive parts of the samples, so that a smaller sample count is a prefix of the parts.
-The bins are dyadic and merge exactly: neither the batch size nor the cut into parts changes the sum (see docs/numerics.md).
+The bins are dyadic and merge exactly: neither the batch size nor the cut into parts changes the sum
+(see docs/numerics.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,13 +33,26 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """Histograms per part and tensor; ``bounds[p]`` samples lie in the parts up to and with ``p``."""
+    """What one pass found.
+
+    Attributes:
+        parts: Histograms per part and tensor.
+        bounds: ``bounds[p]`` samples lie in the parts up to and with ``p``.
+        integral: Per tensor: whether it is fed from outside and held whole numbers only.
+    """
 
     parts: tuple[tuple[Histogram, ...], ...]
     bounds: tuple[int, ...]
+    integral: tuple[bool, ...]
 
     def at(self, n_samples: int) -> tuple[Histogram, ...]:
-        """Histograms of the first ``n_samples`` samples; the count must be one of ``bounds``."""
+        """Histograms of the first ``n_samples`` samples.
+
+        Raises:
+            ValueError: If the count is not one of ``bounds``.
+        """
+        if n_samples not in self.bounds:
+            raise ValueError(f"Histograms are kept for {self.bounds} samples, not for {n_samples}.")
         last = self.bounds.index(n_samples)
         return tuple(
             running_merges([part[t] for part in self.parts[: last + 1]])[-1] for t in range(len(self.parts[0]))
@@ -56,22 +70,63 @@ def collect(
     """Run the float model over the first ``n_samples`` samples and count every tensor's values."""
     names = [tensor.name for tensor in network.tensors]
     session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=threads)
-    read = [name for name in names if name in session.outputs]
     feeding = bounded(feeding, network)
     bounds = part_bounds(n_samples)
+    counter = _Counter(network, session)
     parts = []
-    start = 0
-    for end in bounds:
-        part = {name: Histogram() for name in names}
+    for start, end in zip((0, *bounds), bounds, strict=False):
+        counter.histograms = {name: Histogram() for name in names}
         for indices, fresh in feeding.slices(np.arange(start, end)):
-            feeds = samples.batch(indices)
-            for name, value in _values(session, feeds, read, names):
-                part[name].update(
-                    np.ascontiguousarray(value[:fresh] if len(value) == len(indices) else value, dtype=np.float32)
-                )
-        parts.append(tuple(part[name] for name in names))
-        start = end
-    return Collected(tuple(parts), bounds)
+            counter.count(samples.batch(indices), len(indices), fresh)
+        parts.append(tuple(counter.histograms[name] for name in names))
+    return Collected(tuple(parts), bounds, tuple(name in counter.integral for name in names))
+
+
+class _Counter:
+    """Counts the tensors of run after run."""
+
+    def __init__(self, network: Network, session: Session) -> None:
+        names = [tensor.name for tensor in network.tensors]
+        self._session = session
+        self._computed = [name for name in names if name in session.outputs]
+        self._fed = [name for name in names if name not in session.outputs]
+        # No group writes these: they follow from shapes alone, or are integers brought to float.
+        self._given = {tensor.name for tensor in network.tensors if tensor.writer is None}
+        self._static = self._given - set(session.inputs)
+        self._last: dict[str, npt.NDArray[Any]] = {}
+        self.integral = set(self._given)
+        self.histograms: dict[str, Histogram] = {}
+
+    def count(self, feeds: Mapping[str, npt.NDArray[Any]], batch: int, fresh: int) -> None:
+        """Run once and count the first ``fresh`` of ``batch`` samples."""
+        values = self._session.run(feeds, self._computed)
+        values.update({name: feeds[name] for name in self._fed})
+        for name, value in values.items():
+            if name in self._static and self._is_unchanged(name, value):
+                continue  # it has no samples: counted once, however many runs there are
+            part = np.ascontiguousarray(fresh_part(value, batch, fresh), dtype=np.float32)
+            self.histograms[name].update(part)
+            if name in self.integral and not np.array_equal(np.rint(part), part):
+                self.integral.discard(name)
+
+    def _is_unchanged(self, name: str, value: npt.NDArray[Any]) -> bool:
+        same = name in self._last and np.array_equal(self._last[name], value, equal_nan=True)
+        self._last[name] = value
+        return same
+
+
+def fresh_part(value: npt.NDArray[Any], batch: int, fresh: int) -> npt.NDArray[Any]:
+    """Return what belongs to the first ``fresh`` of ``batch`` samples.
+
+    Samples lie on axis 0, ``size / batch`` rows each, or else on the first axis of size ``batch``; a value without
+    either belongs to all of them.
+    """
+    if fresh == batch:
+        return value
+    if value.ndim and value.shape[0] and value.shape[0] % batch == 0:
+        return value[: value.shape[0] // batch * fresh]
+    axis = next((i for i, size in enumerate(value.shape) if size == batch), None)
+    return value if axis is None else np.take(value, range(fresh), axis=axis)
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
@@ -92,10 +147,3 @@ def bounded(feeding: Feeding, network: Network, max_bytes: int = MAX_RUN_BYTES) 
     if feeding.fixed:
         return feeding
     return Feeding(batch=int(np.clip(max_bytes // max(1, per_sample), 1, feeding.batch)), fixed=False)
-
-
-def _values(
-    session: Session, feeds: Mapping[str, npt.NDArray[Any]], read: Sequence[str], names: Sequence[str]
-) -> Iterable[tuple[str, npt.NDArray[Any]]]:
-    yield from session.run(feeds, read).items()
-    yield from ((name, feeds[name]) for name in names if name in feeds and name not in read)

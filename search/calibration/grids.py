@@ -1,9 +1,15 @@
 """The grids of one calibration: what is fixed comes first, then the method's range.
 
-For a tensor, in this order: a fixed scale, range or method of the job spec; the declared range of a model input;
-integers brought to float, held exactly; a fixed output scale of the target; the coordinates of GridSample with their
-fixed scale; a range fixed by treatment; the range of the method in use. MaxPool picks values, so its output has the
-grid of its input.
+For a tensor, in this order:
+
+0. the scale a file of tensor overrides states;
+1. what the job spec fixes for it: scale, range, method, or (a model input with ``quantize: false``) whole numbers;
+2. integers brought to float, held exactly where the format holds them;
+3. a fixed output scale of the target;
+4. the coordinates of GridSample with their fixed scale;
+5. for the output of MaxPool, which picks values, the grid of its input;
+6. a range fixed by treatment;
+7. the range of the method in use.
 """
 
 from __future__ import annotations
@@ -16,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from search.calibration.ranges import Ranges
-from search.errors import InvalidDataError
+from search.errors import InvalidDataError, UsageError
 from search.graph.network import Network, SlotKind
 from search.precision import Format
-from search.quant.grid import Grid, ScaleRule, grid_from_scale, grid_from_threshold, make_grid
+from search.quant.grid import Grid, ScaleRule, grid_from_scale, grid_from_threshold, integer_dtype, make_grid
 from search.quant.weights import quantize_weights, weight_grids
 from search.targets.target import Target
 
@@ -43,12 +49,21 @@ class WeightGrid:
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """What the user fixed for one tensor; at most one of scale and range."""
+    """What the user fixed for one tensor; one of scale, range, method and exact.
+
+    Attributes:
+        scale: Step of whatever width is chosen.
+        zero_point: Beside ``scale``.
+        range: Lowest and highest value to cover.
+        method: Calibration method.
+        exact: Held as the whole numbers it consists of, never rounded.
+    """
 
     scale: float | None = None
     zero_point: int = 0
     range: tuple[float, float] | None = None
     method: str | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +74,8 @@ class GridSettings:
         method_8: Method at 8 bit.
         method_16: Method at 16 bit.
         fixed: Tensor index to what the user fixed.
+        stated: ``(tensor, bits)`` to scale and zero point that tensor overrides state; they come before all else.
+        stated_weights: ``(constant, bits)`` to scales and zero points, one per channel or one altogether.
         ranges: Tensor index to a range fixed by treatment.
         per_channel: Weight scales per output channel rather than per tensor.
         symmetric: Weight symmetry: ``auto`` or a choice.
@@ -67,13 +84,19 @@ class GridSettings:
     method_8: str
     method_16: str
     fixed: Mapping[int, Fixed] = field(default_factory=dict)
+    stated: Mapping[tuple[int, int], tuple[float, int]] = field(default_factory=dict)
+    stated_weights: Mapping[tuple[int, int], tuple[tuple[float, ...], tuple[int, ...]]] = field(default_factory=dict)
     ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     per_channel: bool = True
     symmetric: Literal["auto"] | bool = "auto"
 
 
 class Grids:
-    """Grids of every tensor and constant, made on demand and kept."""
+    """Grids of every tensor and constant, made on demand and kept.
+
+    Raises:
+        UsageError: If weights are asked to have zero points the target does not know.
+    """
 
     def __init__(
         self,
@@ -83,6 +106,7 @@ class Grids:
         arrays: Callable[[str], npt.NDArray[np.generic]],
         settings: GridSettings,
     ) -> None:
+        check_symmetry(target, settings.symmetric)
         self._network = network
         self._target = target
         self._ranges = ranges
@@ -99,11 +123,13 @@ class Grids:
         """Grid of tensor ``tensor`` in integer format ``fmt``.
 
         Raises:
-            InvalidDataError: If the method gave no range and nothing else fixes one.
+            InvalidDataError: If the method gave no range and nothing else fixes one, or whole numbers that must be kept
+                do not fit.
         """
         key = (tensor, fmt)
         if key not in self._activations:
-            self._activations[key] = self._fixed_grid(tensor, fmt) or self._known_grid(tensor, fmt)
+            known = self._known_grid(tensor, fmt)
+            self._activations[key] = known or self._measured_grid(tensor, fmt, self.method_of(tensor, fmt))
         return self._activations[key]
 
     def weight(self, constant: int, fmt: Format) -> WeightGrid:
@@ -115,28 +141,64 @@ class Grids:
 
     def is_fixed(self, tensor: int, fmt: Format) -> bool:
         """Whether the grid does not come from the statistics of the data."""
-        return self._fixed_grid(tensor, fmt) is not None or self._fixed_by_chip(tensor, fmt) is not None
+        return self.method_of(tensor, fmt) == "fixed"
 
     def method_of(self, tensor: int, fmt: Format) -> str:
         """Name of the method that gives the range of ``tensor`` at ``fmt``; ``fixed`` where none does."""
-        if self.is_fixed(tensor, fmt):
+        method = self._user_method(tensor, fmt)
+        if method is not None:
+            return method
+        if self._user_grid(tensor, fmt) is not None or self._chip_grid(tensor, fmt) is not None:
             return "fixed"
-        fixed = self._settings.fixed.get(tensor)
-        return fixed.method if fixed and fixed.method else self._method(fmt)
-
-    def _method(self, fmt: Format) -> str:
+        source = self._picked_from(tensor)
+        if source is not None:
+            return self.method_of(source, fmt)
+        if tensor in self._settings.ranges:
+            return "fixed"
         return self._settings.method_8 if fmt is Format.INT8 else self._settings.method_16
 
-    def _fixed_grid(self, tensor: int, fmt: Format) -> Grid | None:
-        """What the user fixed."""
+    def _known_grid(self, tensor: int, fmt: Format) -> Grid | None:
+        """The grid where no method of its own decides."""
+        if self._user_method(tensor, fmt) is not None:
+            return None
+        grid = self._user_grid(tensor, fmt) or self._chip_grid(tensor, fmt)
+        if grid is not None:
+            return grid
+        source = self._picked_from(tensor)
+        if source is not None:
+            return self.activation(source, fmt)
+        if tensor in self._settings.ranges:
+            return make_grid(*self._settings.ranges[tensor], bits=fmt.bits, rule=self._rule)
+        return None
+
+    def _user_method(self, tensor: int, fmt: Format) -> str | None:
+        fixed = self._settings.fixed.get(tensor)
+        return None if fixed is None or (tensor, fmt.bits) in self._settings.stated else fixed.method
+
+    def _user_grid(self, tensor: int, fmt: Format) -> Grid | None:
+        stated = self._settings.stated.get((tensor, fmt.bits))
+        if stated is not None:
+            return grid_from_scale(stated[0], stated[1], fmt.bits, self._rule.signed)
         fixed = self._settings.fixed.get(tensor)
         if fixed is None:
             return None
+        if fixed.exact:
+            return self._exact_grid(tensor, fmt)
         if fixed.scale is not None:
             return grid_from_scale(fixed.scale, fixed.zero_point, fmt.bits, self._rule.signed)
         return make_grid(*fixed.range, bits=fmt.bits, rule=self._rule) if fixed.range is not None else None
 
-    def _fixed_by_chip(self, tensor: int, fmt: Format) -> Grid | None:
+    def _exact_grid(self, tensor: int, fmt: Format) -> Grid:
+        low, high = exact_ends(self._network, self._ranges, tensor)
+        grid = integer_grid((low, high), fmt)
+        if grid is None:
+            raise InvalidDataError(
+                f"Input {self._network.tensors[tensor].op_name!r} is not to be quantized, but it holds {low} to "
+                f"{high}, more than {fmt.bits} bit have. Pin what reads it to 16 bit, or let it be quantized."
+            )
+        return grid
+
+    def _chip_grid(self, tensor: int, fmt: Format) -> Grid | None:
         exact = self._network.tensors[tensor].integer_input
         if exact is not None and (grid := integer_grid(self._seen_integers(tensor, exact), fmt)) is not None:
             return grid
@@ -152,22 +214,13 @@ class Grids:
             return grid_from_threshold(rule.threshold(absmax), fmt.bits)
         return None
 
-    def _known_grid(self, tensor: int, fmt: Format) -> Grid:
-        chip = self._fixed_by_chip(tensor, fmt)
-        if chip is not None:
-            return chip
-        source = self._picked_from(tensor)
-        if source is not None:
-            return self.activation(source, fmt)
-        if tensor in self._settings.ranges:
-            return make_grid(*self._settings.ranges[tensor], bits=fmt.bits, rule=self._rule)
-        fixed = self._settings.fixed.get(tensor)
-        method = fixed.method if fixed and fixed.method else self._method(fmt)
+    def _measured_grid(self, tensor: int, fmt: Format, method: str) -> Grid:
         low, high = self._ranges.by_method[(method, fmt.bits)][tensor]
         if not (np.isfinite(low) and np.isfinite(high)):
             raise InvalidDataError(
                 f"Calibration method {method!r} has no range at {fmt.bits} bit for tensor "
-                f"{self._network.tensors[tensor].name!r}; fix its range under calibration.overrides or use another method."
+                f"{self._network.tensors[tensor].name!r}; fix its range under calibration.overrides or use another "
+                "method."
             )
         return make_grid(float(low), float(high), bits=fmt.bits, rule=self._rule)
 
@@ -178,8 +231,8 @@ class Grids:
         return group.inputs[0].tensor if group is not None and group.op_type == "MaxPool" else None
 
     def _seen_integers(self, tensor: int, declared: tuple[int, int]) -> tuple[int, int]:
-        """Range of the integer type, or what was seen where the type is wider than 16 bit."""
-        if declared[1] - declared[0] < 2**16:
+        """Range of the integer type, or what was seen where int16 does not hold the type."""
+        if integer_grid(declared, Format.INT16) is not None:
             return declared
         low, high = self._ranges.extremes[tensor]
         return (int(low), int(high)) if np.isfinite(low) and np.isfinite(high) else declared
@@ -187,6 +240,9 @@ class Grids:
     def _quantized(self, constant: int, fmt: Format) -> WeightGrid:
         point = self._network.constants[constant]
         values = np.asarray(self._arrays(point.name), dtype=np.float32)
+        stated = self._settings.stated_weights.get((constant, fmt.bits))
+        if stated is not None:
+            return _stated_weights(values, stated, point.axis, fmt)
         axis = point.axis if self._settings.per_channel else None
         rule = ScaleRule(self._target.weight_rule)
         scales, zero_points = weight_grids(
@@ -196,13 +252,61 @@ class Grids:
         return WeightGrid(quantized, scales, zero_points.astype(quantized.dtype), axis)
 
 
+def _stated_weights(
+    values: npt.NDArray[np.float32],
+    stated: tuple[tuple[float, ...], tuple[int, ...]],
+    channel_axis: int | None,
+    fmt: Format,
+) -> WeightGrid:
+    axis = channel_axis if len(stated[0]) > 1 else None
+    shape = () if axis is None else (len(stated[0]),)
+    scales = np.array(stated[0], np.float32).reshape(shape)
+    zero_points = np.array(stated[1], integer_dtype(fmt.bits, signed=True)).reshape(shape)
+    quantized = quantize_weights(values, scales, zero_points, axis, fmt.bits)
+    return WeightGrid(quantized, scales, zero_points.astype(quantized.dtype), axis)
+
+
 def integer_grid(ends: tuple[int, int], fmt: Format) -> Grid | None:
     """Grid with scale 1 that holds the integers ``ends`` exactly, None if ``fmt`` is too narrow.
 
-    0..255 and -128..127 need 8 bit, -32768..32767 needs 16.
+    0..255 and -128..127 need 8 bit, -32768..32767 needs 16; 16 bit are always signed.
     """
-    for signed in (True, False):
+    for signed in (True, False) if fmt is Format.INT8 else (True,):
         grid = Grid(scale=1.0, zero_point=0, bits=fmt.bits, signed=signed)
         if grid.qmin <= ends[0] and ends[1] <= grid.qmax:
             return grid
     return None
+
+
+def exact_ends(network: Network, ranges: Ranges, tensor: int) -> tuple[int, int]:
+    """Smallest and largest number of an input that is not to be quantized.
+
+    Raises:
+        InvalidDataError: If it held other than whole numbers, or none at all, or some beyond 16 bit.
+    """
+    name, ends = network.tensors[tensor].op_name, ranges.extremes[tensor]
+    if not ranges.integral[tensor] or not np.isfinite(ends).all():
+        raise InvalidDataError(
+            f"Input {name!r} is not to be quantized, but its calibration samples are not whole numbers. "
+            f"Remove inputs.{name}.quantize: false, or give the samples as integers."
+        )
+    low, high = int(ends[0]), int(ends[1])
+    if integer_grid((low, high), Format.INT16) is None:
+        raise InvalidDataError(
+            f"Input {name!r} is not to be quantized, but it holds {low} to {high}; only -32768 to 32767 can be kept as "
+            f"they are. Remove inputs.{name}.quantize: false, or bring the samples into this range."
+        )
+    return low, high
+
+
+def check_symmetry(target: Target, symmetric: Literal["auto"] | bool) -> None:
+    """Weights without symmetry need a zero point.
+
+    Raises:
+        UsageError: If the target has none.
+    """
+    if symmetric is False and ScaleRule(target.weight_rule) is ScaleRule.POWER:
+        raise UsageError(
+            f"calibration.weights.symmetric is false, but weights of target {target.name!r} have no zero point; "
+            "use auto or true."
+        )

@@ -26,11 +26,13 @@ class Ranges:
         by_method: ``(method, bits)`` to float64 ``[tensors, 2]``: lowest and highest value to cover.
         extremes: float64 ``[tensors, 2]``: smallest and largest value seen.
         nonfinite: int64 ``[tensors]``: values seen that were NaN or infinite.
+        integral: bool ``[tensors]``: tensors fed from outside that held whole numbers only.
     """
 
     by_method: Mapping[tuple[str, int], npt.NDArray[np.float64]]
     extremes: npt.NDArray[np.float64]
     nonfinite: npt.NDArray[np.int64]
+    integral: npt.NDArray[np.bool_]
 
     def failed(self, method: str, bits: int) -> bool:
         """Whether ``method`` gave no range for some tensor that holds finite values."""
@@ -39,7 +41,11 @@ class Ranges:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return named arrays for a blob."""
-        named: dict[str, npt.NDArray[Any]] = {"extremes": self.extremes, "nonfinite": self.nonfinite}
+        named: dict[str, npt.NDArray[Any]] = {
+            "extremes": self.extremes,
+            "nonfinite": self.nonfinite,
+            "integral": self.integral,
+        }
         named.update({f"{method}/{bits}": array for (method, bits), array in self.by_method.items()})
         return named
 
@@ -49,18 +55,32 @@ class Ranges:
         methods = {
             (name.split("/")[0], int(name.split("/")[1])): arrays[name] for name in arrays if name.count("/") == 1
         }
-        return Ranges(methods, arrays["extremes"], arrays["nonfinite"])
+        return Ranges(methods, arrays["extremes"], arrays["nonfinite"], arrays["integral"])
 
 
-def derive_ranges(histograms: Sequence[Histogram], wanted: Iterable[tuple[str, int]], *, rule: ScaleRule) -> Ranges:
-    """Apply each ``(method, bits)`` of ``wanted`` to every histogram."""
+def derive_ranges(
+    histograms: Sequence[Histogram],
+    wanted: Iterable[tuple[str, int]],
+    *,
+    rule: ScaleRule,
+    integral: Sequence[bool] | None = None,
+) -> Ranges:
+    """Apply each ``(method, bits)`` of ``wanted`` to every histogram.
+
+    Args:
+        histograms: One per tensor.
+        wanted: Methods and widths.
+        rule: How ranges become scales.
+        integral: As in ``Collected``; all False where not known.
+    """
     extremes = np.array([_extremes(histogram) for histogram in histograms], dtype=np.float64).reshape(-1, 2)
     nonfinite = np.array([histogram.n_nonfinite for histogram in histograms], dtype=np.int64)
     by_method = {
         (method, bits): np.array([_range(h, method, bits, rule) for h in histograms], dtype=np.float64).reshape(-1, 2)
         for method, bits in wanted
     }
-    return Ranges(by_method, extremes, nonfinite)
+    whole = np.zeros(len(histograms), np.bool_) if integral is None else np.array(integral, np.bool_)
+    return Ranges(by_method, extremes, nonfinite, whole)
 
 
 def _extremes(histogram: Histogram) -> tuple[float, float]:

@@ -7,13 +7,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from search.quant.grid import Grid
+
+SUFFIXES = (
+    *("_scale", "_zero_point", "_quantized", "_prescale", "_postscale", "_scaled", "_rounded", "_fp16", "_fp16_float"),
+    *("_QuantizeLinear", "_QuantizeLinear_Input", "_QuantizeLinear_Output"),
+    *("_DequantizeLinear", "_DequantizeLinear_Output", "_CastFp16", "_CastFloat", "_Prescale", "_Postscale"),
+)
+"""Everything that is put behind a stem here and in the Q/DQ model; a stem is usable if none of these is taken."""
 
 
 @dataclass
@@ -23,40 +33,41 @@ class Parts:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
-    def constant(self, name: str, value: np.generic | np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    def constant(self, name: str, value: np.generic | npt.NDArray[Any]) -> str:
         """Add an initializer unless one of that name exists; return the name."""
         if name not in self.initializers:
             self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
+
+    def add(self, op_type: str, inputs: Sequence[str], output: str, name: str) -> onnx.NodeProto:
+        """Append a node with one output and return it."""
+        node = onnx.NodeProto(op_type=op_type, input=inputs, output=[output], name=name)
+        self.nodes.append(node)
+        return node
+
+    def cast(self, source: str, target: str, name: str, elem_type: int) -> None:
+        """Append a Cast."""
+        node = self.add("Cast", [source], target, name)
+        node.attribute.append(onnx.AttributeProto(name="to", type=onnx.AttributeProto.INT, i=elem_type))
 
     def quantize(self, source: str, target: str, grid: Grid, stem: str) -> None:
         """Append Q and DQ from ``source`` to ``target``; ``stem`` names the scale, zero point and nodes."""
         scale = self.constant(f"{stem}_scale", np.float32(grid.scale))
         zero_point = self.constant(f"{stem}_zero_point", grid.dtype.type(grid.zero_point))
         quantized = f"{stem}_QuantizeLinear_Output"
-        self.nodes.append(
-            helper.make_node("QuantizeLinear", [source, scale, zero_point], [quantized], name=f"{stem}_QuantizeLinear")
-        )
-        self.nodes.append(
-            helper.make_node(
-                "DequantizeLinear", [quantized, scale, zero_point], [target], name=f"{stem}_DequantizeLinear"
-            )
-        )
+        self.add("QuantizeLinear", [source, scale, zero_point], quantized, f"{stem}_QuantizeLinear")
+        self.add("DequantizeLinear", [quantized, scale, zero_point], target, f"{stem}_DequantizeLinear")
 
     def round_fp16(self, source: str, target: str, stem: str, prescale: int = 0) -> None:
         """Append the rounding to binary16 from ``source`` to ``target``, scaled by ``2**-prescale`` meanwhile."""
         value = source
         if prescale:
             factor = self.constant(f"{stem}_prescale", np.float32(2.0**-prescale))
-            self.nodes.append(helper.make_node("Mul", [value, factor], [f"{stem}_scaled"], name=f"{stem}_Prescale"))
             value = f"{stem}_scaled"
+            self.add("Mul", [source, factor], value, f"{stem}_Prescale")
         rounded = f"{stem}_rounded" if prescale else target
-        self.nodes.append(
-            helper.make_node("Cast", [value], [f"{stem}_fp16"], name=f"{stem}_CastFp16", to=TensorProto.FLOAT16)
-        )
-        self.nodes.append(
-            helper.make_node("Cast", [f"{stem}_fp16"], [rounded], name=f"{stem}_CastFloat", to=TensorProto.FLOAT)
-        )
+        self.cast(value, f"{stem}_fp16", f"{stem}_CastFp16", TensorProto.FLOAT16)
+        self.cast(f"{stem}_fp16", rounded, f"{stem}_CastFloat", TensorProto.FLOAT)
         if prescale:
             factor = self.constant(f"{stem}_postscale", np.float32(2.0**prescale))
-            self.nodes.append(helper.make_node("Mul", [rounded, factor], [target], name=f"{stem}_Postscale"))
+            self.add("Mul", [rounded, factor], target, f"{stem}_Postscale")

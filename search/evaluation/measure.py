@@ -57,7 +57,7 @@ class Measured:
     Attributes:
         parts: Metric id to part, samples in the order they were run.
         errors: Output name to error name to float32 ``[n]``; empty unless asked for.
-        digest: SHA-256 over the bytes of all outputs, run by run.
+        digest: SHA-256 over the bytes of the outputs that a metric reads, run by run.
     """
 
     parts: Mapping[str, Part]
@@ -67,6 +67,8 @@ class Measured:
 
 Reference = Callable[[Indices], Mapping[str, Array]]
 """Float outputs of the named samples."""
+Sink = Callable[[Indices, Mapping[str, Array]], None]
+"""Takes the outputs of one run."""
 
 
 def runs(
@@ -82,6 +84,14 @@ def runs(
         yield wanted[:fresh], {name: _by_sample(name, value, len(wanted), fresh) for name, value in values.items()}
 
 
+def outputs_of(
+    session: Session, samples: Samples, feeding: Feeding, indices: Indices, names: Sequence[str]
+) -> dict[str, Array]:
+    """Outputs ``names`` of the samples ``indices``, these on axis 0."""
+    found = [values for _, values in runs(session, samples, feeding, indices, names)]
+    return {name: found[0][name] if len(found) == 1 else np.concatenate([one[name] for one in found]) for name in names}
+
+
 def measure(
     session: Session,
     samples: Samples,
@@ -92,6 +102,7 @@ def measure(
     reference: Reference | None,
     errors_of: Sequence[str] = (),
     transforms: Mapping[str, Callable[[Array], Array]] | None = None,
+    sink: Sink | None = None,
 ) -> Measured:
     """Measure every metric of ``uses`` on ``indices``, in this order.
 
@@ -104,15 +115,19 @@ def measure(
         reference: Float outputs, or None while the float model itself is measured (it is then its own reference).
         errors_of: Values whose per-sample errors are kept.
         transforms: Value name to what is applied to it before its error is taken.
+        sink: Called with the sample indices and outputs of every run.
     """
-    outputs = tuple(dict.fromkeys([*session_outputs(session, uses), *errors_of]))
+    delivered = session_outputs(session, uses)
+    outputs = tuple(dict.fromkeys([*delivered, *errors_of]))
     labels = {use.labels: samples.labels(use.labels) for use in uses if use.labels is not None}
     parts: dict[str, list[Part]] = {use.id: [] for use in uses}
     errors: dict[str, list[Mapping[str, Array]]] = {name: [] for name in errors_of}
     digest = hashlib.sha256()
     for batch, values in runs(session, samples, feeding, indices, outputs):
         exact = values if reference is None else reference(batch)
-        for name in outputs:
+        if sink is not None:
+            sink(batch, values)
+        for name in delivered:
             digest.update(np.ascontiguousarray(values[name]).tobytes())
         for use in uses:
             targets = None if use.labels is None else labels[use.labels][batch]

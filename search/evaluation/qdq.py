@@ -8,39 +8,28 @@ For every node of the prepared model, in order:
 4. the value a writer produces is followed by the rounding to its stored format.
 
 Names follow ONNX Runtime's own quantizer: ``T_QuantizeLinear_Output``, ``T_DequantizeLinear_Output``, ``T_scale``,
-``T_zero_point``, ``W_quantized``.
+``T_zero_point``, ``W_quantized``; where the model uses such a name itself, ``T`` gets a ``#`` behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from search.calibration.grids import WeightGrid
+from search.evaluation.biases import Bias, GridSource, accumulator_scales
 from search.evaluation.casts import Parts
-from search.evaluation.template import Bias, Template
-from search.graph.network import OpClass, SlotKind
+from search.evaluation.subgraphs import rename_outer
+from search.evaluation.template import Template
+from search.graph.build import CAPTURED
+from search.graph.network import OpClass
 from search.precision import Format
-from search.quant.grid import Grid, quantize_bias
 from search.targets.placement import Placement
-
-
-class GridSource(Protocol):
-    """Where scales come from: one calibration result with its overrides."""
-
-    def activation(self, tensor: int, fmt: Format) -> Grid:
-        """Grid of tensor ``tensor`` in integer format ``fmt``."""
-        ...
-
-    def weight(self, constant: int, fmt: Format) -> WeightGrid:
-        """Quantized values of constant ``constant`` in integer format ``fmt``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -88,14 +77,20 @@ class _Assembly:
         self._options = options
         self._parts = Parts()
         self._current: dict[str, str] = {}
-        self._cast: dict[tuple[str, Format], str] = {}
+        self._stems: set[str] = set()
+        self._casts: dict[tuple[str, Format], str] = {}
+        self._weights: dict[tuple[str, Format, int | None, bytes], str] = {}
+        self._halves: dict[str, str] = {}
         self._outputs = frozenset(template.outputs)
         self._float_biases: list[str] = []
-        self._slots = {
-            (slot.node, slot.index): (slot.tensor, placement.read[g][s])
-            for g, group in enumerate(self._network.groups)
-            for s, slot in enumerate(group.inputs)
-        }
+        self._slots: dict[tuple[str, int], tuple[int, Format]] = {}
+        self._captured: dict[str, dict[int, Format]] = {}
+        for g, group in enumerate(self._network.groups):
+            for slot, fmt in zip(group.inputs, placement.read[g], strict=True):
+                if slot.index == CAPTURED:
+                    self._captured.setdefault(slot.node, {})[slot.tensor] = fmt
+                else:
+                    self._slots[(slot.node, slot.index)] = (slot.tensor, fmt)
         self._constants = {(c.node, c.index): i for i, c in enumerate(self._network.constants)}
 
     def build(self) -> QdqModel:
@@ -113,7 +108,7 @@ class _Assembly:
         model.graph.input.extend(source.graph.input)
         model.graph.output.extend(source.graph.output)
         model.graph.node.extend(self._parts.nodes)
-        read = {name for node in self._parts.nodes for name in _reads(node)} | self._outputs
+        read = self._outputs.union(*(node.input for node in self._parts.nodes), *self._template.nested.values())
         initializers = {**self._template.initializers, **self._parts.initializers}
         model.graph.initializer.extend(tensor for name, tensor in initializers.items() if name in read)
         return QdqModel(model, tuple(self._float_biases))
@@ -122,17 +117,18 @@ class _Assembly:
         new = onnx.NodeProto()
         new.CopyFrom(node)
         for index, name in enumerate(node.input):
-            if name:
-                new.input[index] = self._input(node, index, name)
-        for attribute in new.attribute:
-            _rename_captured(attribute, self._current)
+            value = self._input(node, index, name) if name else name
+            if value != name:
+                new.input[index] = value
+        if node.name in self._template.nested:
+            rename_outer(new, self._outer_names(node.name))
         self._parts.nodes.append(new)
         for index, name in enumerate(node.output):
             tensor = self._stored_here(name)
             if tensor is None:
                 continue
             if name in self._outputs:
-                new.output[index] = f"{name}_QuantizeLinear_Input"
+                new.output[index] = f"{self._template.stem(name)}_QuantizeLinear_Input"
             self._store(name, new.output[index], tensor)
 
     def _input(self, node: onnx.NodeProto, index: int, name: str) -> str:
@@ -148,6 +144,18 @@ class _Assembly:
             return self._fp16_constant(name)
         return self._current.get(name, name)
 
+    def _outer_names(self, node: str) -> dict[str, str]:
+        """What the subgraphs of ``node`` read instead of each outer value: it in the format their slots ask for."""
+        formats = self._captured.get(node, {})
+        found = {}
+        for name in sorted(self._template.nested[node]):
+            tensor = self._template.tensor_of.get(name)
+            if tensor in formats:
+                found[name] = self._read(name, tensor, formats[tensor])
+            elif name in self._current:
+                found[name] = self._current[name]
+        return found
+
     def _stored_here(self, name: str) -> int | None:
         """Tensor whose rounding stands right after the value ``name``, if any."""
         tensor = self._template.roots.get(name)
@@ -155,27 +163,33 @@ class _Assembly:
             tensor = self._template.tensor_of.get(name)
             if tensor is not None and not self._placement.stored[tensor].is_integer:
                 return None
-        return None if tensor is None or self._placement.stored[tensor] is Format.FP32 else tensor
+        return None if tensor is None or self._format(tensor) is Format.FP32 else tensor
+
+    def _format(self, tensor: int) -> Format:
+        """What the tensor is stored in; one of another type than float32 is left alone."""
+        return Format.FP32 if tensor in self._template.foreign else self._placement.stored[tensor]
 
     def _store(self, name: str, written: str, tensor: int) -> None:
-        fmt = self._placement.stored[tensor]
+        fmt = self._format(tensor)
         if fmt is Format.FP32:
             return
-        target = name if name in self._outputs else f"{name}_DequantizeLinear_Output"
-        if name in self._outputs and written == name:
-            return  # a model input that is an output at once: nothing computes on it
-        self._round(written, target, tensor, fmt, name)
+        stem = self._stem(name)
+        # A model input that is an output at once leaves as it came; only those that compute on it read the rounded one.
+        rounded_output = name in self._outputs and written != name
+        target = name if rounded_output else f"{stem}_DequantizeLinear_Output"
+        self._round(written, target, tensor, fmt, stem)
         self._current[name] = target
 
     def _read(self, name: str, tensor: int, fmt: Format) -> str:
         value = self._current.get(name, name)
-        if fmt in (self._placement.stored[tensor], Format.FP32):
+        if fmt in (self._placement.stored[tensor], Format.FP32) or tensor in self._template.foreign:
             return value
-        if (name, fmt) not in self._cast:
-            target = f"{name}_{fmt.value}_DequantizeLinear_Output"
-            self._round(value, target, tensor, fmt, f"{name}_{fmt.value}")
-            self._cast[(name, fmt)] = target
-        return self._cast[(name, fmt)]
+        if (name, fmt) not in self._casts:
+            stem = self._stem(f"{name}_{fmt.value}")
+            target = f"{stem}_DequantizeLinear_Output"
+            self._round(value, target, tensor, fmt, stem)
+            self._casts[(name, fmt)] = target
+        return self._casts[(name, fmt)]
 
     def _round(self, source: str, target: str, tensor: int, fmt: Format, stem: str) -> None:
         if fmt is Format.FP16:
@@ -183,42 +197,53 @@ class _Assembly:
         else:
             self._parts.quantize(source, target, self._grids.activation(tensor, fmt), stem)
 
+    def _stem(self, name: str) -> str:
+        """A stem for ``name`` that nothing else in this model uses."""
+        stem = self._template.stem(name)
+        while stem in self._stems:
+            name += "#"
+            stem = self._template.stem(name)
+        self._stems.add(stem)
+        return stem
+
     def _constant(self, index: int, fmt: Format) -> str:
         constant = self._network.constants[index]
         if fmt is Format.FP32:
             return constant.name
         if fmt is Format.FP16:
             return self._fp16_constant(constant.name)
-        stem = constant.name if self._is_first_use(index) else f"{constant.name}#{index}"
+        grid = self._grids.weight(index, fmt)
+        key = (constant.name, fmt, grid.axis, grid.scales.tobytes())
+        if key not in self._weights:
+            self._weights[key] = self._add_weight(constant.name, grid)
+        return self._weights[key]
+
+    def _add_weight(self, name: str, weight: WeightGrid) -> str:
+        """Store a constant as integers; return the name of its float image."""
+        stem = self._stem(name)
+        names = [
+            self._kept(f"{stem}_quantized", weight.values),
+            self._kept(f"{stem}_scale", weight.scales),
+            self._kept(f"{stem}_zero_point", weight.zero_points),
+        ]
         target = f"{stem}_DequantizeLinear_Output"
-        if f"{stem}_quantized" not in self._parts.initializers:
-            self._add_weight(stem, target, self._grids.weight(index, fmt))
+        node = self._parts.add("DequantizeLinear", names, target, f"{stem}_DequantizeLinear")
+        if weight.axis is not None:
+            axis = onnx.AttributeProto(name="axis", type=onnx.AttributeProto.INT, i=weight.axis)
+            node.attribute.append(axis)
         return target
 
-    def _is_first_use(self, index: int) -> bool:
-        name = self._network.constants[index].name
-        return next(i for i, c in enumerate(self._network.constants) if c.name == name) == index
-
-    def _add_weight(self, stem: str, target: str, weight: WeightGrid) -> None:
-        names = [
-            self._parts.constant(f"{stem}_quantized", weight.values),
-            self._parts.constant(f"{stem}_scale", weight.scales),
-            self._parts.constant(f"{stem}_zero_point", weight.zero_points),
-        ]
-        node = helper.make_node("DequantizeLinear", names, [target], name=f"{stem}_DequantizeLinear")
-        if weight.axis is not None:
-            node.attribute.append(helper.make_attribute("axis", weight.axis))
-        self._parts.nodes.append(node)
+    def _kept(self, name: str, array: npt.NDArray[Any]) -> str:
+        self._parts.initializers[name] = self._template.proto(name, array)
+        return name
 
     def _fp16_constant(self, name: str) -> str:
-        target = f"{name}_fp16_float"
-        if f"{name}_fp16" not in self._parts.initializers:
-            with np.errstate(over="ignore"):
-                values = self._template.array(name).astype(np.float16)
-            self._parts.constant(f"{name}_fp16", values)
-            cast = helper.make_node("Cast", [f"{name}_fp16"], [target], name=f"{name}_CastFloat", to=TensorProto.FLOAT)
-            self._parts.nodes.append(cast)
-        return target
+        if name not in self._halves:
+            stem = self._stem(name)
+            self._kept(f"{stem}_fp16", self._template.half(name))
+            self._halves[name] = f"{stem}_fp16_float"
+            self._parts.cast(f"{stem}_fp16", self._halves[name], f"{stem}_CastFloat", TensorProto.FLOAT)
+        return self._halves[name]
 
     def _rounds_operands(self, node: onnx.NodeProto) -> bool:
         """Whether scalars this node reads are rounded too: a single elementwise operator that runs in fp16."""
@@ -229,63 +254,12 @@ class _Assembly:
 
     def _bias(self, bias: Bias) -> str:
         """Name of the bias as the gemm reads it."""
-        scales = self._accumulator_scales(bias.group)
+        scales = accumulator_scales(self._network, self._placement, self._grids, bias.group)
         if scales is None:
             is_fp16 = Format.FP16 in self._placement.read[bias.group]
             return self._fp16_constant(bias.name) if is_fp16 else bias.name
-        values = np.asarray(self._template.array(bias.name), dtype=np.float32)
-        axis = next((i for i, size in enumerate(values.shape) if size > 1), None)
-        if scales.ndim and (axis is None or values.size != scales.size):
-            return bias.name  # one number for channels of different scale: int32 cannot hold it exactly
-        shaped = scales.reshape([-1 if i == axis else 1 for i in range(values.ndim)]) if scales.ndim else scales
-        quantized, overflowed = quantize_bias(values, 1.0, shaped)
-        if overflowed:
-            self._float_biases.append(bias.name)
+        form = self._template.bias_form(bias, scales)
+        if form.grid is None:
+            self._float_biases.extend([bias.name] * form.overflowed)
             return bias.name
-        stem = f"{bias.name}@{bias.node}"
-        target = f"{stem}_DequantizeLinear_Output"
-        self._add_weight(
-            stem, target, WeightGrid(quantized, scales, np.zeros_like(scales, np.int32), axis if scales.ndim else None)
-        )
-        return target
-
-    def _accumulator_scales(self, group: int) -> npt.NDArray[np.float32] | None:
-        """``s_x * s_w`` per channel (or one number), None where the gemm does not sum integers."""
-        formats = self._placement.read[group]
-        slots = self._network.groups[group].inputs
-        first = next((s for s, slot in enumerate(slots) if slot.kind is SlotKind.ACTIVATION), None)
-        if first is None or not formats[first].is_integer:
-            return None
-        scale_x = np.float32(self._grids.activation(slots[first].tensor, formats[first]).scale)
-        second = next((s for s, slot in enumerate(slots) if slot.kind is SlotKind.SECOND), None)
-        if second is not None:
-            other = self._grids.activation(slots[second].tensor, formats[second])
-            return np.asarray(scale_x * np.float32(other.scale), dtype=np.float32)
-        weights = self._network.constants_of[group]
-        if not weights or not self._placement.constants[weights[0]].is_integer:
-            return None
-        grid = self._grids.weight(weights[0], self._placement.constants[weights[0]])
-        return np.asarray(scale_x * grid.scales, dtype=np.float32)
-
-
-def _reads(node: onnx.NodeProto) -> set[str]:
-    """Every name ``node`` reads, its subgraphs included."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-            names.update(value.name for value in graph.output)
-            for inner in graph.node:
-                names.update(_reads(inner))
-    return names
-
-
-def _rename_captured(attribute: onnx.AttributeProto, names: Mapping[str, str]) -> None:
-    """Let subgraphs read the rounded values of the outer graph."""
-    for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-        own = {value.name for value in graph.input} | {name for node in graph.node for name in node.output}
-        for node in graph.node:
-            for index, name in enumerate(node.input):
-                if name in names and name not in own:
-                    node.input[index] = names[name]
-            for inner in node.attribute:
-                _rename_captured(inner, {k: v for k, v in names.items() if k not in own})
+        return self._add_weight(f"{bias.name}@{bias.node}", form.grid)

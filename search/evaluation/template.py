@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
+from search.evaluation.biases import Bias, BiasForm, find_biases, quantized_bias
+from search.evaluation.casts import SUFFIXES
+from search.evaluation.subgraphs import outer_reads
 from search.graph.build import Structure
-from search.graph.network import Network, OpClass
-
-
-@dataclass(frozen=True)
-class Bias:
-    """A constant added to the accumulator of gemm ``group``: input ``index`` of ``node``, channels on ``axis``."""
-
-    group: int
-    node: str
-    index: int
-    name: str
+from search.graph.network import Network
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class Template:
         initializers: Name to constant.
         biases: ``(node, input index)`` to bias.
         group_of: Node name to group index, members of groups only.
+        foreign: Tensors of another type than float32 (float16, double): their operators stay as they are.
+        nested: Node name to what its subgraphs read from outside; nodes with subgraphs only.
     """
 
     model: onnx.ModelProto
@@ -48,7 +45,13 @@ class Template:
     initializers: Mapping[str, onnx.TensorProto]
     biases: Mapping[tuple[str, int], Bias]
     group_of: Mapping[str, int]
+    foreign: frozenset[int] = frozenset()
+    nested: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _arrays: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict, repr=False)
+    _halves: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict, repr=False)
+    _protos: dict[str, tuple[object, onnx.TensorProto]] = field(default_factory=dict, repr=False)
+    _stems: dict[str, str] = field(default_factory=dict, repr=False)
+    _bias_forms: dict[tuple[str, int, bytes], BiasForm] = field(default_factory=dict, repr=False)
 
     def array(self, name: str) -> npt.NDArray[np.generic]:
         """Values of the initializer ``name``, read-only."""
@@ -58,10 +61,51 @@ class Template:
             self._arrays[name] = array
         return self._arrays[name]
 
-    @property
+    def bias_form(self, bias: Bias, scales: npt.NDArray[np.float32]) -> BiasForm:
+        """How ``bias`` is stored under the accumulator ``scales``."""
+        key = (bias.node, bias.index, scales.tobytes())
+        if key not in self._bias_forms:
+            values = np.asarray(self.array(bias.name), dtype=np.float32)
+            self._bias_forms[key] = quantized_bias(bias, values, scales)
+        return self._bias_forms[key]
+
+    def half(self, name: str) -> npt.NDArray[np.float16]:
+        """Values of the initializer ``name`` in binary16."""
+        if name not in self._halves:
+            with np.errstate(over="ignore"):
+                self._halves[name] = np.asarray(self.array(name)).astype(np.float16)
+        return self._halves[name]
+
+    def proto(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+        """``array`` as an initializer; the last one of that name is kept, since most of a model stays the same."""
+        known = self._protos.get(name)
+        if known is None or known[0] is not array:
+            known = self._protos[name] = (array, numpy_helper.from_array(np.asarray(array), name))
+        return known[1]
+
+    def stem(self, name: str) -> str:
+        """``name``, or what comes close to it, so that no name derived from it is one of the model's own."""
+        if name not in self._stems:
+            stem = name
+            while any(stem + suffix in self._names for suffix in SUFFIXES):
+                stem += "#"
+            self._stems[name] = stem
+        return self._stems[name]
+
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the model outputs."""
         return tuple(value.name for value in self.model.graph.output)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Every name of the main graph and every outer name a subgraph reads."""
+        graph = self.model.graph
+        names = {node.name for node in graph.node} | set(self.initializers) | set(self.tensor_of)
+        names.update(value.name for value in graph.input)
+        for node in graph.node:
+            names.update(node.input, node.output)
+        return frozenset(names.union(*self.nested.values()))
 
 
 def make_template(model: onnx.ModelProto, structure: Structure) -> Template:
@@ -70,33 +114,24 @@ def make_template(model: onnx.ModelProto, structure: Structure) -> Template:
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     group_of = {name: g for g, group in enumerate(network.groups) for name in group.nodes}
     roots = {tensor.name: t for t, tensor in enumerate(network.tensors)}
+    types = _element_types(model)
     return Template(
         model=model,
         network=network,
         tensor_of=dict(structure.tensor_of),
         roots=roots,
         initializers=initializers,
-        biases=_biases(model, network, initializers, group_of),
+        biases=find_biases(model, network, initializers, group_of),
         group_of=group_of,
+        foreign=frozenset(t for name, t in roots.items() if types.get(name, TensorProto.FLOAT) != TensorProto.FLOAT),
+        nested={node.name: reads for node in model.graph.node if (reads := outer_reads(node))},
     )
 
 
-def _biases(
-    model: onnx.ModelProto,
-    network: Network,
-    initializers: Mapping[str, onnx.TensorProto],
-    group_of: Mapping[str, int],
-) -> dict[tuple[str, int], Bias]:
-    """Constants a gemm adds to its accumulator: input 2 of the gemm, or the constant of an Add it took in."""
-    points = {(constant.node, constant.index) for constant in network.constants}
-    found = {}
-    for node in model.graph.node:
-        group = group_of.get(node.name)
-        if group is None or network.groups[group].op_class is not OpClass.GEMM:
-            continue
-        is_anchor = node.name == network.groups[group].name
-        for index, name in enumerate(node.input):
-            adds = (is_anchor and index == 2) or (not is_anchor and node.op_type == "Add")
-            if adds and name in initializers and (node.name, index) not in points:
-                found[(node.name, index)] = Bias(group, node.name, index, name)
-    return found
+def _element_types(model: onnx.ModelProto) -> dict[str, int]:
+    """Value name to element type, where the model states it."""
+    graph = model.graph
+    stated = {
+        value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    return {name: kind for name, kind in stated.items() if kind != TensorProto.UNDEFINED}

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from search.errors import UsageError
+from search.export.calibration_folder import input_folder
 from search.export.horizon_keys import L2M_BYTES_PER_CORE, WITHOUT_L2M, hb_compile_problems
 from search.export.solution import Solution
 
@@ -29,7 +30,10 @@ def hb_compile_document(solution: Solution) -> dict[str, Any]:
     calibration: dict[str, Any] = {"quant_config": "./horizon/quant_config.json"}
     if solution.calibration_dir is not None:
         folder = solution.calibration_dir.rstrip("/")
-        calibration = {"cal_data_dir": _joined([f"./{folder}/{entry.name}" for entry in inputs]), **calibration}
+        calibration = {
+            "cal_data_dir": _joined([f"./{folder}/{input_folder(entry.name)}" for entry in inputs]),
+            **calibration,
+        }
     document = {
         "model_parameters": {
             "onnx_model": f"./{solution.model_file}",

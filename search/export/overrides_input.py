@@ -26,6 +26,7 @@ class TensorPin:
     Attributes:
         tensor: Name of the activation or constant.
         format: int8 or int16.
+        signed: Whether the stated type is signed; zero points are meant in it.
         at_readers: Whether the pin is about how the tensor is read (a ``convert``) instead of how it is stored.
         readers: Nodes the pin is about; None means all.
         scales: Stated scales, one or one per channel; empty where none are stated.
@@ -35,6 +36,7 @@ class TensorPin:
 
     tensor: str
     format: Format
+    signed: bool = True
     at_readers: bool = False
     readers: tuple[str, ...] | None = None
     scales: tuple[float, ...] = ()
@@ -52,6 +54,15 @@ def parse_overrides(text: str | bytes) -> Overrides:
         value = json.loads(text)
     except ValueError as error:
         raise UsageError(f"The overrides file is not JSON: {error}.") from error
+    return overrides_of(value)
+
+
+def overrides_of(value: object) -> Overrides:
+    """Return the map of overrides in the JSON value of a file.
+
+    Raises:
+        UsageError: If it is not an object of lists, or of another schema.
+    """
     if isinstance(value, dict) and isinstance(value.get("schema"), str):
         if value["schema"] != SCHEMA:
             raise UsageError(f"The overrides file has schema {value['schema']!r}; this version reads {SCHEMA!r}.")
@@ -87,9 +98,11 @@ def pins_from_overrides(
 def _pin(tensor: str, entry: Mapping[str, Any], *, default: str, channels: Sequence[Mapping[str, Any]]) -> TensorPin:
     stated = [channel for channel in channels if "scale" in channel]
     per_tensor_limits = "rmin" in entry and "axis" not in entry
+    kind = parse_ort_type(entry.get("quant_type", default), where=f"Override of {tensor!r}")
     return TensorPin(
         tensor=tensor,
-        format=parse_ort_type(entry.get("quant_type", default), where=f"Override of {tensor!r}").format,
+        format=kind.format,
+        signed=kind.signed,
         scales=tuple(float(channel["scale"]) for channel in stated),
         zero_points=tuple(int(channel["zero_point"]) for channel in stated),
         limits=(float(entry["rmin"]), float(entry["rmax"])) if per_tensor_limits else None,

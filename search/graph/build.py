@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from search.graph.groups import Draft, captured, data_free_values, find_groups, is_activation
+from search.graph.data_free import captured, data_free_values, is_activation
+from search.graph.groups import Draft, find_groups
 from search.graph.network import Constant, ConstantKind, Group, Network, OpClass, Slot, SlotKind, Tensor
 from search.graph.operators import is_float, passes_through
 from search.graph.work import elements_of, macs_of, shape_of
@@ -95,7 +96,7 @@ class _Builder:
                     inputs=inputs,
                     outputs=tuple(self._tensor(value) for value in draft.outputs),
                     macs=sum(macs_of(node, self._shapes) for node in draft.nodes) // self._batch,
-                    elements=max(1, sum(elements_of(node, self._shapes) for node in draft.nodes) // self._batch),
+                    elements=max(1, sum(elements_of(node, self._shapes) for node in draft.work) // self._batch),
                 )
             )
         tensor_of = self._all_values()
@@ -108,25 +109,31 @@ class _Builder:
         root = root_of(value)
         if root not in self._index:
             self._index[root] = len(self._tensors)
-            writer = self._writer.get(root)
-            node = root.producer()
-            name = self._drafts[writer].anchor.name if writer is not None else (node.name if node else root.name)
             elements = max(1, int(np.prod(shape_of(root, self._shapes), dtype=np.int64)) // self._batch)
-            self._tensors.append(
-                Tensor(root.name or "", writer, name or "", elements, integer_input=_integer_range(root))
-            )
+            integers = _integer_range(integer_source(root))
+            writer = self._writer.get(root)
+            self._tensors.append(Tensor(root.name or "", writer, self._op_name(root), elements, integer_input=integers))
         return self._index[root]
 
+    def _op_name(self, root: ir.Value) -> str:
+        """Name of what writes ``root``: a group, a model input, or a node outside the groups."""
+        if root in self._writer:
+            return self._drafts[self._writer[root]].anchor.name or ""
+        node, source = root.producer(), integer_source(root)
+        if source is None:
+            source = root if node is None else None
+        return (source.name if source is not None else node.name if node is not None else "") or ""
+
     def _all_values(self) -> dict[str, int]:
+        """Tensor of every real value that a group reads or writes, or that is or leads to a model output."""
         values = [value for value in self._graph.inputs if is_float(value)]
         values += [value for node in self._graph for value in node.outputs if value.name and is_float(value)]
-        known = set(self._index)
         inside = {v for draft in self._drafts for node in draft.nodes for v in node.outputs} - set(self._writer)
-        found = {}
+        values = [value for value in values if value not in inside]
         for value in values:
-            if value not in inside and (root_of(value) in known or value.is_graph_output()):
-                found[value.name or ""] = self._tensor(value)
-        return found
+            if value.is_graph_output():
+                self._tensor(value)
+        return {value.name or "": self._index[root] for value in values if (root := root_of(value)) in self._index}
 
     def _with_outputs(self, tensor_of: Mapping[str, int], outputs: tuple[str, ...]) -> tuple[Tensor, ...]:
         named: list[list[str]] = [[] for _ in self._tensors]
@@ -155,19 +162,24 @@ def _value(node: ir.Node, index: int) -> ir.Value:
     return value
 
 
-def _integer_range(root: ir.Value) -> tuple[int, int] | None:
-    """Range of the integer type a model input had before its Cast to float, or None."""
+def integer_source(root: ir.Value) -> ir.Value | None:
+    """The integer model input that ``root`` is, brought to float by a Cast and moved at most; else None."""
     node = root.producer()
     source = node.inputs[0] if node is not None and node.op_type == "Cast" else None
-    if source is None or source.dtype is None or not source.dtype.is_integer():
-        return None
-    while not source.is_graph_input():
+    while source is not None and source.dtype is not None and source.dtype.is_integer():
+        if source.is_graph_input():
+            return source
         node = source.producer()
-        if node is None or not passes_through(node) or node.inputs[0] is None:
-            return None
-        source = node.inputs[0]
-    info = np.iinfo(source.dtype.numpy()) if source.dtype is not None else None
-    return None if info is None else (int(info.min), int(info.max))
+        source = node.inputs[0] if node is not None and passes_through(node) else None
+    return None
+
+
+def _integer_range(source: ir.Value | None) -> tuple[int, int] | None:
+    """Range of the integer type of a model input."""
+    if source is None or source.dtype is None or source.dtype.bitwidth < 8:
+        return None
+    info = np.iinfo(source.dtype.numpy())
+    return int(info.min), int(info.max)
 
 
 def _constant(node: ir.Node, index: int, group: int, kind: ConstantKind, axis: int | None) -> Constant:

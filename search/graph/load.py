@@ -192,8 +192,11 @@ def _check_data(proto: onnx.ModelProto) -> tuple[Note, ...]:
 
 def _check_schema(proto: onnx.ModelProto) -> None:
     """Let the onnx checker look at attributes, names that are written twice, and the order of nodes."""
+    light = split_weights(proto).light
+    for value in light.graph.output:
+        value.type.tensor_type.shape.SetInParent()  # exporters leave it out, and the runtime does not mind
     try:
-        onnx.checker.check_model(split_weights(proto).light.SerializeToString())
+        onnx.checker.check_model(light.SerializeToString())
     except onnx.checker.ValidationError as error:
         reason = " ".join(str(error).split())[:400]
         raise InvalidModelError(f"The model is not valid ONNX: {reason}") from error

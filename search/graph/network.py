@@ -4,8 +4,8 @@ A ``Network`` holds names, shapes and work, but no weights and no ONNX objects, 
 cost, strategies) needs no model file. It is built once by the ``Check`` task and travels as JSON.
 
 A *tensor* here is a value together with everything that passes it through unchanged (Reshape, Transpose,
-Slice of it, ...): those values are stored once, in one format and scale. The value between a gemm and what is fused into it
-does not appear.
+Slice of it, ...): those values are stored once, in one format and scale. The value between a gemm and what is fused
+into it does not appear.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class SlotKind(Enum):
     SUM_IN = "sum_in"  #: the tensor added by an Add that is fused into a gemm
     FEATURE = "feature"  #: GridSample input 0
     GRID = "grid"  #: GridSample input 1, the coordinates
+    STATE = "state"  #: initial state of an LSTM or GRU: read in float, as the recurrence keeps it
 
 
 class ConstantKind(Enum):
@@ -111,12 +112,14 @@ class Group:
 
     Attributes:
         name: User's name of the node that gives the group its kind (the Conv of Conv+Add+Relu).
-        op_type: ONNX operator of that node, or the name of the recognised pattern (``Gelu``, ``LayerNormalization``, ...).
+        op_type: ONNX operator of that node, or the name of the recognised pattern (``Gelu``,
+            ``LayerNormalization``, ...).
         nodes: User's names of all member nodes, the naming one first.
         inputs: Where it reads tensors.
         outputs: Tensors it writes.
         macs: Multiply-accumulates per sample.
-        elements: Output elements per sample of all member operators that compute (vector work).
+        elements: Vector work per sample: output elements of the members, biases excepted; of a recognised pattern those
+            of its output.
     """
 
     name: str

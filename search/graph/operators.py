@@ -30,6 +30,7 @@ CLASSES: dict[str, OpClass] = {
     "HardSwish": OpClass.LUT,
     "Gelu": OpClass.LUT,
     "Silu": OpClass.LUT,
+    "Swish": OpClass.LUT,
     "Mish": OpClass.LUT,
     "Erf": OpClass.LUT,
     "Exp": OpClass.LUT,

@@ -21,6 +21,7 @@ from search.graph.passes.functions import inline_functions
 from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
 from search.graph.quantized_input import FixedScale, FixedScales, restore_float
+from search.graph.values import parse_model, value_names
 from search.graph.weights import split_weights
 
 _GEMM_OPERATORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
@@ -35,7 +36,7 @@ class Prepared:
             of its own: the user's where the user had it.
         user_nodes: Name and operator of every node of the user's graph, in its order.
         fates: What became of user's nodes that are not in ``model``; ``into`` names a node of ``model`` or is None.
-        value_names: User's value name -> name of the equal value in ``model``, where that differs.
+        value_names: User's value name -> name of the equal value in ``model``, where it lives on under another name.
         fixed: Scales that came with a quantized model.
         was_quantized: Whether Q/DQ nodes were removed; ``model`` then computes the float network, not the user's.
         notes: Findings of reading and of every pass.
@@ -68,6 +69,8 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     user_nodes = dict(
         zip(name_nodes(parts.light.graph), (node.op_type for node in parts.light.graph.node), strict=True)
     )
+    if all(node.domain in ("", "ai.onnx") for node in parts.light.graph.node):
+        del parts.light.graph.value_info[:]  # sizes are inferred; those in files are often stale
     light, changes = inline_functions(parts.light)
     lifted = lift(light)
     model = _with_weights(lifted.proto, parts.weights)
@@ -87,7 +90,7 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
         model=model,
         user_nodes=user_nodes,
         fates=_settled_fates(changes, user_nodes, model.graph),
-        value_names={name: changes.value_now(name) for name in changes.renamed},
+        value_names=_value_names(changes, model.graph),
         fixed=_fixed_scales(model.graph, imported, later),
         was_quantized=restored.changes.modified,
         notes=(*user.notes, *changes.notes, *_shared_weights(model.graph)),
@@ -109,7 +112,7 @@ def _simplify(model: ir.Model, evaluate: Evaluate) -> Changes:
 
 def _with_weights(light: onnx.ModelProto, weights: Mapping[str, onnx.TensorProto]) -> ir.Model:
     """Parse ``light`` and turn the inputs that stand for ``weights`` back into initializers, without a copy."""
-    model = ir.from_proto(light)
+    model = parse_model(light)
     graph = model.graph
     for value in [value for value in graph.inputs if value.name in weights]:
         graph.inputs.remove(value)
@@ -139,6 +142,13 @@ def _settled_fates(changes: Changes, user_nodes: dict[str, str], graph: ir.Graph
     left = {node.name for node in graph}
     fates = {name: changes.fate_now(name) for name in user_nodes if name in changes.fates and name not in left}
     return {n: fate if fate.into in left else Fate(fate.role, None, fate.why) for n, fate in fates.items()}
+
+
+def _value_names(changes: Changes, graph: ir.Graph) -> dict[str, str]:
+    """Old names of values that are still there, but not values that went with a folded BatchNormalization."""
+    left = value_names(graph)
+    now = {name: changes.value_now(name) for name in changes.renamed}
+    return {name: later for name, later in now.items() if later in left and name not in left}
 
 
 def _fixed_scales(graph: ir.Graph, imported: list[tuple[ir.Value, str, FixedScale]], later: Changes) -> FixedScales:

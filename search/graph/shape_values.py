@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from search.graph.groups import data_free_values
+from search.graph.data_free import data_free_values
+from search.graph.values import Scope
 
 MAX_BYTES = 64 * 2**20  # a larger value stays computed: folding it would bloat every copy of the model
 
@@ -39,16 +40,13 @@ def fold_shape_values(graph: ir.Graph, runs: Sequence[Mapping[str, npt.NDArray[n
     Returns:
         Names of the removed nodes.
     """
+    scope = Scope.of(graph)
     values = {value.name: value for node in graph for value in node.outputs}
     for name, array in runs[0].items():
         value = values[name]
         if value.is_graph_output() or array.nbytes > MAX_BYTES or not all(_equal(array, run[name]) for run in runs[1:]):
             continue
-        constant = ir.Value(name=f"{name}/folded", const_value=ir.tensor(np.ascontiguousarray(array)))
-        constant.shape = ir.Shape(array.shape)
-        constant.dtype = ir.DataType.from_numpy(array.dtype)
-        graph.register_initializer(constant)
-        value.replace_all_uses_with(constant)
+        value.replace_all_uses_with(scope.add_constant(f"{name}/folded", array))
     return _remove_unread(graph)
 
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnx_ir as ir
 
+from search.errors import InvalidModelError
 from search.graph.naming import unique_name
 from search.graph.notes import FOLDED, PASS_THROUGH, Changes, Fate
 
 Array = npt.NDArray[np.generic]
+
+
+def parse_model(proto: onnx.ModelProto) -> ir.Model:
+    """Parse a protobuf into the graph library's form, sharing its tensors.
+
+    Raises:
+        InvalidModelError: If it holds what ONNX does not allow.
+    """
+    try:
+        return ir.from_proto(proto)
+    except ir.serde.SerdeError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        raise InvalidModelError(f"The model is not valid ONNX: {reason}. Export it again.") from error
 
 
 def constant_array(value: ir.Value | None) -> Array | None:
@@ -39,13 +56,43 @@ def value_names(graph: ir.Graph) -> set[str]:
     return names
 
 
-def add_constant(graph: ir.Graph, wanted: str, array: Array) -> ir.Value:
-    """Register ``array`` as initializer ``wanted`` (or ``wanted#2``, ...) and return it."""
-    name = unique_name(wanted, value_names(graph))
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """A graph that is being changed, with the names it uses, so that a new name costs no walk through it."""
+
+    graph: ir.Graph
+    values: set[str]
+    nodes: set[str]
+
+    @staticmethod
+    def of(graph: ir.Graph) -> Scope:
+        """Collect the names of ``graph``."""
+        return Scope(graph, value_names(graph), {node.name or "" for node in graph})
+
+    def value_name(self, wanted: str) -> str:
+        """Take ``wanted``, or ``wanted#2``, ... if a value is called so."""
+        name = unique_name(wanted, self.values)
+        self.values.add(name)
+        return name
+
+    def node_name(self, wanted: str) -> str:
+        """Take ``wanted``, or ``wanted#2``, ... if a node is called so."""
+        name = unique_name(wanted, self.nodes)
+        self.nodes.add(name)
+        return name
+
+    def add_constant(self, wanted: str, array: Array) -> ir.Value:
+        """Register ``array`` as an initializer and return it."""
+        name = self.value_name(wanted)
+        tensor = ir.tensor(np.array(array, order="C"), name=name)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        self.graph.register_initializer(value)
+        return value
+
+    def remove_constant(self, name: str) -> None:
+        """Remove an initializer and free its name."""
+        del self.graph.initializers[name]
+        self.values.discard(name)
 
 
 def drop_unread_initializers(graph: ir.Graph) -> None:

@@ -74,8 +74,8 @@ def probe_feeding(
         both = session.run(two)
     except UnsupportedModelError:
         return Feeding(batch=1, fixed=True)
-    grows = all(both[name].shape == (2, *one[name].shape[1:]) for name in one if one[name].ndim)
-    same = all(_close(both[name][:1], one[name]) for name in one if one[name].ndim) if grows else False
+    grows = all(both[name].shape == (2, *one[name].shape[1:]) for name in one)
+    same = grows and all(_close(both[name][:1], one[name]) for name in one)
     return Feeding(batch=BATCH, fixed=False) if same else Feeding(batch=1, fixed=True)
 
 

@@ -67,7 +67,8 @@ class Session:
         """
         names = tuple(outputs) if outputs is not None else self.outputs
         try:
-            values = self._session.run(list(names), dict(feeds))
+            # A scalar that came out of NumPy as a number must go in as an array of no axes.
+            values = self._session.run(list(names), {name: np.asarray(value) for name, value in feeds.items()})
         except _RUNTIME_ERRORS as error:
             raise UnsupportedModelError(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}

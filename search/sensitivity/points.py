@@ -6,9 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
+from search.calibration.grids import integer_grid
 from search.graph.network import Network
 from search.precision import Format
 from search.targets.placement import Placement
+
+_FP16_INTEGERS = 2048
 
 
 class PointKind(Enum):
@@ -52,5 +55,7 @@ def points_of(network: Network, placement: Placement, formats: Collection[Format
 
 
 def _holds(ends: tuple[int, int], fmt: Format) -> bool:
-    levels: int = 2**fmt.bits
-    return ends[1] - ends[0] < levels
+    """Whether ``fmt`` has every integer of this range; binary16 has those up to 2048."""
+    if fmt is Format.FP16:
+        return ends[0] >= -_FP16_INTEGERS and ends[1] <= _FP16_INTEGERS
+    return integer_grid(ends, fmt) is not None

@@ -1,8 +1,11 @@
-"""One prepared graph in which every activation's rounding is switched on or off at run time.
+"""One prepared graph in which the rounding of every point is switched on or off at run time.
 
-Behind each rounded value stands ``If(switch) then round(x) else x``. All switches off is the float model; one on
-measures that tensor alone. Weights are constants of the graph, so that the convolutions keep their fast layout; a weight row
-therefore gets a graph of its own with that one constant rounded.
+- A tensor: behind its value stands ``If(switch) then round(x) else x``.
+- Weights of a gemm: the gemm is linear in them, so ``gemm(x, Wq) = gemm(x, W) + gemm(x, Wq - W)``; the second term
+  stands behind ``If(switch)``. The gemm itself keeps constant weights, which the runtime's fast kernels need.
+- Any other constant: ``If(switch) then Wq else W``.
+
+All switches off is the float model; one on measures that point alone.
 """
 
 from __future__ import annotations
@@ -13,50 +16,56 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from search.evaluation.biases import GridSource
 from search.evaluation.casts import Parts
-from search.evaluation.qdq import GridSource
+from search.evaluation.subgraphs import rename_outer
 from search.evaluation.template import Template
+from search.graph.build import CAPTURED
 from search.precision import Format
+from search.quant.fp16 import round_fp16
+from search.quant.weights import dequantize_weights
+from search.sensitivity.points import Point, PointKind
 from search.targets.placement import Placement
+
+_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True)
 class Switched:
-    """The graph and its switches: tensor index to name of a bool input."""
+    """The graph and its switches: point to name of a bool input."""
 
     model: onnx.ModelProto
-    switches: Mapping[int, str]
+    switches: Mapping[Point, str]
 
 
 def switched_model(
     template: Template,
     placement: Placement,
     grids: GridSource,
-    tensors: Sequence[int],
+    points: Sequence[Point],
     *,
     prescale: Mapping[int, int],
-    weights: Mapping[str, npt.NDArray[np.generic]] | None = None,
 ) -> Switched:
-    """Build the float model with a switch per tensor of ``tensors``.
+    """Build the float model with a switch per point.
 
     Args:
         template: The prepared model.
-        placement: The base: says in which format each tensor is rounded, and for which readers.
+        placement: The base: says in which format each point is rounded, and for which readers.
         grids: Scales.
-        tensors: Tensors that get a switch.
+        points: Points that get a switch.
         prescale: Exponents of fp16 pre-scales.
-        weights: Initializers to replace (rounded weights).
     """
-    return _Switching(template, placement, grids, tensors, prescale).build(weights or {})
+    return _Switching(template, placement, grids, points, prescale).build()
 
 
-def row_format(template: Template, placement: Placement, tensor: int) -> Format:
-    """Lowest format in which the base holds the tensor: stored, or as some reader reads it."""
-    formats = {placement.stored[tensor]}
-    formats |= {placement.read[g][s] for g, s in template.network.readers[tensor]}
-    return min(formats)
+def rounded_weight(template: Template, grids: GridSource, constant: int, fmt: Format) -> npt.NDArray[np.float32]:
+    """Values of a constant after rounding to ``fmt``, float32 in the constant's shape."""
+    if fmt is Format.FP16:
+        return round_fp16(np.asarray(template.array(template.network.constants[constant].name), np.float32))
+    grid = grids.weight(constant, fmt)
+    return dequantize_weights(grid.values, grid.scales, grid.zero_points, grid.axis)
 
 
 class _Switching:
@@ -67,26 +76,36 @@ class _Switching:
         template: Template,
         placement: Placement,
         grids: GridSource,
-        tensors: Sequence[int],
+        points: Sequence[Point],
         prescale: Mapping[int, int],
     ) -> None:
         self._template = template
         self._placement = placement
         self._grids = grids
         self._prescale = prescale
-        self._formats = {t: row_format(template, placement, t) for t in tensors}
-        self._names = {t: f"switch/{t}" for t in tensors}
+        self._names = {point: f"switch/{point.kind.value}/{point.index}" for point in points}
+        self._formats = {
+            point.index: point.fmt
+            for point in points
+            if point.kind is PointKind.ACTIVATION and point.index not in template.foreign
+        }
+        self._weights = {
+            (constant.node, constant.index): point
+            for point in points
+            if point.kind is PointKind.WEIGHT
+            for constant in (template.network.constants[point.index],)
+        }
         self._parts = Parts()
         self._current: dict[str, str] = {}
         self._edge: dict[str, str] = {}
         self._outputs = frozenset(template.outputs)
         self._slots = {
-            (slot.node, slot.index): (slot.tensor, placement.read[g][s])
+            (slot.node, slot.index, slot.tensor): placement.read[g][s]
             for g, group in enumerate(template.network.groups)
             for s, slot in enumerate(group.inputs)
         }
 
-    def build(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> Switched:
+    def build(self) -> Switched:
         source = self._template.model
         for value in source.graph.input:
             self._at_root(value.name, value.name)
@@ -100,20 +119,61 @@ class _Switching:
         model.graph.input.extend(helper.make_tensor_value_info(n, TensorProto.BOOL, []) for n in self._names.values())
         model.graph.output.extend(source.graph.output)
         model.graph.node.extend(self._parts.nodes)
-        replaced = {name: numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in weights.items()}
-        model.graph.initializer.extend({**self._template.initializers, **self._parts.initializers, **replaced}.values())
+        model.graph.initializer.extend({**self._template.initializers, **self._parts.initializers}.values())
         return Switched(model, self._names)
 
     def _node(self, node: onnx.NodeProto) -> None:
         new = onnx.NodeProto()
         new.CopyFrom(node)
+        linear: list[tuple[int, Point]] = []
         for index, name in enumerate(node.input):
-            new.input[index] = self._input((node.name, index), name)
+            new.input[index] = self._input(node.name, index, name)
+            point = self._weights.get((node.name, index))
+            if point is not None and node.op_type in _LINEAR:
+                linear.append((index, point))
+            elif point is not None:
+                new.input[index] = self._constant(name, point)
+        written = [self._written(name) for name in node.output]
+        new.output[:] = written
+        if linear:
+            new.output[0] = f"{node.output[0]}/gemm"
+        outer = self._template.nested.get(node.name, frozenset())
+        rename_outer(new, {name: self._input(node.name, CAPTURED, name) for name in sorted(outer)})
         self._parts.nodes.append(new)
-        for index, name in enumerate(node.output):
-            if name in self._outputs and self._is_stored_low(name):
-                new.output[index] = f"{name}/raw"
-            self._at_root(name, new.output[index])
+        for index, point in linear:
+            self._add_delta(new, index, point, target=written[0])
+        for name, value in zip(node.output, written, strict=True):
+            self._at_root(name, value)
+
+    def _written(self, name: str) -> str:
+        """Name the writer gives a value: another one where the rounded value must bear the name of a model output."""
+        return f"{name}/raw" if name in self._outputs and self._is_stored_low(name) else name
+
+    def _constant(self, name: str, point: Point) -> str:
+        """The constant, rounded if its switch is on."""
+        rounded = rounded_weight(self._template, self._grids, point.index, point.fmt)
+        stem = f"{name}/{point.index}"
+        on = helper.make_node("Identity", [self._parts.constant(f"{stem}/rounded", rounded)], [f"{stem}/on"])
+        off = helper.make_node("Identity", [name], [f"{stem}/off"])
+        self._if(self._names[point], f"{stem}/switched", stem, [on], [off])
+        return f"{stem}/switched"
+
+    def _add_delta(self, node: onnx.NodeProto, index: int, point: Point, *, target: str) -> None:
+        """Behind a gemm, add what rounding its weights changes if the switch is on."""
+        constant = self._template.network.constants[point.index]
+        exact = np.asarray(self._template.array(constant.name), np.float32)
+        with np.errstate(invalid="ignore"):
+            delta = rounded_weight(self._template, self._grids, point.index, point.fmt) - exact
+        value = node.output[0]
+        stem = f"{value}/{point.index}"
+        second = onnx.NodeProto()
+        second.CopyFrom(node)
+        del second.input[2:]  # the bias is in the first term
+        second.input[index] = self._parts.constant(f"{stem}/delta", delta)
+        second.name, second.output[0] = f"{stem}/Delta", f"{stem}/part"
+        total = helper.make_node("Add", [value, f"{stem}/part"], [f"{stem}/on"], name=f"{stem}/Add")
+        keep = helper.make_node("Identity", [value], [f"{stem}/off"])
+        self._if(self._names[point], target, stem, [second, total], [keep])
 
     def _is_stored_low(self, name: str) -> bool:
         """Whether the whole tensor is rounded where it is written (else only where low readers read it)."""
@@ -121,16 +181,18 @@ class _Switching:
         return tensor in self._formats and self._placement.stored[tensor] is self._formats[tensor]
 
     def _at_root(self, name: str, written: str) -> None:
-        if not self._is_stored_low(name) or (name in self._outputs and written == name):
+        if not self._is_stored_low(name):
             return
-        target = name if name in self._outputs else f"{name}/switched"
-        self._switch(written, target, self._template.roots[name], name)
+        target = name if written != name else f"{name}/switched"
+        self._switch(written, target, self._template.roots[name], f"{name}/root")
         self._current[name] = target
 
-    def _input(self, place: tuple[str, int], name: str) -> str:
+    def _input(self, node: str, index: int, name: str) -> str:
+        """What ``node`` reads instead of the value ``name`` at input ``index``."""
         value = self._current.get(name, name)
-        tensor, fmt = self._slots.get(place, (-1, Format.FP32))
+        tensor = self._template.tensor_of.get(name, -1)
         low = self._formats.get(tensor)
+        fmt = self._slots.get((node, index, tensor))
         if low is None or fmt is not low or self._placement.stored[tensor] is low:
             return value
         if name not in self._edge:
@@ -145,11 +207,19 @@ class _Switching:
             parts.round_fp16(source, f"{stem}/on", stem, self._prescale.get(tensor, 0))
         else:
             parts.quantize(source, f"{stem}/on", self._grids.activation(tensor, fmt), stem)
-        on = helper.make_graph(parts.nodes, f"{stem}/then", [], [onnx.ValueInfoProto(name=f"{stem}/on")])
         keep = helper.make_node("Identity", [source], [f"{stem}/off"])
-        off = helper.make_graph([keep], f"{stem}/else", [], [onnx.ValueInfoProto(name=f"{stem}/off")])
-        for graph in (on, off):
-            graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
-        self._parts.nodes.append(
-            helper.make_node("If", [self._names[tensor]], [target], name=f"{stem}/If", then_branch=on, else_branch=off)
+        switch = self._names[Point(PointKind.ACTIVATION, tensor, fmt)]
+        self._if(switch, target, stem, parts.nodes, [keep])
+
+    def _if(
+        self, switch: str, target: str, stem: str, then: list[onnx.NodeProto], otherwise: list[onnx.NodeProto]
+    ) -> None:
+        """``target = then's stem/on if switch else otherwise's stem/off``."""
+        branches = []
+        for name, nodes in (("on", then), ("off", otherwise)):
+            output = helper.make_tensor_value_info(f"{stem}/{name}", TensorProto.FLOAT, None)
+            branches.append(helper.make_graph(nodes, f"{stem}/{name}/branch", [], [output]))
+        node = helper.make_node(
+            "If", [switch], [target], name=f"{stem}/If", then_branch=branches[0], else_branch=branches[1]
         )
+        self._parts.nodes.append(node)

@@ -1,8 +1,8 @@
 """Sensitivity tables: the rows of one output and base, most sensitive first.
 
-``value`` is the mean over the ranking samples of the output error with only this point rounded: ``1 - cosine``, ``l1`` or
-``atol``. Where the whole base collapses, a point alone says little; there the gain of sparing it is added: how much
-smaller the error gets when everything but this point is rounded (see docs/search.md).
+``value`` is the mean over the ranking samples of the output error with only this point rounded: ``1 - cosine``,
+``l1`` or ``atol``. Where the whole base collapses, a point alone says little; there the gain of sparing it counts as
+well: how much smaller the error gets when everything but this point is rounded (see docs/search.md).
 """
 
 from __future__ import annotations
@@ -92,6 +92,25 @@ def make_table(
             )
         )
     return Table(output, base, tuple(rows))
+
+
+def combined(alone: Sequence[float], spared: Sequence[float]) -> list[float]:
+    """Return one value per point from both ways of measuring, on the scale of ``alone``.
+
+    ``value = max(alone / max(alone), gain / max(gain)) * max(alone)`` with ``gain = max(spared) - spared``: the total
+    error is that of the base with its least important point spared.
+
+    Args:
+        alone: Error with only this point rounded.
+        spared: Error with everything but this point rounded.
+    """
+    top, total = max(alone, default=0.0), max(spared, default=0.0)
+    largest = total - min(spared, default=0.0)
+    scale = top or 1.0
+    return [
+        max(one / scale, (total - left) / largest if largest else 0.0) * scale
+        for one, left in zip(alone, spared, strict=True)
+    ]
 
 
 def ranking_samples(

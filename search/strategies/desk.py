@@ -15,15 +15,15 @@ from search.metrics.part import Part
 from search.metrics.sequential import look_schedule
 from search.precision import Format
 from search.sensitivity.params import PointParams
-from search.sensitivity.points import points_of
-from search.sensitivity.table import Table, make_table, ranking_samples
+from search.sensitivity.points import Point, points_of
+from search.sensitivity.table import Table, combined, make_table, ranking_samples
 from search.strategies.goals import values_of
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial, Verdict
 from search.targets.placement import place
 from search.tasks import Item, ItemResult, Plan
 
-RANKING_SAMPLES = 16  # six samples rank like thirty-two (see docs/search.md); bad cases are few by nature
+RANKING_SAMPLES = 8  # six samples rank like thirty-two (see docs/search.md); bad cases are few by nature
 MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
 
 
@@ -68,7 +68,7 @@ class Desk:
         legal = setting.legaliser.legalise(requested, sides=sides)
         configuration = Configuration(legal.effective, setting.calibration, treatment or Treatment())
         known = self._by_digest.get(configuration.digest)
-        if known is not None and (self.trials[known].is_complete or not full):
+        if known is not None and (not full or self.trials[known].worst):
             return self.trials[known]
         run = yield from self._run(configuration, full=full)
         number = len(self.trials) + 1 if known is None else self.trials[known].number
@@ -97,45 +97,60 @@ class Desk:
             self.trials[known] = trial
         return trial
 
-    def tables(
-        self, base: Trial, name: str, *, formats: Sequence[Format], mode: str = "only"
-    ) -> Plan[tuple[Table, ...]]:
+    def tables(self, base: Trial, name: str, *, formats: Sequence[Format]) -> Plan[tuple[Table, ...]]:
         """Measure one table per output whose goal ``base`` misses (all outputs if it misses none).
+
+        Every point alone; where the base has collapsed, also everything but it. Outputs without real values to rank by
+        get no table.
 
         Args:
             base: A trial run in full: its formats are the base, its bad cases the ranking set.
             name: Name of the base, for the record.
             formats: Which points count, by the format the base holds them in.
-            mode: ``only`` or ``all_but``.
         """
         setting = self.setting
         placement = place(
             setting.network, setting.target, base.configuration.effective, output_precision=setting.output_precision
         )
         points = points_of(setting.network, placement, formats)
-        goals = [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or list(setting.goals)
+        short = [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or list(setting.goals)
+        goals = [goal for goal in short if setting.ranking_values[goal.output]]
         metrics = {goal.output: goal.ranking for goal in goals}
-        by_value = {v: metric for output, metric in metrics.items() for v in setting.ranking_values[output]}
-        samples = ranking_samples(base.worst, by_value, RANKING_SAMPLES)
-        outputs = tuple(by_value)
-        items = {
-            point: self._point_item(
-                PointParams(base=base.configuration, point=point, mode=mode, samples=samples, outputs=outputs)
-            )
-            for point in points
-        }
-        results = yield tuple(items.values())
+        if not metrics or not points:
+            return ()
+        alone = yield from self._errors(base, points, metrics, "only")
+        spared = {}
+        collapsed = {goal.output for goal in goals if goal.is_collapsed(base.parts[goal.id])}
+        if collapsed:
+            spared = yield from self._errors(base, points, metrics, "all_but")
         tables = []
         for output, metric in metrics.items():
-            values = [
-                max(results[items[point].digest].data["errors"][v][metric] for v in setting.ranking_values[output])
-                for point in points
-            ]
+            values = combined(alone[output], spared[output]) if output in collapsed else alone[output]
             tables.append(
                 make_table(setting.network, output=output, metric=metric, base=name, points=points, values=values)
             )
         self.table_list.extend(tables)
         return tuple(tables)
+
+    def _errors(
+        self, base: Trial, points: Sequence[Point], metrics: Mapping[str, str], mode: str
+    ) -> Plan[dict[str, list[float]]]:
+        """Output to the error of every point in one mode, on the bad cases of the base."""
+        values_of_output = self.setting.ranking_values
+        by_value = {value: metric for output, metric in metrics.items() for value in values_of_output[output]}
+        samples = ranking_samples(base.worst, by_value, RANKING_SAMPLES)
+        items = {
+            point: self._point_item(
+                PointParams(base=base.configuration, point=point, mode=mode, samples=samples, outputs=tuple(by_value))
+            )
+            for point in points
+        }
+        results = yield tuple(items.values())
+        errors = {point: results[item.digest].data["errors"] for point, item in items.items()}
+        return {
+            output: [max(errors[point][value][metric] for value in values_of_output[output]) for point in points]
+            for output, metric in metrics.items()
+        }
 
     def _run(self, configuration: Configuration, *, full: bool) -> Plan[_Run]:
         """Run range by range until the end or until a goal is out of reach."""

@@ -11,6 +11,10 @@ from search.metrics.metric import Metric
 from search.metrics.part import Part, merge
 from search.metrics.sequential import early_verdict
 
+COLLAPSED_SHARE = 0.5  # of the float value; of the requirement where there is none
+COLLAPSED_ERROR = 10.0  # times the requirement
+COLLAPSED_DB = 3.0  # half of the power is noise
+
 
 @dataclass(frozen=True, eq=False)
 class GoalState:
@@ -55,6 +59,17 @@ class GoalState:
         """How far the value is from the requirement."""
         return shortfall(self.value(parts), self.required, self.metric.direction)
 
+    def is_collapsed(self, parts: Sequence[Part]) -> bool:
+        """Whether the value is so bad that single points say little about the whole; see docs/search.md."""
+        value = self.value(parts)
+        if value is None:
+            return True
+        if self.metric.direction == "lower":
+            return value > COLLAPSED_ERROR * max(self.required, self.float_value or 0.0)
+        if self.metric.name == "sqnr_db":
+            return value < COLLAPSED_DB
+        return value < COLLAPSED_SHARE * (self.required if self.float_value is None else self.float_value)
+
     def is_hopeless(self, parts: Sequence[Part], *, n: int, looks: int) -> bool:
         """Whether the samples seen so far rule the goal out."""
         verdict = early_verdict(
@@ -66,3 +81,12 @@ class GoalState:
 def values_of(goals: Sequence[GoalState], parts: Mapping[str, Sequence[Part]]) -> dict[str, float | None]:
     """Value of every goal."""
     return {goal.id: goal.value(parts[goal.id]) for goal in goals}
+
+
+def total_shortfall(values: Mapping[str, float | None], goals: Sequence[GoalState]) -> float:
+    """Sum over goals of the shortfall relative to the requirement; undefined values count as a whole."""
+    total = 0.0
+    for goal in goals:
+        gap = shortfall(values[goal.id], goal.required, goal.metric.direction)
+        total += 1.0 if gap is None else gap / max(abs(goal.required), 1e-12)
+    return total

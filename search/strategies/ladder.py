@@ -1,9 +1,9 @@
 """``ladder``: the tuning guide done by the machine.
 
-Integer chips (J6E/M): all-int16, then all-int8, then int8/int16 by ratio. All-int16 misses: fp16 for the most sensitive
-groups, as few as possible, and the ratio on top of the frozen fp16 set.
-Chips with float elementwise units (J6P/H): gemm a16w16 and fp16 elsewhere, then gemm a8w8, then the gemm ratio. The first
-misses: targeted treatment of ranges and of fp16, kept from then on.
+Integer chips (J6E/M): all-int16, then all-int8, then int8/int16 by ratio. All-int16 misses: fp16 for the most
+sensitive groups, as few as possible, and the ratio on top of the frozen fp16 set.
+Chips with float elementwise units (J6P/H): gemm a16w16 and fp16 elsewhere, then gemm a8w8, then the gemm ratio. The
+first misses: targeted treatment of ranges and of fp16, kept from then on.
 ``ort-cpu``: float is the upper end; selected points take their groups to fp32.
 """
 
@@ -18,8 +18,9 @@ from search.precision import Format, Precision
 from search.sensitivity.table import Row, Table
 from search.strategies.bisect import fewest_doubling
 from search.strategies.desk import Desk
+from search.strategies.goals import total_shortfall
 from search.strategies.mix import Base, mix
-from search.strategies.promotion import concerned_groups
+from search.strategies.promotion import Promotion, concerned_groups
 from search.strategies.treatments import treat
 from search.strategies.trial import Trial
 from search.targets.legalise import uniform
@@ -62,13 +63,31 @@ def _integer(desk: Desk) -> Plan[None]:
         tables = yield from desk.tables(low, "all-int8", formats=(Format.INT8,))
         yield from mix(desk, Base(bottom, high, tables, Treatment(), Format.INT16, "int8/int16"))
         return
-    yield from _with_fp16(desk, high, bottom)
+    tables = yield from desk.tables(low, "all-int8", formats=(Format.INT8,))
+    sided = yield from _one_sided(desk, bottom, tables)
+    if sided.is_met:
+        yield from mix(desk, Base(bottom, sided, tables, Treatment(), Format.INT16, "int8/int16"))
+        return
+    best = min((high, sided), key=lambda trial: total_shortfall(trial.values, setting.goals))
+    yield from _with_fp16(desk, best, bottom)
+
+
+def _one_sided(desk: Desk, bottom: Assignment, tables: Sequence[Table]) -> Plan[Trial]:
+    """Each gemm with 16 bit on its more sensitive side: more than all-int16 where one side only may have it."""
+    setting = desk.setting
+    wish = Assignment(tuple(Precision.A16W16 if group.is_gemm else Precision.INT16 for group in setting.network.groups))
+    sides = Promotion(setting.book, bottom, Format.INT16).sides(tables)
+    return (
+        yield from desk.evaluate(
+            wish, stage="int16 on the sensitive side", why="upper bound without fp16", sides=sides, full=True
+        )
+    )
 
 
 def _with_fp16(desk: Desk, high: Trial, bottom: Assignment) -> Plan[None]:
     """All-int16 misses: the most sensitive groups to fp16, then the ratio on the int8/fp16 base."""
-    tables = yield from desk.tables(high, "all-int16", formats=INTEGERS)
-    stage = _FloatStage(desk, high.requested, tables, Precision.FP16, Treatment(), "int16/fp16")
+    tables = yield from desk.tables(high, high.stage, formats=INTEGERS)
+    stage = _FloatStage(desk, high.configuration.effective, tables, Precision.FP16, Treatment(), "int16/fp16")
     reached = yield from stage.run()
     if reached is None:
         return

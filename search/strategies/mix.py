@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
@@ -15,11 +14,12 @@ from search.precision import Format
 from search.sensitivity.table import Row, Table
 from search.strategies.bisect import fewest, most
 from search.strategies.desk import Desk
-from search.strategies.promotion import promote_rows, sensitive_sides
+from search.strategies.promotion import Promotion
 from search.strategies.trial import Trial
 from search.tasks import Plan
 
-HEAVY_SHARE = 0.01  # of the compute: lighter groups save too little to spend an evaluation on
+HEAVY_SHARE = 0.01  # of the compute
+WORTH_A_TRIAL = 0.005  # of the cost of all_low: what a group must save to be sent back
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Base:
 
 
 def mix(desk: Desk, base: Base) -> Plan[Trial]:
-    """Return the last trial that meets the goal; ``base.ceiling`` if no mix below it does."""
-    search = _Mix(desk, base, sensitive_sides(desk.setting.network, base.tables))
-    longest = max((len(table.rows) for table in base.tables), default=0)
-    step = yield from fewest(0, longest + 1, lambda j: search.common(j, longest))
-    if step > longest:
-        return base.ceiling
-    counts = [ceil(len(table.rows) * step / longest) for table in base.tables]
-    if len(base.tables) > 1:
-        for t in range(len(base.tables)):
-            counts[t] = yield from search.own(t, counts)
-    chosen = yield from search.trial(counts, stage=f"{base.label}: ratio", ratio=step / longest)
-    return (yield from search.heavy_back(chosen, counts))
+    """Return the last trial that meets the goal; ``base.ceiling`` if no mix below it does.
+
+    Where a gemm can have 16 bit on one side only, its more sensitive side gets it. If nothing meets the goal so, not
+    even all rows, the ratio is sought once more with the activation side everywhere, as all-int16 has it.
+    """
+    promotion = Promotion(desk.setting.book, base.request, base.high)
+    sides = promotion.sides(base.tables)
+    for chosen_sides in (sides, {}) if "weight" in sides.values() else (sides,):
+        found = yield from _Mix(desk, base, promotion, chosen_sides).run()
+        if found is not None:
+            return found
+    return base.ceiling
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,29 @@ class _Mix:
 
     desk: Desk
     base: Base
+    promotion: Promotion
     sides: Mapping[int, str]
+
+    def run(self) -> Plan[Trial | None]:
+        """Common ratio, own ratios, heavy groups back; None if not even all rows meet the goal."""
+        tables = self.base.tables
+        longest = max((len(table.rows) for table in tables), default=0)
+        step = yield from fewest(0, longest + 1, lambda j: self.common(j, longest))
+        if step > longest:
+            return None
+        counts = self.counts(step, longest)
+        for t in range(len(tables) if len(tables) > 1 else 0):
+            counts[t] = yield from self.own(t, counts)
+        chosen = yield from self.trial(counts, stage=f"{self.base.label}: ratio", ratio=step / longest)
+        return (yield from self.heavy_back(chosen, counts))
+
+    def counts(self, j: int, longest: int) -> list[int]:
+        """Rows of each table at the common ratio ``j / longest``: ``ceil(N * r)``, in integers."""
+        return [-(-len(table.rows) * j // longest) for table in self.base.tables]
 
     def trial(self, counts: Sequence[int], *, stage: str, ratio: float | None = None) -> Plan[Trial]:
         """Evaluate the union of the first ``counts[t]`` rows of each table."""
-        request = promote_rows(self.desk.setting.network, self.base.request, self.rows(counts), high=self.base.high)
+        request = self.promotion.request(self.rows(counts))
         return (yield from self._evaluate(request, stage=stage, ratio=ratio, why=f"rows {'+'.join(map(str, counts))}"))
 
     def rows(self, counts: Sequence[int]) -> list[Row]:
@@ -77,8 +95,9 @@ class _Mix:
 
     def common(self, j: int, longest: int) -> Plan[bool]:
         """Whether the common ratio ``j / longest`` meets the goal."""
-        counts = [ceil(len(table.rows) * j / longest) for table in self.base.tables]
-        trial = yield from self.trial(counts, stage=f"{self.base.label}: common ratio", ratio=j / longest)
+        trial = yield from self.trial(
+            self.counts(j, longest), stage=f"{self.base.label}: common ratio", ratio=j / longest
+        )
         return trial.is_met
 
     def own(self, t: int, counts: Sequence[int]) -> Plan[int]:
@@ -87,14 +106,14 @@ class _Mix:
 
         def probe(count: int) -> Plan[bool]:
             tried = [count if i == t else kept for i, kept in enumerate(counts)]
-            trial = yield from self.trial(tried, stage=f"{self.base.label}: ratio of {output}", ratio=None)
+            trial = yield from self.trial(tried, stage=f"{self.base.label}: ratio of {output}")
             return trial.is_met
 
         return (yield from fewest(-1, counts[t], probe))
 
     def heavy_back(self, chosen: Trial, counts: Sequence[int]) -> Plan[Trial]:
         """Send compute-heavy groups back, from the bottom of the tables upward, as many as the goal allows."""
-        heavy = self._heavy(counts)
+        heavy = self._heavy(chosen, counts)
         last = chosen
 
         def probe(n: int) -> Plan[bool]:
@@ -110,21 +129,35 @@ class _Mix:
             yield from most(0, len(heavy) + 1, probe)
         return last
 
-    def _heavy(self, counts: Sequence[int]) -> list[int]:
-        """Promoted groups with a share of the compute, least sensitive first."""
+    def _heavy(self, chosen: Trial, counts: Sequence[int]) -> list[int]:
+        """Promoted groups whose way back saves enough, least sensitive first."""
         network = self.desk.setting.network
-        request = promote_rows(network, self.base.request, self.rows(counts), high=self.base.high)
-        promoted = [g for g in range(len(network.groups)) if request[g] is not self.base.request[g]]
-        rank = {g: max(len(network.groups), 1) for g in promoted}
+        request = self.promotion.request(self.rows(counts))
+        total = network.total_macs or 1
+        rank = self._best_ranks()
+        heavy = [
+            g
+            for g in range(len(network.groups))
+            if request[g] is not self.base.request[g]
+            and network.groups[g].macs >= HEAVY_SHARE * total
+            and self._saving(chosen, g) >= WORTH_A_TRIAL
+        ]
+        return sorted(heavy, key=lambda g: (-rank[g], g))
+
+    def _best_ranks(self) -> dict[int, int]:
+        """Group to the rank of the most sensitive row that concerns it in any table."""
+        rank: dict[int, int] = {}
         for table in self.base.tables:
             for row in table.rows:
-                one = promote_rows(network, self.base.request, [row], high=self.base.high)
-                for g in promoted:
-                    if one[g] is not self.base.request[g]:
-                        rank[g] = min(rank[g], row.rank)
-        total = network.total_macs or 1
-        heavy = [g for g in promoted if network.groups[g].macs >= HEAVY_SHARE * total]
-        return sorted(heavy, key=lambda g: (-rank[g], g))
+                for g, _ in self.promotion.concerned(row):
+                    rank[g] = min(rank.get(g, row.rank), row.rank)
+        return rank
+
+    def _saving(self, chosen: Trial, group: int) -> float:
+        """What sending one group back saves, in units of all_low; its way back may cost casts."""
+        request = chosen.requested.with_({group: self.base.request[group]})
+        setting = self.desk.setting
+        return chosen.cost - setting.cost.index(setting.legaliser.legalise(request, sides=self.sides).effective)
 
     def _evaluate(self, request: Assignment, *, stage: str, why: str, ratio: float | None = None) -> Plan[Trial]:
         return (

@@ -1,7 +1,7 @@
 """What the guide does where gemm a16w16 with fp16 elsewhere still misses the goal.
 
-1. A tensor kept in fp16 that exceeds binary16 in calibration: where its writer and readers are linear it is held
-   pre-scaled by ``2**-k``; where one of them is not, that one runs in fp32.
+1. A tensor kept in fp16 that exceeds binary16 in calibration: where one of the fp16 groups around it is not linear,
+   these groups run in fp32; a tensor that is still kept or read in fp16 then is held pre-scaled by ``2**-k``.
 2. Inputs of gemms that are still sensitive at a16w16 get a fixed range: the whole range seen in calibration.
 3. Still missed: the most sensitive fp16 groups in fp32, as few as possible.
 
@@ -15,13 +15,14 @@ from math import ceil, log2
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
-from search.graph.network import OpClass
+from search.graph.network import Network, OpClass
 from search.precision import Format, Precision
 from search.quant.fp16 import LARGEST_FP16
 from search.sensitivity.points import PointKind
 from search.sensitivity.table import Row
 from search.strategies.bisect import fewest_doubling
 from search.strategies.desk import Desk
+from search.strategies.promotion import concerned_groups
 from search.strategies.trial import Trial
 from search.targets.placement import Placement, place
 from search.tasks import Plan
@@ -33,11 +34,13 @@ LINEAR = frozenset(
         OpClass.ACTIVATION,
         OpClass.POOL,
         OpClass.RESIZE,
+        OpClass.WARP,
         OpClass.MOVEMENT,
-        OpClass.NORM,
     }
 )
-"""Classes through which a power of two can be carried (LayerNormalization does not see it at all)."""
+"""Classes through which a power of two can be carried."""
+INSENSITIVE = frozenset({"LayerNormalization"})
+"""Operators that do not see the scale of their input at all."""
 HEADROOM_BITS = 1  # other data may exceed what calibration saw
 SENSITIVE_SHARE = 0.05  # of the largest row: below it a point is not what makes the goal miss
 
@@ -70,39 +73,59 @@ def treat(desk: Desk, high: Trial) -> Plan[Outcome]:
         high = yield from desk.evaluate(request, stage="ranges fixed", why=why, treatment=treatment, full=True)
         if high.is_met:
             return high, changes, treatment
-    return (yield from _to_fp32(desk, high, request, treatment, changes, rows))
+    return (yield from _to_fp32(desk, high, request, treatment, changes=changes, rows=rows))
 
 
 def overflowing(desk: Desk, high: Trial) -> tuple[dict[int, int], list[int]]:
     """Tensors to pre-scale with their exponents, and groups to run in fp32, for everything beyond binary16."""
     setting = desk.setting
-    placement = place(
-        setting.network, setting.target, high.configuration.effective, output_precision=setting.output_precision
-    )
-    prescale: dict[int, int] = {}
+    network, effective = setting.network, high.configuration.effective
+    beyond = {
+        t: absmax
+        for t, ends in enumerate(setting.extremes)
+        if ends is not None and (absmax := max(-ends[0], ends[1])) > LARGEST_FP16
+    }
+    before = _placement(desk, effective)
     floats: set[int] = set()
-    for t, ends in enumerate(setting.extremes):
-        absmax = 0.0 if ends is None else max(-ends[0], ends[1])
-        if absmax <= LARGEST_FP16 or not _is_fp16(desk, placement, t):
-            continue
-        around = {g for g, _ in setting.network.readers[t]} | {setting.network.tensors[t].writer}
-        nonlinear = sorted(g for g in around if g is not None and setting.network.groups[g].op_class not in LINEAR)
-        if nonlinear:
-            floats.update(nonlinear)
-        else:
-            prescale[t] = ceil(log2(absmax / LARGEST_FP16)) + HEADROOM_BITS
+    for t in beyond:
+        halves = _halves(network, effective, t)
+        if _is_fp16(network, before, t) and not _are_linear(network, halves):
+            floats |= halves
+    request = high.requested.with_(dict.fromkeys(floats, Precision.FP32))
+    raised = setting.legaliser.legalise(request).effective
+    after = _placement(desk, raised)
+    prescale = {
+        t: ceil(log2(absmax / LARGEST_FP16)) + HEADROOM_BITS
+        for t, absmax in beyond.items()
+        if _is_fp16(network, after, t) and _are_linear(network, _halves(network, raised, t))
+    }
     return prescale, sorted(floats)
+
+
+def _halves(network: Network, effective: Assignment, tensor: int) -> set[int]:
+    """Groups in fp16 that write or read a tensor."""
+    around = {g for g, _ in network.readers[tensor]} | {network.tensors[tensor].writer}
+    return {g for g in around if g is not None and effective[g] is Precision.FP16}
+
+
+def _are_linear(network: Network, groups: set[int]) -> bool:
+    return all(network.groups[g].op_class in LINEAR or network.groups[g].op_type in INSENSITIVE for g in groups)
+
+
+def _placement(desk: Desk, effective: Assignment) -> Placement:
+    setting = desk.setting
+    return place(setting.network, setting.target, effective, output_precision=setting.output_precision)
+
+
+def _is_fp16(network: Network, placement: Placement, tensor: int) -> bool:
+    reads = {placement.read[g][s] for g, s in network.readers[tensor]}
+    return Format.FP16 in {placement.stored[tensor], *reads}
 
 
 def sensitive_rows(rows: list[Row]) -> list[Row]:
     """Rows above a share of the largest value, most sensitive first."""
     top = max((row.value for row in rows), default=0.0)
     return sorted((row for row in rows if row.value > SENSITIVE_SHARE * top), key=lambda row: -row.value)
-
-
-def _is_fp16(desk: Desk, placement: Placement, tensor: int) -> bool:
-    reads = {placement.read[g][s] for g, s in desk.setting.network.readers[tensor]}
-    return Format.FP16 in {placement.stored[tensor], *reads}
 
 
 def _fixed_ranges(desk: Desk, rows: list[Row]) -> dict[int, tuple[float, float]]:
@@ -122,15 +145,17 @@ def _to_fp32(
     high: Trial,
     request: Assignment,
     treatment: Treatment,
+    *,
     changes: dict[int, Precision],
     rows: list[Row],
 ) -> Plan[Outcome]:
     """The most sensitive fp16 groups in fp32, as few as possible."""
     network = desk.setting.network
+    halves = [g for g, p in enumerate(high.configuration.effective.precisions) if p is Precision.FP16]
     order: dict[int, None] = {}
     for row in rows:
-        if row.point.fmt is Format.FP16 and row.group is not None and not network.groups[row.group].is_gemm:
-            order[row.group] = None
+        if row.point.fmt is Format.FP16:
+            order |= dict.fromkeys(sorted(concerned_groups(network, [row]) & set(halves)))
     groups = list(order)
 
     def raised(count: int) -> Assignment:
@@ -141,8 +166,9 @@ def _to_fp32(
         trial = yield from desk.evaluate(raised(count), stage="fp16/fp32", why=why, treatment=treatment)
         return trial.is_met
 
-    count = (yield from fewest_doubling(len(groups), probe)) if groups else None
-    if count is None:
+    # All of them first: where fp16 is not the cause, one trial shows it.
+    if not groups or not (yield from probe(len(groups))):
         return high, changes, treatment
-    trial = yield from desk.evaluate(raised(count), stage="fp16/fp32", treatment=treatment, full=True)
+    count = (yield from fewest_doubling(len(groups), probe)) or len(groups)
+    trial = yield from desk.evaluate(raised(count), stage="fp16/fp32", treatment=treatment)
     return trial, {**changes, **dict.fromkeys(groups[:count], Precision.FP32)}, treatment

@@ -20,12 +20,14 @@ from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_source
 from search.data.source import SampleSource
 from search.evaluation.configuration import Configuration
-from search.evaluation.measure import Use
+from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import read_model
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
+from search.study.fixing import fixed_tensors
 from search.study.loaded import Loaded, load
+from search.study.override_pins import Stated, locate, translate
 from search.study.problem import Files, Problem
 from search.targets.placement import Placement, place
 
@@ -123,6 +125,8 @@ class Bench:
             method_8=configuration.calibration.method_8,
             method_16=configuration.calibration.method_16,
             fixed=self.fixed,
+            stated=self.stated.scales,
+            stated_weights=self.stated.weights,
             ranges=configuration.treatment.ranges,
             per_channel=weights.granularity == "channel",
             symmetric=weights.symmetric,
@@ -133,7 +137,17 @@ class Bench:
     @cached_property
     def fixed(self) -> Mapping[int, Fixed]:
         """Tensors whose scale, range or method the spec or the model fixes."""
-        return fixed_tensors(self.problem, self.loaded)
+        ranges = {tensor: Fixed(range=ends) for tensor, ends in self.stated.ranges.items()}
+        return {**ranges, **fixed_tensors(self.problem.spec, self.problem.target, self.loaded)}
+
+    @cached_property
+    def stated(self) -> Stated:
+        """What the file of tensor overrides states."""
+        document = self.problem.overrides
+        if document is None:
+            return Stated()
+        network = self.loaded.structure.network
+        return translate(document, network, self.problem.target, locate(document, self.loaded))
 
     def placement(self, configuration: Configuration) -> Placement:
         """Formats and casts of a configuration."""
@@ -168,13 +182,16 @@ class Bench:
             )
         return self._session[1]
 
-    def float_outputs(self, blob: str | None, indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
+    def float_outputs(
+        self, blob: str | None, indices: npt.NDArray[np.int64], names: Sequence[str]
+    ) -> Mapping[str, Array]:
         """Float outputs of evaluation samples: stored ones, or computed again where they were too large to store."""
         if blob is None:
-            return self.loaded.user_session.run(self.evaluation.batch(indices))
+            loaded = self.loaded
+            return outputs_of(loaded.user_session, self.evaluation, loaded.feeding, indices, names)
         if blob not in self._references:
             self._references = {blob: load_arrays(self.files.get(blob))}
-        return {name: array[indices] for name, array in self._references[blob].items()}
+        return {name: self._references[blob][name][indices] for name in names}
 
     def inner_values(self, names: Sequence[str], indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         """Float values inside the prepared graph."""
@@ -182,7 +199,7 @@ class Bench:
         if self._inner is None or self._inner[0] != key:
             model = with_outputs(self.loaded.template.model, names)
             self._inner = (key, Session(model, level=Level.PINNED, threads=self.problem.threads))
-        return self._inner[1].run(self.evaluation.batch(indices), names)
+        return outputs_of(self._inner[1], self.evaluation, self.loaded.feeding, indices, names)
 
 
 def load_arrays(data: bytes) -> dict[str, Array]:
@@ -209,20 +226,3 @@ def make_uses(described: list[Mapping[str, Any]]) -> tuple[Use, ...]:
         )
         for one in described
     )
-
-
-def fixed_tensors(problem: Problem, loaded: Loaded) -> dict[int, Fixed]:
-    """Tensor index to what the model's own Q/DQ, the declared input ranges and the calibration overrides fix; later wins."""
-    tensor_of = loaded.structure.tensor_of
-    found: dict[int, Fixed] = {}
-    for name, scale in loaded.fixed_scales.activations.items():
-        if name in tensor_of:
-            found[tensor_of[name]] = Fixed(scale=scale.scale[0], zero_point=scale.zero_point[0])
-    for name, settings in problem.spec.inputs.items():
-        if settings.range is not None and name in tensor_of:
-            found[tensor_of[name]] = Fixed(range=(settings.range[0], settings.range[1]))
-    for name, override in problem.spec.calibration.overrides.items():
-        if name in tensor_of:
-            ends = None if override.range is None else (override.range[0], override.range[1])
-            found[tensor_of[name]] = Fixed(scale=override.scale, range=ends, method=override.method)
-    return found

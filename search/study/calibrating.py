@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from search.calibration.collect import collect
+from search.calibration.grids import exact_ends
 from search.calibration.ranges import derive_ranges
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Configuration
@@ -32,7 +33,10 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     )
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
-    ranges = derive_ranges(histograms, wanted, rule=ScaleRule(params["rule"]))
+    ranges = derive_ranges(histograms, wanted, rule=ScaleRule(params["rule"]), integral=collected.integral)
+    for tensor, fixed in bench.fixed.items():
+        if fixed.exact:
+            exact_ends(network, ranges, tensor)
     data = {
         "samples": params["samples"],
         "failed": [[method, bits] for method, bits in wanted if ranges.failed(method, bits)],
@@ -60,7 +64,7 @@ def run_compare(bench: Bench, params: Mapping[str, Any]) -> Raw:
     sums: dict[str, dict[str, float]] = {}
     names = params["outputs"]
     for batch, values in runs(session, bench.evaluation, bench.loaded.feeding, indices, names):
-        exact = bench.float_outputs(params["float"], batch)
+        exact = bench.float_outputs(params["float"], batch, names)
         for name in names:
             errors = output_errors(values[name], exact[name])
             found = sums.setdefault(name, dict.fromkeys(ERROR_NAMES, 0.0))

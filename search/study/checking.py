@@ -23,6 +23,7 @@ from search.quant.grid import Grid
 from search.runtime.session import Level, Session
 from search.study.bench import Bench, Raw
 from search.study.loaded import Loaded
+from search.study.override_pins import locate
 from search.targets.placement import Placement
 
 Array = npt.NDArray[Any]
@@ -43,6 +44,8 @@ def run_check(bench: Bench, params: Mapping[str, Any]) -> Raw:
         "n_samples": bench.evaluation.n_samples if evaluated else 0,
         "n_calibration": bench.calibration.n_samples,
     }
+    if bench.problem.overrides is not None:
+        data["override_places"] = locate(bench.problem.overrides, loaded)
     return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from search.errors import ExportMismatchError
 from search.calibration.collect import with_outputs
+from search.errors import ExportMismatchError
 from search.evaluation.configuration import Configuration
-from search.evaluation.measure import Measured, Use, measure
+from search.evaluation.measure import Measured, Use, measure, outputs_of
 from search.runtime.session import Level, Session
 from search.study.bench import Bench, Raw, make_uses
 
@@ -79,13 +79,14 @@ def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
     if samples is None:
         raise ValueError("This study has no confirmation samples.")
     session = Session(bench.files.get(params["model"]), level=bench.level, threads=bench.problem.threads)
-    loaded = bench.loaded
+    loaded, uses = bench.loaded, make_uses(params["uses"])
+    names = list(dict.fromkeys(use.output for use in uses))
 
     def reference(indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
-        return loaded.user_session.run(samples.batch(indices))
+        return outputs_of(loaded.user_session, samples, loaded.feeding, indices, names)
 
     indices = np.arange(samples.n_samples)
-    measured = measure(session, samples, loaded.feeding, indices, uses=make_uses(params["uses"]), reference=reference)
+    measured = measure(session, samples, loaded.feeding, indices, uses=uses, reference=reference)
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}, "n": samples.n_samples})
 
 
@@ -101,8 +102,10 @@ def _measure(bench: Bench, session: Session, indices: npt.NDArray[np.int64], par
     outputs = set(bench.loaded.template.outputs)
     inner = [name for name in params["errors_of"] if name not in outputs]
 
+    plain = list(dict.fromkeys([use.output for use in uses] + [n for n in params["errors_of"] if n in outputs]))
+
     def reference(batch: npt.NDArray[np.int64]) -> Mapping[str, Array]:
-        values = bench.float_outputs(params["float"], batch)
+        values = bench.float_outputs(params["float"], batch, plain)
         return {**values, **bench.inner_values(inner, batch)} if inner else values
 
     return measure(

@@ -87,6 +87,8 @@ def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
         node_types={node.name: node.op_type for node in template.model.graph.node},
         slot_values=_slot_values(bench),
         achieved_ratio=params["ratio"],
+        model_file=params["model_file"],
+        calibration_dir=params["calibration_dir"],
         float_model=template.model.SerializeToString(),
     )
 

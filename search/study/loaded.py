@@ -46,6 +46,7 @@ class Loaded:
         ranking: Output to the values whose error ranks points.
         was_quantized: Whether the file held Q/DQ pairs, which were taken out.
         opset: Opset of the file and of the prepared model.
+        value_names: User's value name to the name of the equal value now, where that differs.
     """
 
     user: UserModel
@@ -59,6 +60,7 @@ class Loaded:
     ranking: Mapping[str, tuple[str, ...]]
     was_quantized: bool
     opset: tuple[int, int]
+    value_names: Mapping[str, str]
 
 
 def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
@@ -100,6 +102,7 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
         ranking=ranking_values(graph),
         was_quantized=prepared.was_quantized,
         opset=(user.opset, prepared.model.opset_imports[""]),
+        value_names=prepared.value_names,
     )
 
 

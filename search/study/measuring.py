@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import numpy_helper
 
 from search.calibration.collect import with_outputs
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
-from search.quant.fp16 import round_fp16
-from search.quant.weights import dequantize_weights
 from search.runtime.session import Level, Session
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
@@ -50,21 +46,14 @@ class _Probe:
         self._placement = bench.placement(params.base)
         self._grids = bench.grids(params.base)
         self._indices = np.array(params.samples, dtype=np.int64)
-        self._tensors = [point.index for point in points if point.kind is PointKind.ACTIVATION]
+        self._points = points
         self._switched: tuple[Switched, Session] | None = None
         self._reference: list[dict[str, Array]] | None = None
 
     def alone(self, point: Point) -> Errors:
         """Errors with only this point rounded."""
-        if point.kind is PointKind.ACTIVATION:
-            switched, session = self._switches()
-            return self._errors(session, {switched.switches[point.index]})
-        name, rounded = self._rounded_weight(point)
-        model = _with_weight(self._bench, name, rounded)
-        session = Session(
-            with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._bench.problem.threads
-        )
-        return self._errors(session, set())
+        switched, session = self._switches()
+        return self._errors(session, {switched.switches[point]})
 
     def spared(self, point: Point) -> Errors:
         """Errors with everything the base rounds except this point."""
@@ -96,7 +85,7 @@ class _Probe:
                 self._bench.loaded.template,
                 self._placement,
                 self._grids,
-                self._tensors,
+                self._points,
                 prescale=self._params.base.treatment.prescale,
             )
             model = with_outputs(switched.model, self._params.outputs)
@@ -133,24 +122,6 @@ class _Probe:
     def _transformed(self, name: str, value: Array) -> Array:
         kind = self._transforms.get(name)
         return value if kind is None else TRANSFORMS[kind](value)
-
-    def _rounded_weight(self, point: Point) -> tuple[str, Array]:
-        constant = self._bench.loaded.structure.network.constants[point.index]
-        if point.fmt is Format.FP16:
-            return constant.name, round_fp16(np.asarray(self._bench.loaded.template.array(constant.name), np.float32))
-        grid = self._grids.weight(point.index, point.fmt)
-        return constant.name, dequantize_weights(grid.values, grid.scales, grid.zero_points, grid.axis)
-
-
-def _with_weight(bench: Bench, name: str, values: Array) -> onnx.ModelProto:
-    """The prepared model with one initializer replaced."""
-    model = onnx.ModelProto()
-    model.CopyFrom(bench.loaded.template.model)
-    rounded = numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), name)
-    for tensor in model.graph.initializer:
-        if tensor.name == name:
-            tensor.CopyFrom(rounded)
-    return model
 
 
 def _rows(value: Array, batch: int, fresh: int) -> Array:

@@ -1,4 +1,4 @@
-"""The study as a plan: check, float, calibration, comparison of methods, the strategy, the re-check of the export, the files.
+"""The study as a plan: check, calibration, float, comparison of methods, strategy, re-check of the export, files.
 
 ``next_tasks`` replays it over the stored results; what it finds missing is what to run next. Nothing here reads a file.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from search.evaluation.configuration import Configuration, Treatment
-from search.metrics.goal_check import meets, shortfall
+from search.export.calibration_folder import FOLDER
+from search.metrics.goal_check import meets
 from search.strategies.desk import Desk
-from search.strategies.goals import GoalState
+from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.ladder import ladder
 from search.strategies.trial import Trial
 from search.study.problem import Problem
@@ -208,6 +210,8 @@ def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Ma
         "reasons": {str(g): why for g, why in reasons.items()},
         "model": results["recheck"].blobs["model"] if "recheck" in results else None,
         "ratio": achieved_ratio(desk, chosen),
+        "model_file": PurePath(problem.spec.model).name,
+        "calibration_dir": FOLDER if problem.exports_calibration else None,
         "pins": [pin.model_dump(mode="json") for pin in problem.spec.pins],
     }
     return Item("export", problem.context, params)
@@ -229,19 +233,10 @@ def best_trial(trials: Sequence[Trial], goals: Sequence[GoalState]) -> Trial | N
         return min(met, key=lambda trial: (trial.cost, trial.number))
     complete = [trial for trial in trials if trial.is_complete]
     return (
-        min(complete, key=lambda trial: (_total_shortfall(trial, goals), trial.cost, trial.number))
+        min(complete, key=lambda trial: (total_shortfall(trial.values, goals), trial.cost, trial.number))
         if complete
         else None
     )
-
-
-def _total_shortfall(trial: Trial, goals: Sequence[GoalState]) -> float:
-    """Sum over goals of the shortfall relative to the requirement; undefined values count as a whole."""
-    total = 0.0
-    for goal in goals:
-        gap = shortfall(trial.values[goal.id], goal.required, goal.metric.direction)
-        total += 1.0 if gap is None else gap / max(abs(goal.required), 1e-12)
-    return total
 
 
 def achieved_ratio(desk: Desk, chosen: Trial | None) -> float | None:

@@ -41,6 +41,7 @@ class Problem:
         confirmation: Digest of the confirmation data.
         overrides: Content of the tensor overrides file.
         environment: Library versions, processor, threads: what a result may depend on besides inputs.
+        exports_calibration: Whether the calibration samples are delivered too; the files then name their folder.
     """
 
     spec: JobSpec
@@ -51,6 +52,7 @@ class Problem:
     confirmation: str | None = None
     overrides: Mapping[str, Any] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    exports_calibration: bool = False
 
     @cached_property
     def context(self) -> str:

@@ -20,10 +20,14 @@ from search.study.findings import findings_of
 from search.study.lines import sensitivity_lines, trial_lines
 from search.study.plan import Finished
 from search.study.problem import Problem
-from search.study.values import value_from
+from search.study.values import unmeasured_goals, value_from
 from search.tasks import ItemResult
 
 SCHEMA = "bitbudget.result/1"
+_MEASURED = (
+    *("float", "required", "all_low", "all_high", "chosen", "qdq", "qdq_unoptimized", "confirmed"),
+    *("interval", "interval_method", "difference"),
+)
 Blob = Callable[[str], bytes]
 
 
@@ -56,8 +60,7 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
 
 def result_document(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, Any]:
     """Return the value of ``result.json`` without its artifacts."""
-    chosen, desk = finished.chosen, finished.desk
-    spec = problem.spec
+    chosen, spec = finished.chosen, problem.spec
     return {
         "schema": SCHEMA,
         "outcome": _outcome(problem, chosen),
@@ -67,7 +70,7 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
         "strategy": spec.search.strategy,
         "seed": spec.search.seed,
         "verified": "fake_quant",
-        "metrics": [_metric(finished, goal) for goal in _goals(finished)],
+        "metrics": [*(_metric(finished, goal) for goal in _goals(finished)), *_unmeasured(problem, finished)],
         "cost": _cost(finished),
         "assignment": _assignment(finished, blob),
         "outputs": finished.results["export"].data["outputs"] if "export" in finished.results else {},
@@ -79,9 +82,13 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
             "float_evaluation_seconds": _seconds(finished, "baseline"),
         },
         "minimal": None,
-        "front": _front(desk.trials if desk is not None else []),
+        "front": _front(finished),
         "findings": [finding.to_json() for finding in findings_of(problem, finished)],
     }
+
+
+def _trials(finished: Finished) -> Sequence[Trial]:
+    return finished.desk.trials if finished.desk is not None else ()
 
 
 def _goals(finished: Finished) -> tuple[GoalState, ...]:
@@ -121,6 +128,26 @@ def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
         "shortfall": None if parts is None else goal.shortfall(parts),
         "reason": None if parts is None else goal.metric.result(parts).reason,
     }
+
+
+def _unmeasured(problem: Problem, finished: Finished) -> list[dict[str, Any]]:
+    """Entries of goals in a run without evaluation data: every value null."""
+    if finished.described is None:
+        return []
+    return [
+        {
+            "id": goal.id,
+            "name": goal.metric,
+            "output": goal.output,
+            "direction": goal.direction,
+            "evaluator": "fake_quant",
+            **dict.fromkeys(_MEASURED),
+            "n_samples": 0,
+            "shortfall": None,
+            "reason": "not evaluated: there is no evaluation data",
+        }
+        for goal in unmeasured_goals(problem, finished.described.check)
+    ]
 
 
 def _bound(finished: Finished, goal: GoalState, which: int) -> float | None:
@@ -187,13 +214,13 @@ def _calibration(finished: Finished) -> dict[str, Any]:
 
 
 def _evaluations(finished: Finished) -> int:
-    return 0 if finished.desk is None else sum(trial.evaluated for trial in finished.desk.trials)
+    return sum(trial.evaluated for trial in _trials(finished))
 
 
 def _equivalents(finished: Finished) -> float:
     if finished.desk is None or not finished.desk.setting.n_samples:
         return 0.0
-    run = sum(trial.n_run for trial in finished.desk.trials if trial.evaluated)
+    run = sum(trial.n_run for trial in _trials(finished) if trial.evaluated)
     return round(run / finished.desk.setting.n_samples, 4)
 
 
@@ -202,33 +229,34 @@ def _seconds(finished: Finished, role: str) -> float | None:
     return None if result is None else round(result.seconds, 3)
 
 
-def _front(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+def _front(finished: Finished) -> list[dict[str, Any]]:
     """Complete trials that no other complete trial beats in cost and in every value."""
-    complete = [trial for trial in trials if trial.is_complete]
-    kept = [trial for trial in complete if not any(_beats(other, trial) for other in complete)]
+    lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
+    complete = [trial for trial in _trials(finished) if trial.is_complete]
+    kept = [trial for trial in complete if not any(_beats(other, trial, lower) for other in complete)]
     return [
         {"trial": trial.number, "cost": trial.cost, "values": dict(trial.values)}
         for trial in sorted(kept, key=lambda trial: (trial.cost, trial.number))
     ]
 
 
-def _beats(a: Trial, b: Trial) -> bool:
-    """Whether ``a`` is no worse than ``b`` everywhere and better somewhere (of equals, the earlier)."""
-    pairs = [(a.values[name], b.values[name], name) for name in a.values]
-    if any(x is None or y is None for x, y, _ in pairs):
+def _beats(a: Trial, b: Trial, lower: frozenset[str]) -> bool:
+    """Whether ``a`` is no worse than ``b`` everywhere and better somewhere (of equals, the earlier).
+
+    Args:
+        a: A complete trial.
+        b: Another one.
+        lower: Goals whose values are better when lower.
+    """
+    gains = [a.cost - b.cost]  # negative: a is better
+    for name, x in a.values.items():
+        y = b.values[name]
+        if x is None or y is None:
+            return False
+        gains.append(x - y if name in lower else y - x)
+    if max(gains) > 0:
         return False
-    better = [_is_better(x, y, name) for x, y, name in pairs if x is not None and y is not None]
-    worse = [_is_better(y, x, name) for x, y, name in pairs if x is not None and y is not None]
-    if a.cost > b.cost or any(worse):
-        return False
-    return a.cost < b.cost or any(better) or (a is not b and a.number < b.number)
-
-
-_LOWER_IS_BETTER = frozenset({"mae", "rmse", "l1", "atol"})
-
-
-def _is_better(x: float, y: float, name: str) -> bool:
-    return x < y if name.partition("@")[0] in _LOWER_IS_BETTER else x > y
+    return min(gains) < 0 or (a is not b and a.number < b.number)
 
 
 def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
@@ -279,7 +307,7 @@ def _report(result: Mapping[str, Any], finished: Finished) -> str:
             "why": trial.why,
             "ratio": trial.ratio,
         }
-        for trial in (finished.desk.trials if finished.desk is not None else [])
+        for trial in _trials(finished)
     ]
     lines = [{name: getattr(line, name) for name in line.__slots__} for line in sensitivity_lines(finished)]
     return render_report(result, trials=trials, sensitivity=lines, qconfig=rows)

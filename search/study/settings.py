@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search.canonical import digest_json
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration, Configuration, Treatment
+from search.export.overrides_input import overrides_of
 from search.graph.network import Network
 from search.metrics.goal_check import required_value
 from search.metrics.part import Part
 from search.metrics.registry import make_metric
 from search.runtime.feeding import BATCH
 from search.spec.goals import LIMITS, Goal
+from search.spec.job import Pin
 from search.spec.resolve import OutputInfo, resolve_goals
 from search.strategies.goals import GoalState
 from search.strategies.setting import Setting
+from search.study.override_pins import translate
 from search.study.problem import Problem
 from search.targets.cost import CostModel
 from search.targets.legalise import legalise, uniform
@@ -65,6 +69,8 @@ def check_item(problem: Problem) -> Item:
         "seed": problem.spec.search.seed,
         "preprocess": _preprocess(problem),
     }
+    if problem.overrides is not None:
+        params["override_tensors"] = sorted(overrides_of(problem.overrides))
     return Item("check", problem.context, params)
 
 
@@ -79,7 +85,15 @@ def describe(problem: Problem, check: ItemResult) -> Described:
     goals: tuple[Goal, ...] = ()
     if problem.evaluation is not None:
         goals = resolve_goals(problem.spec.goal, outputs, check.data["labels"])
-    return Described(network, goals, resolve_pins(network, problem.target, problem.spec.pins), check)
+    pins = resolve_pins(network, problem.target, (*problem.spec.pins, *_stated_pins(problem, network, check)))
+    return Described(network, goals, pins, check)
+
+
+def _stated_pins(problem: Problem, network: Network, check: ItemResult) -> tuple[Pin, ...]:
+    """Pins that follow from the file of tensor overrides."""
+    if problem.overrides is None:
+        return ()
+    return translate(problem.overrides, network, problem.target, check.data["override_places"]).pins
 
 
 def calibrate_item(problem: Problem, described: Described) -> Item:
@@ -311,6 +325,7 @@ def _quantization(problem: Problem) -> dict[str, Any]:
         "outputs_precision": {name: settings.precision for name, settings in spec.outputs.items()},
         "overrides": {name: one.model_dump(mode="json") for name, one in spec.calibration.overrides.items()},
         "weights": spec.calibration.weights.model_dump(mode="json"),
+        **({} if problem.overrides is None else {"tensor_overrides": digest_json(problem.overrides)}),
     }
 
 

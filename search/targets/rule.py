@@ -85,6 +85,8 @@ class OperatorRules:
     def read(self, kind: SlotKind, precision: Precision) -> Format:
         """Format in which a slot of this kind is read at ``precision``."""
         own = precision.weight if kind is SlotKind.SECOND else precision.activation
+        if kind is SlotKind.STATE and own.is_integer:
+            own = Format.FP32  # the recurrent state is never held in integers
         return self.reads.get((kind, precision), own)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -25,10 +26,14 @@ app.command()(check)
 app.command()(targets)
 
 
-def main() -> None:
-    """Run the command line and leave with its exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        arguments: What follows the program's name; those of the process by default.
+    """
     try:
-        code = app(standalone_mode=False)
+        code = app(None if arguments is None else list(arguments), standalone_mode=False)
     except SearchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))

@@ -27,9 +27,9 @@ PHASES = {
 
 
 @contextmanager
-def watcher(problem: Problem, *, quiet: bool) -> Iterator[Callable[[State], None]]:
+def watcher(problem: Problem) -> Iterator[Callable[[State], None]]:
     """Yield what the driver calls when something changed."""
-    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console = Console(stderr=True, highlight=False)
     seen = _Seen(console)
     if not console.is_terminal:
         yield seen.lines
@@ -63,18 +63,21 @@ class _Seen:
         self._trials = 0
 
     def lines(self, state: State) -> None:
-        """Say a new phase and new trials, one line each."""
+        """Say new trials and a new phase, one line each."""
+        self.trials(state)
         if state.task is not None and PHASES[state.task.kind] != self._phase:
             self._phase = PHASES[state.task.kind]
-            self._console.print(f"[{state.seconds:6.1f} s] {self._phase}", markup=False)
-        self.trials(state)
+            self._say(f"[{state.seconds:6.1f} s] {self._phase}")
 
     def trials(self, state: State) -> None:
         """Say trials that are new."""
         desk = state.replay.progress.desk
         for trial in desk.trials[self._trials :] if desk is not None else ():
-            self._console.print(describe(trial), markup=False)
+            self._say(describe(trial))
             self._trials += 1
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
 
 
 def describe(trial: Trial) -> str:

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from search.spec.flags import merge_flags
+from search.errors import InvalidDataError, InvalidModelError, UsageError
+from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.load import build_job, check_available, read_spec
+from search.study.bench import Bench
 from search.study.result import Measured, compose
 from service.cli.exits import exit_of_result
 from service.cli.progress import watcher
 from service.cli.summary import print_summary
 from service.local.deliver import RESULT, deliver
-from service.local.driver import Driver, Limits
-from service.local.inputs import LocalProblem, open_problem, preflight
+from service.local.driver import Driver, Limits, Outcome, interrupts
+from service.local.inputs import LocalFiles, LocalProblem, open_problem
+from service.local.intake import take_in
 from service.local.store import RunStore
-from search.errors import SearchError, UsageError
+
+PATH_FLAGS = frozenset({"model", "calibration", "evaluation", "confirmation", "overrides"})
+"""Given on the command line, these start from the working directory; in a spec file, from its folder."""
 
 
-def search(
+def search(  # noqa: PLR0917  one parameter per option
+    context: typer.Context,
     model: Annotated[str | None, typer.Argument(help="ONNX file; or given in --spec.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output directory: empty, new, or an earlier run to go on with.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output directory: empty, new, or an earlier run to go on with.")
+    ] = None,
     calibration: Annotated[str | None, typer.Option(help=".npz, directory, or 'random'.")] = None,
-    evaluation: Annotated[str | None, typer.Option(help=".npz or directory, with labels where the metric needs them.")] = None,
-    confirmation: Annotated[str | None, typer.Option(help="Data the search never sees; evaluated once at the end.")] = None,
+    evaluation: Annotated[
+        str | None, typer.Option(help=".npz or directory, with labels where the metric needs them.")
+    ] = None,
+    confirmation: Annotated[
+        str | None, typer.Option(help="Data the search never sees; evaluated once at the end.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Chip: see 'bitbudget targets'; or a TOML file.")] = None,
     toolchain: Annotated[str | None, typer.Option(help="Version of the vendor's tools, such as 3.2.0.")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric, NAME or NAME@OUTPUT.")] = None,
@@ -36,10 +50,14 @@ def search(
     min_ratio: Annotated[float | None, typer.Option(help="Share of the float value to keep.")] = None,
     max_increase: Annotated[float | None, typer.Option(help="Error may rise this far above float.")] = None,
     max_value: Annotated[float | None, typer.Option(help="Error must stay below this value.")] = None,
-    goal: Annotated[list[str] | None, typer.Option(help="'top1@logits,labels=labels,max-drop=0.01'; repeatable.")] = None,
+    goal: Annotated[
+        list[str] | None, typer.Option(help="'top1@logits,labels=labels,max-drop=0.01'; repeatable.")
+    ] = None,
     strategy: Annotated[str | None, typer.Option(help="ladder.")] = None,
     evaluator: Annotated[str | None, typer.Option(help="fake_quant.")] = None,
-    confidence: Annotated[float | None, typer.Option(help="Level of the one-sided bound that must reach the goal.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Level of the one-sided bound that must reach the goal.")
+    ] = None,
     max_evaluations: Annotated[int | None, typer.Option(help="Stop after this many trials.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample order.")] = None,
@@ -47,69 +65,116 @@ def search(
     overrides: Annotated[str | None, typer.Option(help="Tensor overrides (JSON) to keep as pins.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Job spec (YAML or JSON); flags win over it.")] = None,
     reuse: Annotated[Path | None, typer.Option(help="Another run whose results are taken over.")] = None,
-    force: Annotated[bool, typer.Option(help="Start over: forget an earlier run in --out and delete what it delivered.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Start over: forget an earlier run in --out and delete what it delivered.")
+    ] = False,
+    export_calibration: Annotated[
+        bool, typer.Option(help="Deliver the calibration samples too, for the vendor's tools.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Find the cheapest assignment that meets the goal, and write it with its evidence."""
-    flags = {
-        name: value
-        for name, value in locals().items()
-        if name not in ("spec", "out", "reuse", "force", "as_json") and value is not None
-    }
     if out is None:
         raise UsageError("No output directory. Give --out DIR.")
-    code = run_search(flags, out=out, spec=spec, reuse=reuse, force=force, as_json=as_json)
+    # every option that shapes the spec is read from the context by its name, the others below
+    flags = {name: context.params[name] for name in (*FLAG_KEYS, *GOAL_FLAGS) if context.params[name] is not None}
+    request = Request(flags=flags, out=out, spec=spec, reuse=reuse, force=force, export_calibration=export_calibration)
+    result, code = run_search(request)
+    if as_json:
+        typer.echo((out / RESULT).read_text(), nl=False)
+    else:
+        print_summary(result, out)
     raise typer.Exit(code)
 
 
-def run_search(
-    flags: Mapping[str, Any], *, out: Path, spec: Path | None, reuse: Path | None, force: bool, as_json: bool
-) -> int:
-    """Run and return the exit code."""
-    local = _open(flags, spec)
-    store = RunStore(out)
-    fresh = not out.exists()
-    store.open(local.identity, force=force)
-    try:
-        preflight(local)
-        code = _run(local, store, reuse, as_json=as_json)
-    except SearchError:
-        store.discard_if_empty(fresh=fresh)
-        raise
-    return code
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asked for.
+
+    Attributes:
+        flags: Options that shape the spec, those that were given.
+        out: Output directory.
+        spec: Spec file under the flags.
+        reuse: Another run's directory.
+        force: Whether an earlier run in ``out`` is forgotten.
+        export_calibration: Whether the calibration samples are delivered.
+    """
+
+    flags: Mapping[str, Any]
+    out: Path
+    spec: Path | None = None
+    reuse: Path | None = None
+    force: bool = False
+    export_calibration: bool = False
 
 
-def _open(flags: Mapping[str, Any], spec: Path | None) -> LocalProblem:
+def run_search(request: Request) -> tuple[dict[str, Any], int]:
+    """Run, deliver, and return the result document with the exit code.
+
+    Everything that can be wrong with the input is found before the output directory is made or changed.
+
+    Raises:
+        SearchError: If the study cannot be run.
+    """
+    local = _open(request)
+    began = time.monotonic()
+    store = RunStore(request.out)
+    store.inspect(local.identity, force=request.force)
+    other = _other(request.reuse)
+    bench = Bench(local.problem, LocalFiles(local.paths, store))
+    with interrupts() as asked, watcher(local.problem) as watch:
+        intake = take_in(bench, store.results, watch, began=began)
+        store.open(local.identity, force=request.force)
+        try:
+            if intake is not None:
+                intake.store(store)
+                began = time.monotonic()
+            driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began)
+            outcome = driver.run()
+            result = _deliver(local, bench, store, outcome)
+        except (UsageError, InvalidModelError, InvalidDataError):
+            store.discard()
+            raise
+        finally:
+            store.close()
+    return result, exit_of_result(result["outcome"], result["stopped"])
+
+
+def _open(request: Request) -> LocalProblem:
     values: dict[str, Any] = {"schema": "bitbudget.job/1"}
     base = Path()
-    if spec is not None:
+    if request.spec is not None:
         try:
-            values = read_spec(spec.read_text(), where=str(spec))
+            values = read_spec(request.spec.read_text(), where=str(request.spec))
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The spec {str(spec)!r} cannot be read: {error}.") from None
-        base = spec.parent
-    merged = merge_flags(values, flags)
-    job = build_job(merged)
+            raise UsageError(f"The spec {str(request.spec)!r} cannot be read: {error}.") from None
+        base = request.spec.parent
+    job = build_job(merge_flags(values, request.flags))
     check_available(job)
-    from_flags = frozenset(name for name in ("model", "calibration", "evaluation", "confirmation", "overrides") if name in flags)
-    return open_problem(job, base=base, absolute=from_flags)
+    return open_problem(
+        job,
+        base=base,
+        absolute=PATH_FLAGS.intersection(request.flags),
+        exports_calibration=request.export_calibration,
+    )
 
 
-def _run(local: LocalProblem, store: RunStore, reuse: Path | None, *, as_json: bool) -> int:
-    other = None
-    if reuse is not None:
-        other = RunStore(reuse)
-        other.read()
+def _other(reuse: Path | None) -> RunStore | None:
+    if reuse is None:
+        return None
+    other = RunStore(reuse)
+    other.read()
+    return other
+
+
+def _limits(local: LocalProblem) -> Limits:
     search_spec = local.problem.spec.search
-    limits = Limits(max_seconds=search_spec.max_seconds, max_evaluations=search_spec.max_evaluations)
-    with watcher(local.problem, quiet=as_json) as watch:
-        outcome = Driver(local, store, limits, other, watch).run()
-        measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
-        files = compose(local.problem, outcome.finished, measured, store.get)
-        deliver(store.out, files)
-    result = json.loads(files[RESULT])
-    if as_json:
-        typer.echo(files[RESULT].decode(), nl=False)
-    else:
-        print_summary(result, store.out)
-    return exit_of_result(result["outcome"], result["stopped"])
+    return Limits(max_seconds=search_spec.max_seconds, max_evaluations=search_spec.max_evaluations)
+
+
+def _deliver(local: LocalProblem, bench: Bench, store: RunStore, outcome: Outcome) -> dict[str, Any]:
+    measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
+    files = compose(local.problem, outcome.finished, measured, store.get)
+    deliver(store, files, bench.calibration if local.problem.exports_calibration else None)
+    result: dict[str, Any] = json.loads(files[RESULT])
+    return result

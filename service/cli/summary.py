@@ -26,20 +26,22 @@ def print_summary(result: Mapping[str, Any], out: Path) -> None:
         high = "" if cost["all_high"] is None else f", all high {cost['all_high']:.3f}"
         console.print(
             f"cost index {cost['chosen']:.3f} (all low {cost['all_low']:.3f}{high}); "
-            f"an estimate, {cost['assumed_share']:.0%} of it from assumed coefficients"
+            f"an estimate, {cost['assumed_share']:.0%} of it from assumed coefficients",
+            soft_wrap=True,
         )
     counts = Counter(
-        entry["precision"] for entry in result["assignment"].values() if entry["role"] == "compute" and entry["precision"]
+        entry["precision"]
+        for entry in result["assignment"].values()
+        if entry["role"] == "compute" and entry["precision"]
     )
     if counts:
         console.print("groups: " + ", ".join(f"{n} x {precision}" for precision, n in counts.most_common()))
     search = result["search"]
-    console.print(
-        f"{search['evaluations']} evaluations ({search['full_set_equivalents']:.1f} full sets) in {search['seconds']:.1f} s"
-    )
+    runs = f"{search['evaluations']} evaluations ({search['full_set_equivalents']:.1f} full sets)"
+    console.print(f"{runs} in {search['seconds']:.1f} s")
     for finding in [one for one in result["findings"] if one["severity"] != "note"][:MAX_FINDINGS]:
-        console.print(f"{finding['severity']}: {finding['message']}", markup=False)
-    console.print(f"report: {out / result['artifacts'].get('report', 'report.html')}", markup=False)
+        console.print(f"{finding['severity']}: {finding['message']}", markup=False, soft_wrap=True)
+    console.print(f"report: {out / result['artifacts'].get('report', 'report.html')}", markup=False, soft_wrap=True)
 
 
 def _metrics(result: Mapping[str, Any]) -> Table:

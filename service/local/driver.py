@@ -11,9 +11,9 @@ from types import FrameType
 
 from search.study.bench import Bench
 from search.study.plan import Finished, Replay, Stop
+from search.study.problem import Problem
 from search.study.running import run_items
 from search.tasks import ItemResult, Task
-from service.local.inputs import LocalFiles, LocalProblem
 from service.local.store import RunStore
 
 NOT_SEARCH = frozenset({"export", "confirm", "unoptimized"})
@@ -28,7 +28,7 @@ class State:
     Attributes:
         replay: The study with its progress.
         task: What is being computed.
-        done: Items of the task that are finished.
+        done: Items of the task that are finished in this sitting.
         total: Items of the task.
         seconds: Wall time of this sitting.
     """
@@ -73,83 +73,89 @@ class Driver:
     """Runs one problem in one run directory.
 
     Attributes:
-        local: The problem and its files.
-        store: The run directory.
+        problem: The study.
+        bench: What computes its items.
+        store: The run directory, open.
         limits: When to stop early.
         reuse: Another run whose results are taken over by digest.
         watch: Called whenever something changed.
+        asked: Says why somebody wants the run to stop, or None.
+        began: When this sitting began, by ``time.monotonic``.
     """
 
-    local: LocalProblem
+    problem: Problem
+    bench: Bench
     store: RunStore
     limits: Limits = field(default_factory=Limits)
     reuse: RunStore | None = None
     watch: Watch = lambda _: None
+    asked: Callable[[], Stop | None] = lambda: None
+    began: float = field(default_factory=time.monotonic)
 
     def run(self) -> Outcome:
-        """Run until finished, a limit or a signal."""
-        replay = Replay(self.local.problem)
-        bench = Bench(self.local.problem, LocalFiles(self.local.paths, self.store))
-        clock = _Clock(self.search_seconds())
-        with _signals() as asked:
-            while True:
-                stop = asked() or self._limit(clock, replay)
-                tasks = replay.advance(self.store.results, stop)
-                if not tasks:
-                    break
-                stop = self._too_many(tasks[0], replay)
-                if stop is not None:
-                    tasks = replay.advance(self.store.results, stop)
-                self._run_task(tasks[0], bench, replay, clock, asked)
+        """Run until finished, a limit or a request to stop."""
+        replay = Replay(self.problem)
+        clock = _Clock(self.search_seconds(), self.began)
+        while tasks := self._next(replay, clock):
+            self._run_task(tasks[0], replay, clock)
         if replay.finished is None:
             raise RuntimeError("The study asks for nothing, yet it is not finished.")
+        self.watch(State(replay, seconds=clock.total))
         return Outcome(replay.finished, replay.progress.stopping, self.search_seconds())
 
     def search_seconds(self) -> float:
         """Search time of all sittings so far."""
         return sum(result.seconds for result in self.store.results.values() if result.kind not in NOT_SEARCH)
 
-    def _run_task(
-        self, task: Task, bench: Bench, replay: Replay, clock: _Clock, asked: Callable[[], Stop | None]
-    ) -> None:
+    def _next(self, replay: Replay, clock: _Clock) -> tuple[Task, ...]:
+        """What to run now, once everything that another run knows has been taken over."""
+        stop = self._stop(replay, clock)
+        tasks = replay.advance(self.store.results, stop)
+        while self.reuse is not None and self.store.take_over(self.reuse, _digests(tasks)):
+            tasks = replay.advance(self.store.results, stop)
+        if tasks and self._is_too_many(tasks[0], replay):
+            tasks = replay.advance(self.store.results, "evaluations")
+        return tasks
+
+    def _run_task(self, task: Task, replay: Replay, clock: _Clock) -> None:
         """Compute a task item by item; each is stored as it finishes."""
-        if self.reuse is not None:
-            self.store.take_over(self.reuse, (item.digest for item in task.items))
-        left = Task(tuple(item for item in task.items if item.digest not in self.store.results))
-        state = State(replay, task, done=len(task.items) - len(left.items), total=len(task.items), seconds=clock.total)
+        state = State(replay, task, total=len(task.items), seconds=clock.total)
         self.watch(state)
-        if not left.items:
-            return
-        for item, raw in run_items(bench, left):
+        for item, raw in run_items(self.bench, task):
             blobs = {name: self.store.put(data) for name, data in raw.blobs.items()}
             self.store.add(ItemResult(item.digest, item.kind, raw.data, blobs, seconds=clock.lap()))
             state.done += 1
             state.seconds = clock.total
             self.watch(state)
-            if replay.progress.stopping is None and (asked() or self._limit(clock, replay)):
+            if self._stop(replay, clock) is not None:
                 return
 
-    def _limit(self, clock: _Clock, replay: Replay) -> Stop | None:
-        if replay.progress.stopping is None and self.limits.max_seconds is not None:
-            return "time" if clock.total >= self.limits.max_seconds else None
-        return None
+    def _stop(self, replay: Replay, clock: _Clock) -> Stop | None:
+        """Why to stop now; None also while a stopped study delivers."""
+        if replay.progress.stopping is not None:
+            return None
+        limit = self.limits.max_seconds
+        return self.asked() or ("time" if limit is not None and clock.total >= limit else None)
 
-    def _too_many(self, task: Task, replay: Replay) -> Stop | None:
+    def _is_too_many(self, task: Task, replay: Replay) -> bool:
         """Whether the task would begin a trial beyond the limit."""
         most, desk = self.limits.max_evaluations, replay.progress.desk
         if most is None or desk is None or replay.progress.stopping is not None or task.kind != "evaluate":
-            return None
+            return False
         begins = task.items[0].params["range"][0] == 0
-        begun = sum(trial.evaluated for trial in desk.trials)
-        return "evaluations" if begins and begun >= most else None
+        return begins and sum(trial.evaluated for trial in desk.trials) >= most
+
+
+def _digests(tasks: tuple[Task, ...]) -> list[str]:
+    return [item.digest for task in tasks for item in task.items]
 
 
 class _Clock:
     """Wall time of this sitting, on top of earlier ones."""
 
-    def __init__(self, before: float) -> None:
+    def __init__(self, before: float, began: float) -> None:
         self._before = before
-        self._start = self._last = time.monotonic()
+        self._start = self._last = began
 
     @property
     def total(self) -> float:
@@ -164,7 +170,7 @@ class _Clock:
 
 
 @contextmanager
-def _signals() -> Iterator[Callable[[], Stop | None]]:
+def interrupts() -> Iterator[Callable[[], Stop | None]]:
     """Turn the first interrupt into a request to stop; the second one ends the program at once."""
     seen: list[int] = []
 

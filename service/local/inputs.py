@@ -9,24 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from search.canonical import digest_json
-from search.data.checks import check_finite
 from search.data.digest import directory_digest, file_digest
-from search.data.inputs import InputInfo
-from search.data.open import open_data
 from search.errors import InvalidModelError, UsageError
 from search.graph.load import read_model
 from search.runtime.session import versions
 from search.spec.job import JobSpec
-from search.spec.load import spec_digest
 from search.spec.resolve import resolve_target
 from search.study.problem import Problem
 from search.targets.target import load_target
 from service.local.store import RunStore
 
 RANDOM = "random"
+_NESTED = ("data", "target", "calibration", "search")
+_FREE = ("run", "search.max_evaluations", "search.max_seconds")
+_WHAT = {"model": "model", "overrides": "overrides file"}
 _ROLES = ("model", "calibration", "evaluation", "confirmation", "overrides")
 
 
@@ -57,39 +53,28 @@ class LocalProblem:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What is computed: the spec with digests instead of paths, without what may change when it is continued."""
-        return {"spec": spec_digest(self.problem.spec, self.contents), **spec_fields(self.problem.spec, self.contents)}
+        """What is computed, key by key, so that a difference can be named: digests of contents instead of paths.
+
+        What may change when a run is continued is left out: ``run`` and the limits of ``search``.
+        """
+        spec = self.problem.spec.to_json()
+        nested = {f"{key}.{name}": value for key in _NESTED for name, value in spec[key].items()}
+        flat = {key: value for key, value in spec.items() if key not in (*_NESTED, *_FREE)}
+        named = {key: value for key, value in {**flat, **nested}.items() if key not in (*_FREE, *self.contents)}
+        contents = {key: f"sha256:{digest}" for key, digest in self.contents.items()}
+        return {**named, **contents, "target.rules": self.problem.target.digest}
 
 
-def spec_fields(spec: JobSpec, contents: Mapping[str, str]) -> dict[str, str]:
-    """Digest of each top-level key of the spec, so that a difference can be named."""
-    values = spec.to_json()
-    named = {key: digest_json(value) for key, value in values.items() if key not in ("run", "search", "data", "model")}
-    return {**named, **contents}
-
-
-def preflight(local: LocalProblem) -> None:
-    """Look at all data once before anything is computed.
-
-    Raises:
-        InvalidDataError: If data cannot be read, does not fit the model, or holds NaN or infinities.
-    """
-    inputs = [
-        InputInfo(name=value.name, dtype=np.dtype(value.dtype), shape=value.shape)
-        for value in read_model(local.paths[local.problem.model]).inputs
-    ]
-    digests = {local.problem.calibration, local.problem.evaluation, local.problem.confirmation} - {None}
-    for digest in sorted(digest for digest in digests if digest is not None):
-        check_finite(open_data(local.paths[digest], inputs, local.problem.spec.data.preprocess))
-
-
-def open_problem(spec: JobSpec, *, base: Path, absolute: frozenset[str] = frozenset()) -> LocalProblem:
+def open_problem(
+    spec: JobSpec, *, base: Path, absolute: frozenset[str] = frozenset(), exports_calibration: bool = False
+) -> LocalProblem:
     """Read what the spec names, as far as its identity needs it.
 
     Args:
         spec: The checked spec.
         base: Folder that relative paths of the spec start from.
         absolute: Roles (``model``, ``calibration``, ...) whose relative paths start from the working directory instead.
+        exports_calibration: Whether the calibration samples are delivered too.
 
     Raises:
         UsageError: If a path does not exist or the target is unknown.
@@ -97,23 +82,22 @@ def open_problem(spec: JobSpec, *, base: Path, absolute: frozenset[str] = frozen
     """
     spec = spec.model_copy(update={"target": resolve_target(spec.target)})
     target = load_target(spec.target.name, toolchain=spec.target.toolchain)
-    paths: dict[str, Path] = {}
-    contents: dict[str, str] = {}
-    here = {role: Path() if role in absolute else base for role in _ROLES}
-    model = _existing(here["model"], spec.model, "model")
-    contents["model"] = read_model(model).digest
-    paths[contents["model"]] = model
+    found = _Found({role: Path() if role in absolute else base for role in _ROLES})
+    model = found.existing("model", spec.model)
+    if not model.is_file():
+        raise InvalidModelError(f"The model {spec.model!r} is no file. Give the path of an .onnx file.")
+    found.keep("model", model, read_model(model).digest)
     for role in ("calibration", "evaluation", "confirmation"):
         text = getattr(spec.data, role)
         if text is not None and not (role == "calibration" and text == RANDOM):
-            path = _existing(here[role], text, f"{role} data")
-            contents[f"data.{role}"] = data_digest(path)
-            paths[contents[f"data.{role}"]] = path
+            path = found.existing(role, text)
+            found.keep(f"data.{role}", path, data_digest(path))
     overrides = None
     if spec.overrides is not None:
-        path = _existing(here["overrides"], spec.overrides, "overrides")
-        contents["overrides"] = file_digest(path)
+        path = found.existing("overrides", spec.overrides)
+        found.keep("overrides", path, data_digest(path))
         overrides = _read_json(path)
+    contents = found.contents
     problem = Problem(
         spec=spec,
         target=target,
@@ -123,17 +107,48 @@ def open_problem(spec: JobSpec, *, base: Path, absolute: frozenset[str] = frozen
         confirmation=contents.get("data.confirmation"),
         overrides=overrides,
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
+        exports_calibration=exports_calibration,
     )
-    if problem.evaluation is None and not problem.is_random:
-        raise UsageError("No evaluation data. Give --evaluation, or --calibration random to run the flow without data.")
-    return LocalProblem(problem, paths, contents)
+    return LocalProblem(problem, found.paths, contents)
+
+
+class _Found:
+    """Paths of the spec that were found."""
+
+    def __init__(self, bases: Mapping[str, Path]) -> None:
+        self._bases = bases
+        self.paths: dict[str, Path] = {}
+        self.contents: dict[str, str] = {}
+
+    def existing(self, role: str, text: str) -> Path:
+        """Path of a role, which must exist."""
+        path = self._bases[role] / text  # an absolute text stands alone
+        try:
+            if path.exists():
+                return path
+        except (OSError, ValueError):  # too long, or holds a zero byte
+            pass
+        what = _WHAT.get(role, f"{role} data")
+        raise UsageError(f"The {what} {text!r} does not exist. Check the path.")
+
+    def keep(self, pointer: str, path: Path, digest: str) -> None:
+        """Remember what a path of the spec holds."""
+        self.paths[digest] = path
+        self.contents[pointer] = digest
 
 
 def data_digest(path: Path) -> str:
-    """Digest of a data file, or of all regular files of a directory."""
-    if path.is_file():
-        return file_digest(path)
-    return directory_digest(path, (found for found in sorted(path.rglob("*")) if found.is_file()))
+    """Digest of a file, or of all regular files of a directory.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+    try:
+        if path.is_file():
+            return file_digest(path)
+        return directory_digest(path, (found for found in sorted(path.rglob("*")) if found.is_file()))
+    except OSError as error:
+        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}. Check its permissions.") from None
 
 
 def processor() -> str:
@@ -147,15 +162,6 @@ def processor() -> str:
         if names:
             return " ".join(names[:3])
     return platform.processor() or platform.machine()
-
-
-def _existing(base: Path, text: str, what: str) -> Path:
-    path = Path(text) if Path(text).is_absolute() else base / text
-    if not path.exists():
-        raise UsageError(f"The {what} {text!r} does not exist. Check the path.")
-    if what == "model" and not path.is_file():
-        raise InvalidModelError(f"The model {text!r} is a directory. Give the path of an .onnx file.")
-    return path
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

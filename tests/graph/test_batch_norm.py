@@ -167,6 +167,15 @@ def test_a_negative_variance_is_an_error():
         fold_batch_norms(parsed(before).graph)
 
 
+def test_statistics_that_overflow_are_an_error():
+    before = before_bn("Conv")
+    constants = {t.name: t for t in before.graph.initializer}
+    constants["bn.gamma"].CopyFrom(onnx.numpy_helper.from_array(np.full(4, 3e38, np.float32), "bn.gamma"))
+    constants["bn.var"].CopyFrom(onnx.numpy_helper.from_array(np.full(4, 1e-6, np.float32), "bn.var"))
+    with pytest.raises(InvalidModelError, match=r"'bn' scales values beyond float32"):
+        fold_batch_norms(parsed(before).graph)
+
+
 def test_weights_are_rounded_once():
     """Oracle: the same products in long double, rounded to float32 at the end."""
     before = before_bn("Conv")

@@ -80,6 +80,13 @@ def test_every_form_of_constant_becomes_an_initializer(attribute):
     assert list(changes.fates) == ["const", "cast"]
 
 
+def test_a_scalar_stays_a_scalar():
+    nodes = [node("Neg", "s", "t", "neg"), node("Clip", "x t", "y", "clip")]
+    after = ir.from_proto(model(nodes, ["x[2]"], ["y[2]"], {"s": np.float32(1)}, opset=21))
+    fold_constants(after, run)
+    assert after.graph.initializers["t"].const_value.shape.numpy() == ()
+
+
 def test_random_numbers_are_never_folded():
     nodes = [node("RandomNormalLike", "w", "r", "rand"), node("Mul", "r z", "s"), node("Add", "x s", "y")]
     constants = {"w": np.ones(2), "z": np.zeros(1)}

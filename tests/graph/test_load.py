@@ -10,7 +10,7 @@ import pytest
 from search.errors import InvalidModelError, UnsupportedModelError, UsageError
 from search.graph.limits import Limits
 from search.graph.load import InputInfo, read_model
-from tests.builders import conv, model, node, run, save
+from tests.builders import conv, graph, model, node, run, save
 
 
 def small(opset=17, **changes):
@@ -37,6 +37,12 @@ def test_a_negative_size_is_an_open_one(tmp_path):
     proto = small()
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
     assert read_model(save(proto, tmp_path)).inputs[0].shape == (None, 3, 4, 4)
+
+
+def test_an_output_may_come_without_a_shape(tmp_path):
+    body = graph([node("Relu", "x", "b")], [], ["b"])
+    proto = model([node("If", "c", "y", then_branch=body, else_branch=body)], ["x[N,3]", "c:bool[]"], ["y"])
+    assert read_model(save(proto, tmp_path)).outputs[0].shape is None
 
 
 def test_integer_inputs_keep_their_type(tmp_path):

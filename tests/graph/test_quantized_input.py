@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -10,7 +11,17 @@ from search.errors import UnsupportedModelError
 from search.graph.load import read_model
 from search.graph.prepared import prepare
 from search.graph.quantized_input import FixedScale, restore_float
-from tests.builders import assert_same_outputs, conv, model, node, random_feeds, run, save
+from tests.builders import (
+    assert_same_outputs,
+    batch_norm,
+    batch_norm_constants,
+    conv,
+    model,
+    node,
+    random_feeds,
+    run,
+    save,
+)
 
 RNG = np.random.default_rng(11)
 GRID = {"s": np.float32(0.1), "z": np.uint8(128)}
@@ -44,6 +55,36 @@ def test_a_pair_goes_and_its_scale_stays():
     assert {value.name: fixed for value, fixed in result.scales.items()} == {"a": FIXED}
     assert {name: fate.into for name, fate in result.changes.fates.items()} == {"dq": "r", "q": "r"}
     assert [note.code for note in result.changes.notes] == ["already-quantized"]
+
+
+def test_an_activation_that_was_dropped_for_the_range_comes_back():
+    """ONNX Runtime's tool removes a Relu when the quantizer behind it starts at zero."""
+    constants = {"z": np.uint8(0), "w": RNG.normal(size=(2, 2))}
+    nodes = [node("MatMul", "x w", "a", "m"), quantize("a", "q"), dequantize("q", "y")]
+    before = model(nodes, ["x[50,2]"], ["y[50,2]"], {**GRID, **constants}, opset=21)
+    after = ir.from_proto(before)
+    result = restore_float(after.graph)
+    assert operators(after.graph) == ["MatMul", "Clip"]
+    assert [value.name for value in result.scales] == ["y"]
+    feeds = {"x": 20 * RNG.normal(size=(50, 2)).astype(np.float32)}
+    got, expected = run(ir.to_proto(after), feeds)["y"], run(before, feeds)["y"]
+    assert expected.min() == 0
+    assert expected.max() == np.float32(25.5)
+    assert np.abs(got - expected).max() <= 0.0501
+
+
+@pytest.mark.parametrize("before", ["Relu", "Sigmoid", "Abs"])
+def test_a_range_from_zero_needs_no_clip_where_nothing_is_negative(before):
+    nodes = [
+        node(before, "x", "a"),
+        node("Reshape", "a shape", "b"),
+        node("Add", "b b", "c"),
+        quantize("c", "q"),
+        dequantize("q", "d"),
+        node("Neg", "d", "y"),
+    ]
+    graph, _ = restored(nodes, {"z": np.uint8(0), "shape": np.array([0, -1])})
+    assert operators(graph) == [before, "Reshape", "Add", "Neg"]
 
 
 def test_one_quantizer_may_have_two_readers():
@@ -181,17 +222,18 @@ class Samples(CalibrationDataReader):
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_model_quantized_by_onnxruntime_comes_back(tmp_path, bits):
     """The float net, quantized to QDQ and prepared: the same operators, weights within half a step."""
+    rng = np.random.default_rng(2)
     nodes = [
         conv("c1", "x", "a", weight="w1", bias="b1"),
         node("Relu", "a", "b", "r"),
         conv("c2", "b", "c", weight="w2"),
         node("GlobalAveragePool", "c", "y", "p"),
     ]
-    constants = {"w1": RNG.normal(size=(4, 3, 3, 3)), "b1": RNG.normal(size=4), "w2": RNG.normal(size=(2, 4, 1, 1))}
+    constants = {"w1": rng.normal(size=(4, 3, 3, 3)), "b1": rng.normal(size=4), "w2": rng.normal(size=(2, 4, 1, 1))}
     before = model(nodes, ["x[1,3,8,8]"], ["y[1,2,1,1]"], constants, opset=21)
     path = save(before, tmp_path)
     activation = QuantType.QUInt8 if bits == 8 else QuantType.QUInt16
-    feeds = [random_feeds(before, RNG) for _ in range(4)]
+    feeds = [random_feeds(before, rng) for _ in range(4)]
     quantize_static(
         path,
         tmp_path / "qdq.onnx",
@@ -203,9 +245,7 @@ def test_a_model_quantized_by_onnxruntime_comes_back(tmp_path, bits):
     )
     prepared = prepare(read_model(tmp_path / "qdq.onnx"), run)
     assert prepared.was_quantized
-    assert operators(prepared.model.graph) == [n.op_type for n in nodes if n.op_type != "Relu"] or operators(
-        prepared.model.graph
-    ) == [n.op_type for n in nodes]
+    assert operators(prepared.model.graph) == ["Conv", "Clip", "Conv", "GlobalAveragePool"]
     assert_same_outputs(before, ir.to_proto(prepared.model), tolerance=0.05)
     assert {fixed.bits for fixed in prepared.fixed.activations.values()} == {bits}
     assert {fixed.axis for fixed in prepared.fixed.weights.values()} == {0}
@@ -214,3 +254,30 @@ def test_a_model_quantized_by_onnxruntime_comes_back(tmp_path, bits):
         got = prepared.model.graph.initializers[name].const_value.numpy()
         step = np.array(fixed.scale).reshape(-1, 1, 1, 1)
         assert (np.abs(got - constants[stem]) <= 0.5001 * step).all()
+
+
+def test_scales_of_a_value_that_a_normalization_changes_are_dropped(tmp_path):
+    rng = np.random.default_rng(4)
+    nodes = [
+        conv("c", "x", "a", weight="w"),
+        quantize("a", "q"),
+        dequantize("q", "b"),
+        batch_norm("bn", "b", "y", "bn"),
+    ]
+    constants = {**GRID, "w": rng.normal(size=(3, 2, 1, 1)), **batch_norm_constants("bn", 3, rng)}
+    proto = model(nodes, ["x[N,2,4,4]"], ["y[N,3,4,4]"], constants, opset=21)
+    prepared = prepare(read_model(save(proto, tmp_path)), run)
+    assert operators(prepared.model.graph) == ["Conv"]
+    assert prepared.was_quantized
+    assert not prepared.fixed.activations
+
+
+def test_four_bit_weights_become_float_constants_without_fixed_scale(tmp_path):
+    constants = {"q": np.array([-8, 7, 3], ml_dtypes.int4), "s": np.float32(0.5)}
+    proto = model(
+        [dequantize("q", "w", grid="s"), node("Add", "x w", "y")], ["x[N,3]"], ["y[N,3]"], constants, opset=21
+    )
+    prepared = prepare(read_model(save(proto, tmp_path)), run)
+    assert operators(prepared.model.graph) == ["Add"]
+    assert prepared.model.graph.initializers["w"].const_value.numpy().tolist() == [-4, 3.5, 1.5]
+    assert not prepared.fixed.weights

@@ -13,11 +13,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from search.errors import InvalidModelError
-from search.graph.naming import unique_name
 from search.graph.notes import FOLDED, Changes, Fate, Note
 from search.graph.operators import attribute_int
 from search.graph.patterns.match import only_reader
-from search.graph.values import Array, add_constant, constant_array, known_shape
+from search.graph.values import Array, Scope, constant_array, known_shape
 
 _Float64 = npt.NDArray[np.float64]
 
@@ -44,6 +43,7 @@ def fold_batch_norms(graph: ir.Graph) -> Changes:
     4. Left alone: training mode, statistics that are not constant, anything else before it (``rewrite_batch_norms``).
     """
     changes = Changes()
+    scope = Scope.of(graph)
     for node in list(graph):
         affine = _affine(node)
         source = node.inputs[0] if node.inputs else None
@@ -52,7 +52,7 @@ def fold_batch_norms(graph: ir.Graph) -> Changes:
             continue
         fold = _FOLDS.get(writer.op_type)
         if fold is not None and writer.domain == "" and writer.graph is graph:
-            folded = fold(graph, writer, node, affine)
+            folded = fold(scope, writer, node, affine)
             if folded is not None:
                 changes.add(folded)
     return changes
@@ -64,6 +64,7 @@ def rewrite_batch_norms(graph: ir.Graph) -> Changes:
     Left alone with a note: training mode, statistics that are not constant, an input of unknown rank.
     """
     changes = Changes()
+    scope = Scope.of(graph)
     for node in list(graph):
         if node.op_type != "BatchNormalization":
             continue
@@ -72,7 +73,7 @@ def rewrite_batch_norms(graph: ir.Graph) -> Changes:
             text = f"BatchNormalization {node.name!r} is in training mode, or its statistics or rank are not constant."
             changes.notes.append(Note("batch-norm-kept", text, (node.name or "",)))
             continue
-        _rewrite(graph, node, affine, len(shape))
+        _rewrite(scope, node, affine, len(shape))
     return changes
 
 
@@ -98,7 +99,7 @@ def _affine(node: ir.Node) -> _Affine | None:
     return _Affine(factor, beta - mean * factor, dtype)
 
 
-def _fold_conv(graph: ir.Graph, conv: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_conv(scope: Scope, conv: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
     weight = _wide(conv.inputs[1])
     bias = constant_array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] is not None else 0.0
     if weight is None or bias is None:
@@ -111,10 +112,10 @@ def _fold_conv(graph: ir.Graph, conv: ir.Node, node: ir.Node, affine: _Affine) -
         split = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
         per_group = factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
         scaled = (split * per_group).reshape(weight.shape)
-    return _merge(graph, conv, node, scaled.astype(affine.dtype), _bias(bias, affine))
+    return _merge(scope, conv, node, _rounded(scaled, node, affine), _bias(bias, node, affine))
 
 
-def _fold_gemm(graph: ir.Graph, gemm: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_gemm(scope: Scope, gemm: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
     weight = _wide(gemm.inputs[1])
     bias = constant_array(gemm.inputs[2]) if len(gemm.inputs) > 2 and gemm.inputs[2] is not None else np.zeros(1)
     if weight is None or bias is None or bias.size not in (1, affine.factor.size):
@@ -125,22 +126,22 @@ def _fold_gemm(graph: ir.Graph, gemm: ir.Node, node: ir.Node, affine: _Affine) -
     scaled_bias = bias.reshape(-1).astype(np.float64) * (1.0 if beta is None else beta.as_float())
     factor = affine.factor[:, None] if attribute_int(gemm, "transB", 0) else affine.factor[None, :]
     gemm.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-    return _merge(graph, gemm, node, (weight * factor).astype(affine.dtype), _bias(scaled_bias, affine))
+    return _merge(scope, gemm, node, _rounded(weight * factor, node, affine), _bias(scaled_bias, node, affine))
 
 
-def _fold_matmul(graph: ir.Graph, matmul: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_matmul(scope: Scope, matmul: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
     """``BN(MatMul(x, W))``: the node of the BatchNormalization becomes the Add of the shift."""
     weight = _wide(matmul.inputs[1])
     shape = known_shape(matmul.outputs[0])
     if weight is None or weight.ndim != 2 or shape is None or len(shape) != 2:
         return None
-    changes = _own_weight(graph, matmul, 1, (weight * affine.factor[None, :]).astype(affine.dtype))
-    bias = add_constant(graph, f"{node.name}/shift", _bias(0.0, affine))
-    _become(graph, node, ir.Node("", "Add", [matmul.outputs[0], bias], name=node.name))
+    changes = _own_weight(scope, matmul, 1, _rounded(weight * affine.factor[None, :], node, affine))
+    bias = scope.add_constant(f"{node.name}/shift", _bias(0.0, node, affine))
+    _become(scope, node, ir.Node("", "Add", [matmul.outputs[0], bias], name=node.name))
     return changes
 
 
-def _fold_add(graph: ir.Graph, add: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_add(scope: Scope, add: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
     """``BN(Add(MatMul(x, W), b))`` with either order of the Add's inputs."""
     for index in (0, 1):
         product, bias = add.inputs[index], constant_array(add.inputs[1 - index])
@@ -152,9 +153,9 @@ def _fold_add(graph: ir.Graph, add: ir.Node, node: ir.Node, affine: _Affine) -> 
             return None
         if bias.size not in (1, affine.factor.size) or (bias.ndim == 2 and bias.shape[0] != 1) or bias.ndim > 2:
             return None
-        changes = _own_weight(graph, matmul, 1, (weight * affine.factor[None, :]).astype(affine.dtype))
-        changes.add(_own_weight(graph, add, 1 - index, _bias(bias.reshape(-1).astype(np.float64), affine)))
-        changes.add(_take_output(graph, add, node))
+        changes = _own_weight(scope, matmul, 1, _rounded(weight * affine.factor[None, :], node, affine))
+        changes.add(_own_weight(scope, add, 1 - index, _bias(bias.reshape(-1).astype(np.float64), node, affine)))
+        changes.add(_take_output(scope, add, node))
         return changes
     return None
 
@@ -173,20 +174,31 @@ def _wide(value: ir.Value | None) -> _Float64 | None:
     return None if array is None else array.astype(np.float64)
 
 
-def _bias(bias: Array | float, affine: _Affine) -> Array:
-    folded: Array = (np.asarray(bias, np.float64) * affine.factor + affine.shift).astype(affine.dtype)
-    return folded
+def _bias(bias: Array | float, node: ir.Node, affine: _Affine) -> Array:
+    return _rounded(np.asarray(bias, np.float64) * affine.factor + affine.shift, node, affine)
 
 
-def _merge(graph: ir.Graph, gemm: ir.Node, node: ir.Node, weight: Array, bias: Array) -> Changes:
-    changes = _own_weight(graph, gemm, 1, weight)
+def _rounded(values: _Float64, node: ir.Node, affine: _Affine) -> Array:
+    """Round once to the type of the network."""
+    with np.errstate(over="ignore"):
+        rounded: Array = values.astype(affine.dtype)
+    if not np.isfinite(rounded).all():
+        raise InvalidModelError(
+            f"BatchNormalization {node.name!r} scales values beyond {affine.dtype.name} (largest: "
+            f"{np.abs(values).max():.3g}). Check its statistics."
+        )
+    return rounded
+
+
+def _merge(scope: Scope, gemm: ir.Node, node: ir.Node, weight: Array, bias: Array) -> Changes:
+    changes = _own_weight(scope, gemm, 1, weight)
     gemm.resize_inputs(3)
-    changes.add(_own_weight(graph, gemm, 2, bias))
-    changes.add(_take_output(graph, gemm, node))
+    changes.add(_own_weight(scope, gemm, 2, bias))
+    changes.add(_take_output(scope, gemm, node))
     return changes
 
 
-def _own_weight(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> Changes:
+def _own_weight(scope: Scope, node: ir.Node, index: int, array: Array) -> Changes:
     """Give ``node`` a constant of its own at input ``index``; the old one goes if nobody else reads it."""
     old = node.inputs[index]
     changes = Changes()
@@ -197,41 +209,40 @@ def _own_weight(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> Cha
         name = f"{node.name}/{name}"
     elif old is not None:
         node.replace_input_with(index, None)
-        del graph.initializers[name]
-    node.replace_input_with(index, add_constant(graph, name, array))
+        scope.remove_constant(name)
+    node.replace_input_with(index, scope.add_constant(name, array))
     return changes
 
 
-def _take_output(graph: ir.Graph, gemm: ir.Node, node: ir.Node) -> Changes:
+def _take_output(scope: Scope, gemm: ir.Node, node: ir.Node) -> Changes:
     """Let ``gemm`` write what ``node`` wrote, under the same value name, and remove ``node``."""
     inner, output = gemm.outputs[0], node.outputs[0]
     name = output.name
     inner.shape = inner.shape if output.shape is None else output.shape
     output.replace_all_uses_with(inner, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    scope.graph.remove(node, safe=True)
     inner.name = name
     return Changes(fates={node.name or "": Fate(FOLDED, gemm.name, f"Folded into {gemm.op_type} {gemm.name}.")})
 
 
-def _rewrite(graph: ir.Graph, node: ir.Node, affine: _Affine, rank: int) -> None:
+def _rewrite(scope: Scope, node: ir.Node, affine: _Affine, rank: int) -> None:
     name = node.name or ""
     per_channel = (-1, *[1] * (rank - 2))
-    factor = add_constant(graph, f"{name}/factor", affine.factor.reshape(per_channel).astype(affine.dtype))
-    shift = add_constant(graph, f"{name}/shift", affine.shift.reshape(per_channel).astype(affine.dtype))
+    factor = scope.add_constant(f"{name}/factor", _rounded(affine.factor.reshape(per_channel), node, affine))
+    shift = scope.add_constant(f"{name}/shift", _rounded(affine.shift.reshape(per_channel), node, affine))
     mul = ir.Node("", "Mul", [node.inputs[0], factor], name=name)
     mul.outputs[0].name = f"{name}/scaled"
     mul.outputs[0].shape, mul.outputs[0].type = node.outputs[0].shape, node.outputs[0].type
-    graph.insert_before(node, mul)
-    taken = {other.name or "" for other in graph}
-    _become(graph, node, ir.Node("", "Add", [mul.outputs[0], shift], name=unique_name(f"{name}/shift", taken)))
+    scope.graph.insert_before(node, mul)
+    _become(scope, node, ir.Node("", "Add", [mul.outputs[0], shift], name=scope.node_name(f"{name}/shift")))
 
 
-def _become(graph: ir.Graph, node: ir.Node, replacement: ir.Node) -> None:
+def _become(scope: Scope, node: ir.Node, replacement: ir.Node) -> None:
     """Put ``replacement`` in the place of ``node``; its output is the same value to every reader."""
     old, new = node.outputs[0], replacement.outputs[0]
-    graph.insert_before(node, replacement)
+    scope.graph.insert_before(node, replacement)
     name = old.name
     new.shape, new.type = old.shape, old.type
     old.replace_all_uses_with(new, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    scope.graph.remove(node, safe=True)
     new.name = name

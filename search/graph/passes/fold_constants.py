@@ -156,7 +156,7 @@ def _replace(graph: ir.Graph, nodes: list[ir.Node], results: Mapping[str, Array]
     graph_nodes = set(nodes)
     for value in outputs:
         name = value.name or ""
-        array = np.ascontiguousarray(results[name])
+        array = np.array(results[name], order="C")
         tensor = ir.tensor(array, name=name)
         constant = ir.Value(
             name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor

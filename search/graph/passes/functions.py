@@ -13,6 +13,7 @@ from onnx_ir.passes.common import InlinePass
 from search.errors import UnsupportedModelError
 from search.graph.naming import unique_name
 from search.graph.notes import FOLDED, Changes, Fate
+from search.graph.values import parse_model
 
 _CALL = "bitbudget.call"
 
@@ -33,12 +34,15 @@ def inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Changes]:
     changes = Changes()
     if not model.functions:
         return model, changes
-    graph_model = ir.from_proto(model)
+    graph_model = parse_model(model)
     calls = {}
     for node in graph_model.graph:
         if node.op_identifier() in graph_model.functions:
             node.metadata_props[_CALL] = node.name or ""
             calls[node.name or ""] = (node.op_type, node.outputs[0].name)
+    for function in graph_model.functions.values():
+        for node in function:
+            node.name = node.name or node.op_type
     try:
         InlinePass()(graph_model)
     except (ValueError, ir.passes.PreconditionError) as error:

@@ -7,54 +7,70 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from search.graph.patterns.match import Pattern, is_closed, only_reader, places, producer, scalar
+from search.graph.patterns.match import Pattern, is_closed, only_reader, places, producer, reduced_axes, scalar
+from search.graph.patterns.quotient import Quotient, quotient
+
+Axes = tuple[int, ...]
 
 
-def match_layer_norm(division: ir.Node) -> Pattern | None:
-    """Return the LayerNormalization whose division is ``division``, or None.
+def match_layer_norm(last: ir.Node) -> Pattern | None:
+    """Return the LayerNormalization whose division ends in ``last``, or None.
 
     1. The numerator is ``Sub(x, ReduceMean(x))``.
     2. The denominator is ``Sqrt(Add(ReduceMean(square), eps))``; ``square`` is ``Pow(d, 2)`` or ``Mul(d, d)``
-       of the same difference, or of an equal one written a second time.
-    3. A constant factor and then a constant addend that follow belong to it.
+       of the same difference, or of an equal one written a second time. Powers of 0.5 and reciprocals count.
+    3. All means run over the same axes, and not over the samples.
+    4. A constant factor and then a constant addend along these axes that follow belong to it.
     """
-    if division.op_type != "Div":
+    for division in quotient(last):
+        found = _match(division)
+        if found is not None:
+            return found
+    return None
+
+
+def _match(division: Quotient) -> Pattern | None:
+    centre = producer(division.numerator, "Sub")
+    mean = producer(centre.inputs[1], "ReduceMean") if centre is not None else None
+    source = centre.inputs[0] if centre is not None else None
+    if centre is None or mean is None or source is None or mean.inputs[0] is not source:
         return None
-    centre = producer(division.inputs[0], "Sub")
-    root = producer(division.inputs[1], "Sqrt")
-    if centre is None or root is None:
+    axes = reduced_axes(mean)
+    spread = _deviation(division, source, axes) if axes is not None else None
+    if axes is None or spread is None:
         return None
-    mean = producer(centre.inputs[1], "ReduceMean")
-    variance = _variance(root)
-    source = centre.inputs[0]
-    if mean is None or source is None or mean.inputs[0] is not source or variance is None:
-        return None
-    square, spread, offset = variance
-    second = _difference(square, source)
-    if second is None:
-        return None
-    ordered = dict.fromkeys((mean, centre, *second, square, spread, offset, root, division))
-    nodes = tuple(ordered)
-    tail, constants = _affine(division)
+    nodes = tuple(dict.fromkeys((mean, centre, *spread, *division.nodes)))
+    tail, constants = _affine(division.nodes[-1], axes)
     nodes += tail
     if not is_closed(nodes):
         return None
     return Pattern(op_type="LayerNormalization", nodes=nodes, inputs=places(nodes, source), constants=constants)
 
 
-def _variance(root: ir.Node) -> tuple[ir.Node, ir.Node, ir.Node] | None:
-    offset = producer(root.inputs[0], "Add")
+def _deviation(division: Quotient, source: ir.Value, axes: Axes) -> tuple[ir.Node, ...] | None:
+    """Nodes that compute the standard deviation, or None if that is not what divides."""
+    root: tuple[ir.Node, ...] = ()
+    variance: ir.Value | None = division.denominator
+    if division.power == 1.0:
+        node = producer(variance, "Sqrt", "Pow")
+        if node is None or (node.op_type == "Pow" and scalar(node.inputs[1]) != 0.5):
+            return None
+        root, variance = (node,), node.inputs[0]
+    elif division.power != 0.5:
+        return None
+    offset = producer(variance, "Add")
     if offset is None:
         return None
-    spread = producer(offset.inputs[0], "ReduceMean") or producer(offset.inputs[1], "ReduceMean")
-    has_epsilon = scalar(offset.inputs[0]) is not None or scalar(offset.inputs[1]) is not None
-    square = producer(spread.inputs[0], "Pow", "Mul") if spread is not None and has_epsilon else None
-    if spread is None or square is None:
+    index = 0 if scalar(offset.inputs[1]) is not None else 1
+    spread = producer(offset.inputs[index], "ReduceMean")
+    if spread is None or scalar(offset.inputs[1 - index]) is None or reduced_axes(spread) != axes:
         return None
-    return square, spread, offset
+    square = producer(spread.inputs[0], "Pow", "Mul")
+    difference = _difference(square, source, axes) if square is not None else None
+    return None if square is None or difference is None else (*difference, square, spread, offset, *root)
 
 
-def _difference(square: ir.Node, source: ir.Value) -> tuple[ir.Node, ...] | None:
+def _difference(square: ir.Node, source: ir.Value, axes: Axes) -> tuple[ir.Node, ...] | None:
     """Nodes of the squared difference, or None if it is no difference of ``source`` and its mean."""
     if square.op_type == "Pow" and scalar(square.inputs[1]) != 2.0:
         return None
@@ -64,10 +80,10 @@ def _difference(square: ir.Node, source: ir.Value) -> tuple[ir.Node, ...] | None
     mean = producer(centre.inputs[1], "ReduceMean") if centre is not None else None
     if centre is None or mean is None or centre.inputs[0] is not source or mean.inputs[0] is not source:
         return None
-    return (mean, centre)
+    return (mean, centre) if reduced_axes(mean) == axes else None
 
 
-def _affine(division: ir.Node) -> tuple[tuple[ir.Node, ...], tuple[tuple[ir.Node, int], ...]]:
+def _affine(division: ir.Node, axes: Axes) -> tuple[tuple[ir.Node, ...], tuple[tuple[ir.Node, int], ...]]:
     """The Mul and Add by constants that follow."""
     tail: list[ir.Node] = []
     constants: list[tuple[ir.Node, int]] = []
@@ -78,10 +94,16 @@ def _affine(division: ir.Node) -> tuple[tuple[ir.Node, ...], tuple[tuple[ir.Node
             continue
         index = 1 if node.inputs[0] is value else 0
         other = node.inputs[index]
-        if other is None or other.const_value is None:
+        if other is None or other.const_value is None or not _lies_along(other, axes):
             continue
         tail.append(node)
         if other.const_value.size > 1:
             constants.append((node, index))
         value = node.outputs[0]
     return tuple(tail), tuple(constants)
+
+
+def _lies_along(constant: ir.Value, axes: Axes) -> bool:
+    """Whether a constant varies along the normalised axes only."""
+    sizes = constant.const_value.shape.numpy() if constant.const_value is not None else ()
+    return all(size == 1 or i - len(sizes) in axes for i, size in enumerate(sizes))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from search.graph.operators import attribute_int
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -42,10 +44,28 @@ def producer(value: ir.Value | None, *op_types: str) -> ir.Node | None:
     return node if node is not None and node.op_type in op_types else None
 
 
+def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
+    """Axes of a Reduce operator counted from the end and sorted, e.g. ``(-1,)``.
+
+    None where the reduced axes do not stay as axes of size one, are not constant, are all axes, include the first
+    (samples), or cannot be counted from the end because the rank is unknown.
+    """
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if attribute_int(node, "keepdims", 1) != 1 or given is None or given.const_value is None:
+        return None
+    axes = [int(axis) for axis in given.const_value.numpy().reshape(-1)]
+    data = node.inputs[0]
+    rank = len(data.shape) if data is not None and data.shape is not None else None
+    if not axes or (rank is None and any(axis >= 0 for axis in axes)):
+        return None
+    from_end = tuple(sorted(axis - (rank or 0) if axis >= 0 else axis for axis in axes))
+    return None if rank is not None and -rank in from_end else from_end
+
+
 def only_reader(value: ir.Value) -> ir.Node | None:
-    """The node that reads ``value`` if there is just one and ``value`` is no graph output."""
+    """The node of the same graph that reads ``value``, if nothing else does and ``value`` is no graph output."""
     uses = tuple(value.uses())
-    if value.is_graph_output() or len({use.node for use in uses}) != 1:
+    if value.is_graph_output() or len({use.node for use in uses}) != 1 or uses[0].node.graph is not value.graph:
         return None
     return uses[0].node
 

@@ -18,7 +18,8 @@ from search.graph.patterns.match import Pattern, is_closed, places, scalar
 
 Array = npt.NDArray[np.float64]
 
-_POINTS: Array = np.linspace(-7.0, 7.0, 113)
+_FAR = (10.0, 20.0, 50.0, 100.0)  # an outer Clip shows only there
+_POINTS: Array = np.concatenate([np.linspace(-7.0, 7.0, 113), _FAR, np.negative(_FAR)])
 _TOLERANCE = 2e-3  # the tanh form of GELU is within 5e-4 of the erf form
 _MAX_NODES = 12
 
@@ -31,12 +32,14 @@ KNOWN: dict[str, Array] = {
     "Gelu": 0.5 * _POINTS * (1.0 + special.erf(_POINTS / np.sqrt(2.0))),
     "Silu": _POINTS * _sigmoid(_POINTS),
     "HardSwish": _POINTS * np.clip(_POINTS + 3.0, 0.0, 6.0) / 6.0,
-    "Mish": _POINTS * np.tanh(np.log1p(np.exp(_POINTS))),
+    "Mish": _POINTS * np.tanh(np.logaddexp(0.0, _POINTS)),
 }
 """Values of the known functions on the grid of points."""
 
 _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Add": np.add,
+    "Max": np.maximum,
+    "Min": np.minimum,
     "Sub": np.subtract,
     "Mul": np.multiply,
     "Div": np.divide,
@@ -47,7 +50,9 @@ _UNARY: dict[str, Callable[[Array], Array]] = {
     "Tanh": np.tanh,
     "Sigmoid": _sigmoid,
     "Relu": lambda x: np.maximum(x, 0.0),
-    "Softplus": lambda x: np.log1p(np.exp(x)),
+    "Softplus": lambda x: np.logaddexp(0.0, x),
+    "Reciprocal": lambda x: 1.0 / x,
+    "Log": np.log,
     "Neg": np.negative,
     "Exp": np.exp,
 }
@@ -150,10 +155,19 @@ def _apply(node: ir.Node, args: list[Array]) -> Array | None:
         return _BINARY[node.op_type](args[0], args[1])
     if node.op_type in _UNARY and len(args) == 1:
         return _UNARY[node.op_type](args[0])
-    if node.op_type == "Clip" and len(args) == 3 and node.inputs[1] is not None and node.inputs[2] is not None:
-        return np.minimum(np.maximum(args[0], args[1]), args[2])
+    if node.op_type == "Clip":
+        return _clip(node, args)
     if node.op_type == "HardSigmoid":
         alpha = node.attributes["alpha"].as_float() if "alpha" in node.attributes else 0.2
         beta = node.attributes["beta"].as_float() if "beta" in node.attributes else 0.5
         return np.clip(alpha * args[0] + beta, 0.0, 1.0)
     return None
+
+
+def _clip(node: ir.Node, args: list[Array]) -> Array:
+    """Clip of ``args[0]``; either bound may be absent, and ``args`` holds only those that are not."""
+    bounds = iter(args[1:])
+    present = [value is not None for value in (*node.inputs[1:], None, None)[:2]]
+    low = next(bounds) if present[0] else np.full_like(args[0], -np.inf)
+    high = next(bounds) if present[1] else np.full_like(args[0], np.inf)
+    return np.minimum(np.maximum(args[0], low), high)

@@ -1,0 +1,95 @@
+"""Everything that can be wrong with the inputs of a study, found before the first dear item.
+
+The ``check`` result says what the model is; the data and the spec are laid beside it: every value finite, labels that
+fit the metrics, names that exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from search.data.checks import check_finite
+from search.data.source import SampleSource
+from search.errors import InvalidDataError, UsageError
+from search.evaluation.measure import runs
+from search.metrics.labels import check_labels
+from search.metrics.registry import make_metric
+from search.spec.suggestion import did_you_mean, listing
+from search.study.bench import Bench
+from search.study.settings import Described, describe
+from search.study.values import unmeasured_goals
+from search.tasks import ItemResult
+
+
+def preflight(bench: Bench, check: ItemResult) -> None:
+    """Look at all inputs once.
+
+    Raises:
+        UsageError: If a goal, a pin or a name of the spec does not fit the model.
+        InvalidDataError: If data holds NaN or infinities, or labels do not fit.
+    """
+    described = describe(bench.problem, check)
+    unmeasured_goals(bench.problem, check)
+    _check_spec_names(bench, described)
+    sets = _sets(bench)
+    for source in sets.values():
+        check_finite(source)
+    if described.goals:
+        shapes = _output_shapes(bench)
+        for role in ("evaluation", "confirmation"):
+            if role in sets:
+                _check_labels(sets[role], described, shapes)
+
+
+def _sets(bench: Bench) -> dict[str, SampleSource]:
+    found = {"calibration": bench.calibration}
+    if bench.problem.evaluation is not None:
+        found["evaluation"] = bench.evaluation
+        if bench.confirmation is not None:
+            found["confirmation"] = bench.confirmation
+    return found
+
+
+def _output_shapes(bench: Bench) -> dict[str, tuple[int, ...]]:
+    """Shape of every output for one sample."""
+    loaded = bench.loaded
+    names = [value.name for value in loaded.user.outputs]
+    _, values = next(runs(loaded.user_session, bench.evaluation, loaded.feeding, np.arange(1), names))
+    return {name: value.shape for name, value in values.items()}
+
+
+def _check_labels(source: SampleSource, described: Described, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for goal in described.goals:
+        metric = make_metric(goal.metric, goal.percentile if goal.metric == "atol" else None)
+        if not metric.needs_labels or goal.labels is None:
+            continue
+        if goal.labels not in source.label_keys:
+            raise InvalidDataError(
+                f"{source.name}: has no label array {goal.labels!r}, which {goal.id} needs; "
+                f"found {listing(source.label_keys)}. Add it under this name."
+            )
+        labels = source.labels(goal.labels)
+        try:
+            check_labels(metric, labels, source.n_samples, shapes[goal.output or ""], key=goal.labels)
+        except InvalidDataError as error:
+            raise InvalidDataError(f"{source.name}: {error}") from None
+
+
+def _check_spec_names(bench: Bench, described: Described) -> None:
+    spec, loaded = bench.problem.spec, bench.loaded
+    _check_known("inputs", spec.inputs, [value.name for value in loaded.user.inputs], "model inputs")
+    _check_known("outputs", spec.outputs, described.network.outputs, "model outputs")
+    _ = bench.fixed  # names of tensors are resolved here, against the user's and the prepared model
+    if described.goals:
+        _check_known("expected_float", spec.expected_float, [goal.id for goal in described.goals], "goals")
+
+
+def _check_known(key: str, named: Iterable[str], known: Iterable[str], what: str) -> None:
+    names = list(known)
+    for name in named:
+        if name not in names:
+            near = did_you_mean(name, names)
+            listed = f" The {what} are {listing(names)}." if len(names) <= 20 else ""
+            raise UsageError(f"spec: {key}: {name!r} is none of the {what}{near}.{listed}")

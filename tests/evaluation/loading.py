@@ -1,0 +1,68 @@
+"""From a model in memory to what the Q/DQ builder wants, calibrated on a few samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from search.calibration.collect import collect
+from search.calibration.grids import Grids, GridSettings
+from search.calibration.ranges import derive_ranges
+from search.quant.grid import ScaleRule
+from search.runtime.feeding import Feeding
+from search.study.loaded import Loaded, load
+from search.targets.target import Target
+from tests.builders import save
+
+
+class Samples:
+    """Arrays by input name, labels beside them."""
+
+    def __init__(self, feeds: Mapping[str, Any], labels: Mapping[str, Any] | None = None) -> None:
+        self.feeds, self.all_labels = dict(feeds), dict(labels or {})
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(next(iter(self.feeds.values())))
+
+    def batch(self, indices: Any) -> dict[str, Any]:
+        """Inputs of these samples."""
+        return {name: array[indices] for name, array in self.feeds.items()}
+
+    def labels(self, key: str) -> Any:
+        """All labels."""
+        return self.all_labels[key]
+
+
+def load_proto(proto: onnx.ModelProto, feeds: Mapping[str, Any], folder: Path) -> Loaded:
+    """Take a model in as a study does."""
+    return load(save(proto, folder), {name: array[:2] for name, array in feeds.items()}, threads=1)
+
+
+def min_max_grids(loaded: Loaded, feeds: Mapping[str, Any], target: Target, **settings: Any) -> Grids:
+    """Grids of the smallest and largest values over all of ``feeds``, run at once."""
+    network = loaded.structure.network
+    samples = Samples(feeds)
+    collected = collect(
+        loaded.template.model,
+        network,
+        samples,
+        n_samples=samples.n_samples,
+        feeding=Feeding(batch=samples.n_samples, fixed=True),
+        threads=1,
+    )
+    ranges = derive_ranges(
+        collected.at(samples.n_samples), [("min_max", 8), ("min_max", 16)], rule=ScaleRule(target.activation_rule)
+    )
+    chosen = GridSettings(**{"method_8": "min_max", "method_16": "min_max", **settings})
+    return Grids(network, target, ranges, loaded.template.array, chosen)
+
+
+def indices(n: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Single samples."""
+    return (np.arange(i, i + 1) for i in range(n))

@@ -1,0 +1,88 @@
+"""A study run on dicts: the smallest driver there is, and one that can be stopped anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.canonical import canonical_json, digest_bytes
+from search.spec.load import build_job
+from search.study.bench import Bench, Raw
+from search.study.plan import Finished, Replay, Stop
+from search.study.problem import Problem
+from search.study.result import Measured, compose
+from search.study.running import run_items
+from search.tasks import Item, ItemResult, Task
+from service.local.inputs import LocalProblem, open_problem
+from tests.study.small import Files
+
+MEASURED = ("seconds", "float_evaluation_seconds")
+
+
+def local_problem(files: Files, *, target: str = "j6m", **spec: Any) -> LocalProblem:
+    """The problem of a small study; ``spec`` holds further top-level keys."""
+    data = {"calibration": str(files.calibration), "evaluation": str(files.evaluation), **spec.pop("data", {})}
+    values = {"schema": "bitbudget.job/1", "model": str(files.model), "data": data, "target": {"name": target}, **spec}
+    return open_problem(build_job(values), base=Path())
+
+
+@dataclass
+class MemoryRun:
+    """Results and blobs in dicts, and how often each item was computed."""
+
+    local: LocalProblem
+    results: dict[str, ItemResult] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    computed: Counter[str] = field(default_factory=Counter)
+    order: list[Item] = field(default_factory=list)
+
+    @property
+    def problem(self) -> Problem:
+        return self.local.problem
+
+    def path(self, digest: str) -> Path:
+        return self.local.paths[digest]
+
+    def get(self, digest: str) -> bytes:
+        return self.blobs[digest]
+
+    def keep(self, item: Item, raw: Raw, seconds: float = 0.0) -> None:
+        """Store what an item gave; results go through JSON, as every store does it."""
+        blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
+        self.blobs.update({blobs[name]: data for name, data in raw.blobs.items()})
+        data = json.loads(canonical_json(raw.data))
+        self.results[item.digest] = ItemResult(item.digest, item.kind, data, blobs, seconds=seconds)
+        self.computed[item.digest] += 1
+        self.order.append(item)
+
+    def run(self, *, stop: Stop | None = None) -> Finished:
+        """Compute with one bench until nothing is missing."""
+        bench, replay = Bench(self.problem, self), Replay(self.problem)
+        while tasks := replay.advance(self.results, stop):
+            for item, raw in run_items(bench, tasks[0]):
+                self.keep(item, raw)
+        assert replay.finished is not None
+        return replay.finished
+
+    def files(self, finished: Finished, *, stopped: str | None = None) -> dict[str, bytes]:
+        """The output directory."""
+        return compose(self.problem, finished, Measured(seconds=1.0, stopped=stopped), self.get)
+
+    def document(self, finished: Finished, *, stopped: str | None = None) -> dict[str, Any]:
+        """``result.json``."""
+        found: dict[str, Any] = json.loads(self.files(finished, stopped=stopped)["result.json"])
+        return found
+
+
+def digests(tasks: tuple[Task, ...]) -> list[str]:
+    return [item.digest for task in tasks for item in task.items]
+
+
+def without_times(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A result without the fields in which equal studies may differ."""
+    search = {key: value for key, value in document["search"].items() if key not in MEASURED}
+    return {**document, "search": search}
