@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from search.diagnosis.findings import Finding
-from search.graph.network import Network
 from search.precision import Format
 from search.sensitivity.points import PointKind
 from search.sensitivity.table import Row, Table
@@ -15,15 +14,14 @@ SHARE = 0.1  # of the largest row: below it a point does not explain the miss
 
 
 def remaining_findings(
-    network: Network, tables: Sequence[Table], extremes: Sequence[tuple[float, float] | None], *, has_float_gemm: bool
+    tables: Sequence[Table], extremes: Sequence[tuple[float, float] | None], *, float_gemm: bool
 ) -> Iterator[Finding]:
     """The points that hurt most at the highest precisions of the chip.
 
     Args:
-        network: Groups and tensors.
         tables: Tables of the upper bound.
         extremes: Calibrated smallest and largest value per tensor.
-        has_float_gemm: Whether the chip can run a gemm in fp16.
+        float_gemm: Whether the chip can run a gemm in fp16.
     """
     for table in tables:
         top = table.rows[0].value if table.rows else 0.0
@@ -35,7 +33,7 @@ def remaining_findings(
             severity="error",
             message=f"Output {table.output!r}: with every group at the chip's highest precision these points alone "
             "still cost most: " + "; ".join(_described(row, extremes) for row in strong) + ".",
-            advice=_advice(strong, has_float_gemm=has_float_gemm),
+            advice=_advice(strong, float_gemm=float_gemm),
             evidence={
                 "output": table.output,
                 "base": table.base,
@@ -51,9 +49,9 @@ def _described(row: Row, extremes: Sequence[tuple[float, float] | None]) -> str:
     return f"{what} {row.op_name!r} in {row.point.fmt.value} ({row.metric} {row.value:.3g}{span})"
 
 
-def _advice(rows: Sequence[Row], *, has_float_gemm: bool) -> str:
+def _advice(rows: Sequence[Row], *, float_gemm: bool) -> str:
     integers = any(row.point.fmt in (Format.INT8, Format.INT16) for row in rows)
-    if integers and not has_float_gemm:
+    if integers and not float_gemm:
         return (
             "A gemm of this chip reads integers only, and one scale per tensor cannot hold channels of so different "
             "size. Rescale the channels between the layers named in the float model (the function stays the same), or "

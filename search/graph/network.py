@@ -26,7 +26,7 @@ class OpClass(Enum):
     LUT = "lut"  #: unary functions by table: Sigmoid, Tanh, Exp, Erf, Sqrt, GELU, SiLU, HardSwish, ...
     NORM = "norm"  #: LayerNormalization, Softmax (native or recognised)
     POOL = "pool"  #: MaxPool, AveragePool, GlobalAveragePool, ReduceMean
-    RESIZE = "resize"  #: Resize with interpolation
+    RESIZE = "resize"  #: Resize, to the nearest value or with interpolation
     WARP = "warp"  #: GridSample
     MOVEMENT = "movement"  #: Concat, Pad with a value other than zero
     EMBEDDING = "embedding"  #: Gather of a constant table

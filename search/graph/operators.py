@@ -96,8 +96,8 @@ def attribute_text(node: ir.Node, name: str, default: str) -> str:
 def passes_through(node: ir.Node) -> bool:
     """Whether every float output of ``node`` holds values of its input 0 (or zeros) and nothing else.
 
-    Pad counts when it pads with zero or copies of the data; Gather counts when it picks from an activation;
-    Resize counts when it repeats the nearest value.
+    Pad counts when it pads with zero or copies of the data, Gather when it picks from an activation. Resize does not
+    count, not even to the nearest value: it runs on a unit of its own, with its own rules.
     """
     if node.domain not in ("", "ai.onnx") or not node.inputs or node.inputs[0] is None:
         return False
@@ -105,8 +105,6 @@ def passes_through(node: ir.Node) -> bool:
         return attribute_text(node, "mode", "constant") != "constant" or pads_with_zero(node)
     if node.op_type == "Gather":
         return node.inputs[0].const_value is None
-    if node.op_type == "Resize":
-        return attribute_text(node, "mode", "nearest") == "nearest"
     return node.op_type in PASS_THROUGH
 
 

@@ -55,7 +55,7 @@ def check_available(job: JobSpec) -> None:
     """Refuse what the schema knows but this version cannot run.
 
     Raises:
-        UsageError: If the strategy or the evaluator is not available.
+        UsageError: If the strategy, the evaluator or a metric is not available.
     """
     for name, wanted, available in (
         ("strategy", job.search.strategy, AVAILABLE_STRATEGIES),
@@ -63,6 +63,12 @@ def check_available(job: JobSpec) -> None:
     ):
         if wanted not in available:
             raise UsageError(f"{name} {wanted!r} is not available in this version; use {listing(available)}.")
+    for goal in job.goal:
+        if goal.metric.startswith("python:"):
+            raise UsageError(
+                f"metric {goal.metric!r} is not available in this version; export it as an ONNX graph from (outputs, "
+                "labels) to one value per sample and give onnx:<path>."
+            )
 
 
 def spec_digest(job: JobSpec, contents: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.evaluation.measure import measure
-from search.study.bench import Bench, Raw, make_uses, save_arrays
+from search.study.bench import Bench, Raw, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
@@ -18,7 +18,7 @@ MAX_STORED_BYTES = 256 * 2**20
 def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
     """Measure the float model and keep its outputs."""
     loaded = bench.loaded
-    uses = make_uses(params["uses"])
+    uses = bench.uses(params["uses"])
     kept = _Outputs(bench.evaluation.n_samples)
     measured = measure(
         loaded.user_session, bench.evaluation, loaded.feeding, bench.order, uses=uses, reference=None, sink=kept.take

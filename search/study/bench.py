@@ -23,9 +23,11 @@ from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import read_model
+from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
 from search.study.fixing import fixed_tensors
+from search.study.goal_metric import graph_metric
 from search.study.loaded import Loaded, load
 from search.study.override_pins import Stated, locate, translate
 from search.study.problem import Files, Problem
@@ -52,6 +54,7 @@ class Bench:
         self._inner: tuple[str, Session] | None = None
         self._grids: dict[str, Grids] = {}
         self._references: dict[str, Mapping[str, Array]] = {}
+        self._metrics: dict[str, Metric] = {}
 
     @cached_property
     def inputs(self) -> tuple[InputInfo, ...]:
@@ -182,6 +185,22 @@ class Bench:
             )
         return self._session[1]
 
+    def uses(self, described: Sequence[Mapping[str, Any]]) -> tuple[Use, ...]:
+        """Metrics from their description in an item's parameters."""
+        return tuple(
+            Use(id=one["id"], metric=self._metric(one), output=one["output"], labels=one["labels"]) for one in described
+        )
+
+    def _metric(self, described: Mapping[str, Any]) -> Metric:
+        name, graph = described["metric"], described.get("graph")
+        if graph is None:
+            return make_metric(name, described["percentile"])
+        if name not in self._metrics:
+            self._metrics[name] = graph_metric(
+                name, self.files.path(graph), direction=described["direction"], threads=self.problem.threads
+            )
+        return self._metrics[name]
+
     def float_outputs(
         self, blob: str | None, indices: npt.NDArray[np.int64], names: Sequence[str]
     ) -> Mapping[str, Array]:
@@ -213,16 +232,3 @@ def save_arrays(arrays: Mapping[str, Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def make_uses(described: list[Mapping[str, Any]]) -> tuple[Use, ...]:
-    """Metrics from their description in an item's parameters."""
-    return tuple(
-        Use(
-            id=one["id"],
-            metric=make_metric(one["metric"], one["percentile"]),
-            output=one["output"],
-            labels=one["labels"],
-        )
-        for one in described
-    )

@@ -18,7 +18,7 @@ from search.errors import ExportMismatchError
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Measured, Use, measure, outputs_of
 from search.runtime.session import Level, Session
-from search.study.bench import Bench, Raw, make_uses
+from search.study.bench import Bench, Raw
 
 Array = npt.NDArray[Any]
 N_WORST = 32
@@ -79,7 +79,7 @@ def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
     if samples is None:
         raise ValueError("This study has no confirmation samples.")
     session = Session(bench.files.get(params["model"]), level=bench.level, threads=bench.problem.threads)
-    loaded, uses = bench.loaded, make_uses(params["uses"])
+    loaded, uses = bench.loaded, bench.uses(params["uses"])
     names = list(dict.fromkeys(use.output for use in uses))
 
     def reference(indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
@@ -98,7 +98,7 @@ def run_unoptimized(bench: Bench, params: Mapping[str, Any]) -> Raw:
 
 
 def _measure(bench: Bench, session: Session, indices: npt.NDArray[np.int64], params: Mapping[str, Any]) -> Measured:
-    uses: tuple[Use, ...] = make_uses(params["uses"])
+    uses: tuple[Use, ...] = bench.uses(params["uses"])
     outputs = set(bench.loaded.template.outputs)
     inner = [name for name in params["errors_of"] if name not in outputs]
 

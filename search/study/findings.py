@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.findings import Finding
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
 from search.diagnosis.ranges import range_findings
+from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, tail_findings
+from search.sensitivity.table import Table
+from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 from search.study.plan import Finished, goals_above_float
 from search.study.problem import Problem
 from search.study.values import value_from
+from search.targets.placement import place_by
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -43,6 +48,13 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         gaps = {goal.id: (chosen.values[goal.id], goal.required, goal.float_value) for goal in setting.goals}
         short = {goal.id for goal in setting.goals if not goal.is_met(chosen.parts[goal.id])}
         yield from goal_findings(gaps, above=above, short=short)
+        if not above:
+            yield from remaining_findings(
+                _first_tables(desk.table_list), setting.extremes, float_gemm=_float_gemm(setting)
+            )
+    if chosen is not None:
+        effective = chosen.configuration.effective
+        yield from fallback_findings(setting.network, effective, place_by(setting.book, effective))
     yield from tail_findings(desk.table_list)
     yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))
     yield from range_findings(setting.network, setting.extremes)
@@ -52,6 +64,20 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
 def _high_missed(trials: list[Trial]) -> bool:
     """Whether the upper bound, the first trial of every ladder, misses the goal."""
     return bool(trials) and not trials[0].is_met
+
+
+def _first_tables(tables: list[Table]) -> list[Table]:
+    """Tables of the first base: the upper bound where that misses the goal."""
+    return [table for table in tables if table.base == tables[0].base]
+
+
+def _float_gemm(setting: Setting) -> bool:
+    """Whether some gemm may run in float on this chip."""
+    network = setting.network
+    return any(
+        group.is_gemm and any(precision.is_float for precision in allowed.choices)
+        for group, allowed in zip(network.groups, setting.book.allowed, strict=True)
+    )
 
 
 def _unoptimized(finished: Finished) -> Iterator[Finding]:

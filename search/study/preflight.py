@@ -15,7 +15,7 @@ from search.data.source import SampleSource
 from search.errors import InvalidDataError, UsageError
 from search.evaluation.measure import runs
 from search.metrics.labels import check_labels
-from search.metrics.registry import make_metric
+from search.study.goal_metric import goal_metric
 from search.spec.suggestion import did_you_mean, listing
 from search.study.bench import Bench
 from search.study.settings import Described, describe
@@ -62,7 +62,7 @@ def _output_shapes(bench: Bench) -> dict[str, tuple[int, ...]]:
 
 def _check_labels(source: SampleSource, described: Described, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for goal in described.goals:
-        metric = make_metric(goal.metric, goal.percentile if goal.metric == "atol" else None)
+        metric = goal_metric(goal)
         if not metric.needs_labels or goal.labels is None:
             continue
         if goal.labels not in source.label_keys:

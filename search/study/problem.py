@@ -40,6 +40,7 @@ class Problem:
         evaluation: Digest of the evaluation data, None where there is none.
         confirmation: Digest of the confirmation data.
         overrides: Content of the tensor overrides file.
+        metrics: Custom metric of a goal to the digest of its ONNX file.
         environment: Library versions, processor, threads: what a result may depend on besides inputs.
         exports_calibration: Whether the calibration samples are delivered too; the files then name their folder.
     """
@@ -51,6 +52,7 @@ class Problem:
     evaluation: str | None
     confirmation: str | None = None
     overrides: Mapping[str, Any] | None = None
+    metrics: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     exports_calibration: bool = False
 

@@ -13,13 +13,13 @@ from search.export.overrides_input import overrides_of
 from search.graph.network import Network
 from search.metrics.goal_check import required_value
 from search.metrics.part import Part
-from search.metrics.registry import make_metric
 from search.runtime.feeding import BATCH
 from search.spec.goals import LIMITS, Goal
 from search.spec.job import Pin
 from search.spec.resolve import OutputInfo, resolve_goals
 from search.strategies.goals import GoalState
 from search.strategies.setting import Setting
+from search.study.goal_metric import goal_metric
 from search.study.override_pins import translate
 from search.study.problem import Problem
 from search.targets.cost import CostModel
@@ -113,7 +113,11 @@ def calibrate_item(problem: Problem, described: Described) -> Item:
 
 def baseline_item(problem: Problem, described: Described) -> Item:
     """The float model on all evaluation samples."""
-    params = {**_evaluation_data(problem), "uses": _uses(described.goals), "outputs": list(described.network.outputs)}
+    params = {
+        **_evaluation_data(problem),
+        "uses": _uses(problem, described.goals),
+        "outputs": list(described.network.outputs),
+    }
     return Item("baseline", problem.context, params)
 
 
@@ -221,7 +225,7 @@ def make_setting(
         extremes=tuple(None if low is None else (low, high) for low, high in calibrate.data["extremes"]),
         ranking_values=values,
         context=problem.context,
-        evaluation={**shared, "uses": _uses(described.goals)},
+        evaluation={**shared, "uses": _uses(problem, described.goals)},
         sensitivity=shared,
     )
 
@@ -245,7 +249,7 @@ def goal_states(problem: Problem, described: Described, baseline: ItemResult) ->
     """
     states = []
     for goal in described.goals:
-        metric = make_metric(goal.metric, goal.percentile if goal.metric == "atol" else None)
+        metric = goal_metric(goal)
         part = None if metric.is_fidelity else Part.from_json(baseline.data["parts"][goal.id])
         value = None if part is None else metric.value([part])
         _check_expected(problem, goal.id, value)
@@ -334,7 +338,7 @@ def _preprocess(problem: Problem) -> Any:
     return None if preprocess is None else preprocess.model_dump(mode="json")
 
 
-def _uses(goals: Sequence[Goal]) -> list[dict[str, Any]]:
+def _uses(problem: Problem, goals: Sequence[Goal]) -> list[dict[str, Any]]:
     return [
         {
             "id": goal.id,
@@ -342,6 +346,7 @@ def _uses(goals: Sequence[Goal]) -> list[dict[str, Any]]:
             "output": goal.output,
             "labels": goal.labels,
             "percentile": goal.percentile if goal.metric == "atol" else None,
+            **({"graph": problem.metrics[goal.metric], "direction": goal.direction} if goal.is_custom else {}),
         }
         for goal in goals
     ]

@@ -25,6 +25,7 @@ from service.local.inputs import LocalFiles, LocalProblem, open_problem
 from service.local.intake import take_in
 from service.local.store import RunStore
 
+GOAL_PATHS = frozenset({"metric", "goal"})  # may hold onnx:<path>
 PATH_FLAGS = frozenset({"model", "calibration", "evaluation", "confirmation", "overrides"})
 """Given on the command line, these start from the working directory; in a spec file, from its folder."""
 
@@ -154,7 +155,7 @@ def _open(request: Request) -> LocalProblem:
     return open_problem(
         job,
         base=base,
-        absolute=PATH_FLAGS.intersection(request.flags),
+        absolute=PATH_FLAGS.intersection(request.flags) | ({"metric"} if request.flags.keys() & GOAL_PATHS else set()),
         exports_calibration=request.export_calibration,
     )
 

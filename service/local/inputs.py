@@ -22,8 +22,9 @@ from service.local.store import RunStore
 RANDOM = "random"
 _NESTED = ("data", "target", "calibration", "search")
 _FREE = ("run", "search.max_evaluations", "search.max_seconds")
-_WHAT = {"model": "model", "overrides": "overrides file"}
-_ROLES = ("model", "calibration", "evaluation", "confirmation", "overrides")
+_WHAT = {"model": "model", "overrides": "overrides file", "metric": "metric"}
+_ROLES = ("model", "calibration", "evaluation", "confirmation", "overrides", "metric")
+_GRAPH = "onnx:"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def open_problem(
         path = found.existing("overrides", spec.overrides)
         found.keep("overrides", path, data_digest(path))
         overrides = _read_json(path)
+    metrics = _metrics(spec, found)
     contents = found.contents
     problem = Problem(
         spec=spec,
@@ -106,10 +108,22 @@ def open_problem(
         evaluation=contents.get("data.evaluation"),
         confirmation=contents.get("data.confirmation"),
         overrides=overrides,
+        metrics=metrics,
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
         exports_calibration=exports_calibration,
     )
     return LocalProblem(problem, found.paths, contents)
+
+
+def _metrics(spec: JobSpec, found: _Found) -> dict[str, str]:
+    """Custom metric of a goal to the digest of its file."""
+    digests = {}
+    for goal in spec.goal:
+        if goal.metric.startswith(_GRAPH):
+            path = found.existing("metric", goal.metric.removeprefix(_GRAPH))
+            digests[goal.metric] = data_digest(path)
+            found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
+    return digests
 
 
 class _Found:

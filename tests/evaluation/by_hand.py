@@ -42,9 +42,7 @@ class _Hand:
     def __init__(self, template: Template, placement: Placement, grids: Grids, prescale: Mapping[int, int]) -> None:
         self.template, self.placement, self.grids, self.prescale = template, placement, grids, prescale
         self.network = template.network
-        self.constants = {
-            name: numpy_helper.to_array(proto) for name, proto in template.initializers.items()
-        }
+        self.constants = {name: numpy_helper.to_array(proto) for name, proto in template.initializers.items()}
 
     def run(self, feeds: Mapping[str, Any]) -> Values:
         values: Values = dict(feeds)
@@ -186,5 +184,11 @@ def run_node(node: onnx.NodeProto, inputs: list[Any], captured: Mapping[str, Any
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = dict(zip([o.name for o in outputs], session.run(None, {name: np.asarray(value) for name, value in feeds.items()}), strict=True))
+    found = dict(
+        zip(
+            [o.name for o in outputs],
+            session.run(None, {name: np.asarray(value) for name, value in feeds.items()}),
+            strict=True,
+        )
+    )
     return [found.get(name) for name in node.output]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import onnx
 from search.calibration.collect import collect
 from search.calibration.grids import Grids, GridSettings
 from search.calibration.ranges import derive_ranges
+from search.graph.network import Network
+from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.runtime.feeding import Feeding
 from search.study.loaded import Loaded, load
+from search.targets.placement import Placement
 from search.targets.target import Target
 from tests.builders import save
 
@@ -63,6 +66,22 @@ def min_max_grids(loaded: Loaded, feeds: Mapping[str, Any], target: Target, **se
     return Grids(network, target, ranges, loaded.template.array, chosen)
 
 
-def indices(n: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Single samples."""
-    return (np.arange(i, i + 1) for i in range(n))
+def random_placement(network: Network, rng: np.random.Generator) -> Placement:
+    """Any format anywhere; a node's subgraphs read one tensor in one format."""
+    formats = list(Format)
+
+    def pick() -> Format:
+        return formats[rng.choice(4, p=[0.35, 0.3, 0.2, 0.15])]
+
+    places: dict[tuple[str, int, int], Format] = {}
+    read = tuple(
+        tuple(places.setdefault((slot.node, slot.index, slot.tensor), pick()) for slot in group.inputs)
+        for group in network.groups
+    )
+    return Placement(tuple(pick() for _ in network.tensors), read, tuple(pick() for _ in network.constants))
+
+
+def uniform_placement(network: Network, fmt: Format) -> Placement:
+    """One format everywhere."""
+    read = tuple(tuple(fmt for _ in group.inputs) for group in network.groups)
+    return Placement(tuple(fmt for _ in network.tensors), read, tuple(fmt for _ in network.constants))

@@ -52,7 +52,11 @@ def _with(constants: dict[str, Any], *nodes: onnx.NodeProto) -> Build:
 
 def _gemm(rng: np.random.Generator) -> onnx.ModelProto:
     constants = {"w": rng.normal(size=(5, 6)), "b": rng.normal(size=5), "w2": rng.normal(size=(5, 3))}
-    nodes = [node("Gemm", "x w b", "h", "op", transB=1), node("Relu", "h", "r", "relu"), node("Gemm", "r w2", "y", "two")]
+    nodes = [
+        node("Gemm", "x w b", "h", "op", transB=1),
+        node("Relu", "h", "r", "relu"),
+        node("Gemm", "r w2", "y", "two"),
+    ]
     return model(nodes, ["x[N,6]"], ["y[N,3]"], constants)
 
 
@@ -87,7 +91,11 @@ def _layer_norm(rng: np.random.Generator) -> onnx.ModelProto:
 
 
 def _grid_sample(rng: np.random.Generator) -> onnx.ModelProto:
-    constants = {"w": rng.normal(0, 0.4, (4, 2, 3, 3)), "theta": rng.normal(0, 0.1, (72, 32)), "base": rng.uniform(-1, 1, 32)}
+    constants = {
+        "w": rng.normal(0, 0.4, (4, 2, 3, 3)),
+        "theta": rng.normal(0, 0.1, (72, 32)),
+        "base": rng.uniform(-1, 1, 32),
+    }
     nodes = [
         conv("stem", "x", "a", weight="w", pads=[1, 1, 1, 1]),
         node("Flatten", "x", "f", "flat"),
@@ -132,9 +140,7 @@ _HALF = np.float32(0.5)
 OPERATORS: dict[str, Build] = {
     "Conv": _with({"w": np.linspace(-1, 1, 24).reshape(6, 4, 1, 1)}, conv("op", "a", "y", weight="w")),
     "Conv1d": _conv1d,
-    "ConvGrouped": _with(
-        {"w": np.linspace(-1, 1, 72).reshape(4, 2, 3, 3)}, conv("op", "a", "y", weight="w", group=2)
-    ),
+    "ConvGrouped": _with({"w": np.linspace(-1, 1, 72).reshape(4, 2, 3, 3)}, conv("op", "a", "y", weight="w", group=2)),
     "ConvDepthwise": _with(
         {"w": np.linspace(-1, 1, 36).reshape(4, 1, 3, 3)}, conv("op", "a", "y", weight="w", group=4)
     ),
@@ -193,7 +199,9 @@ OPERATORS: dict[str, Build] = {
     "PadWithZero": _with({"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, node("Pad", "a pads", "y", "op")),
     "Resize": _resize("linear"),
     "ResizeNearest": _resize("nearest"),
-    "Reshape": _with({"shape": np.array([0, -1])}, node("Reshape", "a shape", "s", "op"), node("Tanh", "s", "y", "after")),
+    "Reshape": _with(
+        {"shape": np.array([0, -1])}, node("Reshape", "a shape", "s", "op"), node("Tanh", "s", "y", "after")
+    ),
     "Transpose": lambda rng: _image(
         node("Transpose", "a", "s", "op", perm=[0, 2, 3, 1]), node("Softmax", "s", "y", "after", axis=-1)
     ),

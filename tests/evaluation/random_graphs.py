@@ -33,7 +33,9 @@ class Grower:
 
     def constant(self, array: Any) -> str:
         name = f"k{len(self.constants)}"
-        self.constants[name] = array if isinstance(array, np.ndarray) and array.dtype != np.float64 else np.asarray(array)
+        self.constants[name] = (
+            array if isinstance(array, np.ndarray) and array.dtype != np.float64 else np.asarray(array)
+        )
         return name
 
     def normal(self, *shape: int, spread: float = 0.4) -> str:
@@ -185,7 +187,10 @@ def _branch(g: Grower, x: str, c: int) -> tuple[str, int]:
     other, _ = g.pick(c)
     bodies = []
     for kind in ("Abs", "Neg"):
-        inner = [node(kind, x, f"{kind}_{x}_{len(g.nodes)}"), node("Add", f"{kind}_{x}_{len(g.nodes)} {other}", f"o_{kind}_{len(g.nodes)}")]
+        inner = [
+            node(kind, x, f"{kind}_{x}_{len(g.nodes)}"),
+            node("Add", f"{kind}_{x}_{len(g.nodes)} {other}", f"o_{kind}_{len(g.nodes)}"),
+        ]
         out = onnx.ValueInfoProto(name=f"o_{kind}_{len(g.nodes)}")
         out.type.tensor_type.elem_type = TensorProto.FLOAT
         bodies.append(helper.make_graph(inner, kind, [], [out]))
