@@ -64,8 +64,11 @@ class Session:
 
         Raises:
             UnsupportedModelError: If the runtime refuses the inputs or an operator fails.
+            ValueError: If an input is missing.
         """
         names = tuple(outputs) if outputs is not None else self.outputs
+        if not names:
+            return {}  # the runtime would take an empty list for all
         try:
             # A scalar that came out of NumPy as a number must go in as an array of no axes.
             values = self._session.run(list(names), {name: np.asarray(value) for name, value in feeds.items()})

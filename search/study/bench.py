@@ -1,4 +1,4 @@
-"""The bench: computes items. It reads inputs and blobs by digest, keeps what is dear to make, and never decides anything."""
+"""The bench: computes items. It reads inputs and blobs by digest, keeps what is dear to make, and decides nothing."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _metrics(spec: JobSpec, found: _Found) -> dict[str, str]:
     for goal in spec.goal:
         if goal.metric.startswith(_GRAPH):
             path = found.existing("metric", goal.metric.removeprefix(_GRAPH))
-            digests[goal.metric] = data_digest(path)
+            digests[goal.metric] = read_model(path).digest  # external data included
             found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
     return digests
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.builders import conv, model, node
+from tests.builders import model, node
 
 SIDE = 6
 

@@ -19,7 +19,7 @@ def test_a_plain_map_becomes_pins():
         }
     )
     assert pins_from_overrides(parse_overrides(text), default="QInt8") == (
-        TensorPin(tensor="a", format=Format.INT16, limits=(-1.0, 3.0)),
+        TensorPin(tensor="a", format=Format.INT16, signed=False, limits=(-1.0, 3.0)),
         TensorPin(tensor="b", format=Format.INT16),
         TensorPin(tensor="b", format=Format.INT8, at_readers=True, readers=("n1", "n2")),
     )
@@ -27,7 +27,7 @@ def test_a_plain_map_becomes_pins():
 
 def test_an_entry_without_type_has_the_default():
     (pin,) = pins_from_overrides({"t": [{"scale": 0.5, "zero_point": 3}]}, default="QUInt8")
-    assert pin == TensorPin(tensor="t", format=Format.INT8, scales=(0.5,), zero_points=(3,))
+    assert pin == TensorPin(tensor="t", format=Format.INT8, signed=False, scales=(0.5,), zero_points=(3,))
 
 
 def test_a_convert_without_receivers_is_for_all_readers():
