@@ -2,14 +2,14 @@
 
 For a tensor, in this order:
 
-0. the scale a file of tensor overrides states;
-1. what the job spec fixes for it: scale, range, method, or (a model input with ``quantize: false``) whole numbers;
-2. integers brought to float, held exactly where the format holds them;
-3. a fixed output scale of the target;
-4. the coordinates of GridSample with their fixed scale;
-5. for the output of MaxPool, which picks values, the grid of its input;
-6. a range fixed by treatment;
-7. the range of the method in use.
+1. the scale a file of tensor overrides states;
+2. what the job spec fixes for it: scale, range, method, or (a model input with ``quantize: false``) whole numbers;
+3. integers brought to float, held exactly where the format holds them;
+4. a fixed output scale of the target;
+5. the coordinates of GridSample with their fixed scale;
+6. for the output of MaxPool, which picks values, the grid of its input;
+7. a range fixed by treatment;
+8. the range of the method in use.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def _unfused(network: Network) -> Iterator[Finding]:
             yield Finding(
                 code="unfused",
                 severity="warning",
-                message=f"{group.op_type} {group.name!r} follows {gemms[0].op_type} {gemms[0].name!r} but is not fused: "
-                "the value between them is read elsewhere, is a model output, or is broadcast.",
+                message=f"{group.op_type} {group.name!r} follows {gemms[0].op_type} {gemms[0].name!r} but is not "
+                "fused: the value between them is read elsewhere, is a model output, or is broadcast.",
                 advice="If the chip shall fuse them, let nothing else read the value between them.",
                 evidence={"node": group.name, "gemm": gemms[0].name},
             )
@@ -80,8 +80,8 @@ def _shared(network: Network) -> Iterator[Finding]:
                 code="shared-weights",
                 severity="warning",
                 message=f"{len(nodes)} nodes share the weights {name!r}: {', '.join(nodes[:4])}.",
-                advice="In quantization-aware training a shared module has one set of scales for all its calls; copy it "
-                "if the distributions differ.",
+                advice="In quantization-aware training a shared module has one set of scales for all its calls; copy "
+                "it if the distributions differ.",
                 evidence={"weights": name, "nodes": nodes},
             )
 

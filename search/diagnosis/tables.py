@@ -25,9 +25,9 @@ def tail_findings(tables: Sequence[Table]) -> Iterator[Finding]:
             yield Finding(
                 code="tail-not-near-zero",
                 severity="warning",
-                message=f"On output {table.output!r} ({table.base}) even the least sensitive point reaches {share:.0%} of the largest "
-                "error: the ranking says little.",
-                advice="Check that post-processing whose result jumps (NMS, sorting, thresholds) is not part of the model.",
+                message=f"On output {table.output!r} ({table.base}) even the least sensitive point reaches "
+                f"{share:.0%} of the largest error: the ranking says little.",
+                advice="Check that post-processing whose result jumps (NMS, sorting, thresholds) is not in the model.",
                 evidence={"output": table.output, "base": table.base, "share": share},
             )
 
@@ -67,7 +67,7 @@ def _both(network: Network, table: Table, group: int, activation: Row, weight: R
         severity="warning",
         message=f"{name!r} is sensitive on both sides on output {table.output!r}: activation {activation.value:.4g} "
         f"(rank {activation.rank}), weights {weight.value:.4g} (rank {weight.rank}).",
-        advice="Dual int16 (toolchain 3.2.0 or later on J6E/M) or fp16 solves it here; in training, make one side friendlier: "
-        "more weight decay, or a normalization in front.",
+        advice="Dual int16 (toolchain 3.2.0 or later on J6E/M) or fp16 solves it here; in training, make one side "
+        "friendlier: more weight decay, or a normalization in front.",
         evidence={"node": name, "activation": activation.value, "weight": weight.value, "output": table.output},
     )

@@ -1,7 +1,7 @@
 """``check``: read the model, prove that the rewritten graph is still the user's, describe it for planning.
 
-The self-test runs before any trial: the prepared graph, the Q/DQ graph with every tensor in float, and the switched graph
-with every switch off must equal the user's model on the same samples, on every output.
+The self-test runs before any trial: the Q/DQ graph with every tensor in float must equal the user's model on the same
+samples, on every output.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _distance(a: Array, b: Array) -> tuple[float, float]:
 
 def _divergence(loaded: Loaded, feeds: Mapping[str, Array], output: str, difference: float, size: float) -> str:
     """Say which node first gives other values than in the user's model."""
-    text = f"The rewritten graph differs from the model on output {output!r} by {difference:.3g} (largest value {size:.3g})."
+    text = f"The rewritten graph differs from the model on output {output!r} by {difference:.3g} (of {size:.3g})."
     kept = {name for node in loaded.template.model.graph.node for name in node.output}
     names = [name for node in loaded.user.proto.graph.node for name in node.output if name in kept]
     before = Session(with_outputs(_copy(loaded.user.proto), names), level=Level.PLAIN).run(feeds, names)

@@ -1,7 +1,7 @@
 """``evaluate``, ``recheck`` and ``confirm``: one configuration on a range of samples.
 
-``recheck`` does what ``evaluate`` did with the exported file, read back from its bytes; ``confirm`` uses samples the search
-never saw.
+``recheck`` does what ``evaluate`` did with the exported file, read back from its bytes; ``confirm`` uses samples the
+search never saw.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from search.diagnosis.ranges import range_findings
 from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, tail_findings
 from search.sensitivity.table import Table
+from search.strategies.desk import Desk
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 from search.study.plan import Finished, goals_above_float
@@ -49,9 +50,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         short = {goal.id for goal in setting.goals if not goal.is_met(chosen.parts[goal.id])}
         yield from goal_findings(gaps, above=above, short=short)
         if not above:
-            yield from remaining_findings(
-                _first_tables(desk.table_list), setting.extremes, float_gemm=_float_gemm(setting)
-            )
+            yield from remaining_findings(_upper_tables(desk), setting.extremes, float_gemm=_float_gemm(setting))
     if chosen is not None:
         effective = chosen.configuration.effective
         yield from fallback_findings(setting.network, effective, place_by(setting.book, effective))
@@ -66,9 +65,11 @@ def _high_missed(trials: list[Trial]) -> bool:
     return bool(trials) and not trials[0].is_met
 
 
-def _first_tables(tables: list[Table]) -> list[Table]:
-    """Tables of the first base: the upper bound where that misses the goal."""
-    return [table for table in tables if table.base == tables[0].base]
+def _upper_tables(desk: Desk) -> list[Table]:
+    """Tables of the last upper bound that misses the goal, none if there is none."""
+    bounds = {trial.stage for trial in desk.trials if "upper bound" in trial.why and not trial.is_met}
+    found = [table for table in desk.table_list if table.base in bounds]
+    return [table for table in found if table.base == found[-1].base]
 
 
 def _float_gemm(setting: Setting) -> bool:

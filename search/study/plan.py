@@ -17,17 +17,10 @@ from search.strategies.desk import Desk
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.ladder import ladder
 from search.strategies.trial import Trial
+from search.study.described import Described, describe
+from search.study.items import baseline_item, calibrate_item, check_item, method_items
 from search.study.problem import Problem
-from search.study.settings import (
-    Described,
-    baseline_item,
-    bounds_only,
-    calibrate_item,
-    check_item,
-    describe,
-    method_items,
-    prepare_setting,
-)
+from search.study.settings import Basis, bounds_only, prepare_setting
 from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult, Plan, Task
 
@@ -140,13 +133,13 @@ def _study(problem: Problem, progress: Progress) -> Plan[Finished]:
     calibrate = yield from _one(calibrate_item(problem, described))
     _keep(progress, "calibrate", calibrate)
     if problem.is_random and problem.evaluation is None:
-        progress.desk = Desk(bounds_only(problem, described, calibrate))
+        progress.desk = Desk(bounds_only(Basis(problem, described, calibrate, None)))
         return (yield from _deliver(problem, progress))
     baseline = yield from _one(baseline_item(problem, described))
     _keep(progress, "baseline", baseline)
     methods = method_items(problem, described, calibrate, baseline)
     found = yield tuple(dict.fromkeys(methods.values()))
-    setting, progress.comparison = prepare_setting(problem, described, calibrate, baseline, methods, found)
+    setting, progress.comparison = prepare_setting(Basis(problem, described, calibrate, baseline), methods, found)
     desk = Desk(setting)
     progress.desk = desk
     if goals_above_float(setting.goals):

@@ -17,8 +17,8 @@ from search.evaluation.measure import runs
 from search.metrics.labels import check_labels
 from search.spec.suggestion import did_you_mean, listing
 from search.study.bench import Bench
+from search.study.described import Described, describe
 from search.study.goal_metric import goal_metric
-from search.study.settings import Described, describe
 from search.study.values import unmeasured_goals
 from search.tasks import ItemResult
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from search.canonical import digest_bytes
 from search.study.bench import Bench, Raw
+from search.study.items import check_item
 from search.study.plan import Replay
 from search.study.preflight import preflight
 from search.study.running import run_items
-from search.study.settings import check_item
 from search.tasks import ItemResult, Task
 from service.local.driver import State, Watch
 from service.local.store import RunStore

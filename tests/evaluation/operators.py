@@ -1,4 +1,4 @@
-"""One tiny graph per operator that can be quantized: a gemm or the input before it, so that what it reads is an activation."""
+"""One tiny graph per operator that can be quantized; what the operator reads is an activation."""
 
 from __future__ import annotations
 

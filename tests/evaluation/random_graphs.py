@@ -1,4 +1,4 @@
-"""Random small networks over pictures ``[N, C, 6, 6]``: every kind of operator, tensors with several readers, shared weights."""
+"""Random small networks over pictures ``[N, C, 6, 6]``: every kind of operator, several readers, shared weights."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -260,7 +261,7 @@ def test_an_output_stored_as_integers_lies_on_its_grid(precision, tmp_path):
 def relu_chain(n: int) -> onnx.ModelProto:
     """``n`` Relu after each other: each value is what was stored before."""
     values = ["x", *(f"r{i}" for i in range(n - 1)), "y"]
-    nodes = [node("Relu", a, b, f"relu{i}") for i, (a, b) in enumerate(zip(values, values[1:], strict=False))]
+    nodes = [node("Relu", a, b, f"relu{i}") for i, (a, b) in enumerate(itertools.pairwise(values))]
     return model(nodes, ["x[N,8]"], ["y[N,8]"])
 
 

@@ -15,7 +15,7 @@ def body(nodes, inputs=(), output="o", initializers=None):
 
 
 def nested() -> onnx.NodeProto:
-    """An If whose branch holds an If: they read ``a``, ``b`` and ``c`` from outside; ``k``, ``i`` and ``t`` are their own."""
+    """An If whose branch holds an If. They read ``a``, ``b``, ``c`` from outside; the rest is their own."""
     inner = body([node("Add", "b t", "o2")], output="o2")
     branch = body(
         [node("Add", "a k", "t"), node("If", "c", "u", then_branch=inner, else_branch=inner), node("Add", "u i", "o")],

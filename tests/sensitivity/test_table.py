@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -50,7 +51,7 @@ def test_every_point_has_one_row_and_ranks_count_from_one(values):
     rows = table(values).rows
     assert sorted(row.point.index for row in rows) == [0, 0, 1, 2]
     assert [row.rank for row in rows] == [1, 2, 3, 4]
-    assert all(a.value >= b.value for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.value >= b.value for a, b in itertools.pairwise(rows))
 
 
 def test_bad_cases_are_taken_from_the_outputs_in_turns():

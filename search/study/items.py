@@ -1,0 +1,146 @@
+"""The items every study begins with, and the parameters its items share.
+
+An item's parameters hold everything its result depends on besides the model and the environment: an incomplete set
+would bring back stale results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from search.canonical import digest_json
+from search.evaluation.configuration import Calibration, Configuration, Treatment
+from search.export.overrides_input import overrides_of
+from search.spec.goals import Goal
+from search.study.described import Described
+from search.study.problem import Problem
+from search.targets.legalise import legalise, uniform
+from search.tasks import Item, ItemResult
+
+COMPARE_SAMPLES = 256
+
+
+def check_item(problem: Problem) -> Item:
+    """The first item of every study."""
+    params = {
+        "evaluation": problem.evaluation,
+        "calibration": problem.calibration,
+        "confirmation_share": problem.spec.data.confirmation_share,
+        "seed": problem.spec.search.seed,
+        "preprocess": _preprocess(problem),
+    }
+    if problem.overrides is not None:
+        params["override_tensors"] = sorted(overrides_of(problem.overrides))
+    return Item("check", problem.context, params)
+
+
+def calibrate_item(problem: Problem, described: Described) -> Item:
+    """Histograms and the ranges of every method that may be used."""
+    available = int(described.check.data["n_calibration"])
+    wanted = problem.spec.calibration.samples
+    params = {
+        "calibration": problem.calibration,
+        "preprocess": _preprocess(problem),
+        "samples": available if wanted == "all" else min(int(wanted), available),
+        "methods": [list(pair) for pair in _methods(problem)],
+        "rule": problem.target.activation_rule,
+        "seed": problem.spec.search.seed if problem.is_random else 0,
+    }
+    return Item("calibrate", problem.context, params)
+
+
+def baseline_item(problem: Problem, described: Described) -> Item:
+    """The float model on all evaluation samples."""
+    params = {
+        **evaluation_data(problem),
+        "uses": metric_uses(problem, described.goals),
+        "outputs": list(described.network.outputs),
+    }
+    return Item("baseline", problem.context, params)
+
+
+def method_items(
+    problem: Problem, described: Described, calibrate: ItemResult, baseline: ItemResult
+) -> dict[tuple[int, str], Item]:
+    """``(bits, method)`` to the item that measures it: 8-bit methods at all_low, 16-bit methods at all_high.
+
+    A width with one method has nothing to compare.
+    """
+    found: dict[tuple[int, str], Item] = {}
+    ranges = calibrate.blobs["ranges"]
+    first = {bits: methods_by_bits(problem, bits)[0] for bits in (8, 16)}
+    for bits, level in ((8, "low"), (16, "high")):
+        methods = methods_by_bits(problem, bits)
+        for method in methods if len(methods) > 1 else ():
+            chosen = {**first, bits: method}
+            calibration = Calibration(
+                blob=ranges, method_8=chosen[8], method_16=chosen[16], samples=int(calibrate.data["samples"])
+            )
+            request = uniform(described.network, problem.target, "low" if level == "low" else "high")
+            effective = legalise(described.network, problem.target, request, pins=described.pins).effective
+            params = {
+                **evaluation_data(problem),
+                **quantization(problem),
+                "configuration": Configuration(effective, calibration, Treatment()).to_json(),
+                "samples": min(COMPARE_SAMPLES, described.n_samples),
+                "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
+                "float": baseline.blobs.get("outputs"),
+            }
+            found[(bits, method)] = Item("compare", problem.context, params, work=float(described.network.total_macs))
+    return found
+
+
+def _methods(problem: Problem) -> tuple[tuple[str, int], ...]:
+    """Every ``(method, bits)`` that may be used."""
+    extra = {override.method for override in problem.spec.calibration.overrides.values() if override.method}
+    pairs = [(method, bits) for bits in (8, 16) for method in (*methods_by_bits(problem, bits), *sorted(extra))]
+    return tuple(dict.fromkeys(pairs))
+
+
+def methods_by_bits(problem: Problem, bits: int) -> tuple[str, ...]:
+    """Methods to try at one width, in the order of the spec or the target."""
+    return tuple(problem.spec.calibration.methods) if bits == 8 else problem.target.calibration.methods_16
+
+
+def evaluation_data(problem: Problem) -> dict[str, Any]:
+    """Which samples, in which order."""
+    return {
+        "evaluation": problem.evaluation,
+        "confirmation_share": problem.spec.data.confirmation_share,
+        "preprocess": _preprocess(problem),
+        "seed": problem.spec.search.seed,
+    }
+
+
+def quantization(problem: Problem) -> dict[str, Any]:
+    """Everything that shapes a Q/DQ model besides its configuration."""
+    spec = problem.spec
+    return {
+        "target": problem.target.digest,
+        "inputs": {name: settings.model_dump(mode="json") for name, settings in spec.inputs.items()},
+        "outputs_precision": {name: settings.precision for name, settings in spec.outputs.items()},
+        "overrides": {name: one.model_dump(mode="json") for name, one in spec.calibration.overrides.items()},
+        "weights": spec.calibration.weights.model_dump(mode="json"),
+        **({} if problem.overrides is None else {"tensor_overrides": digest_json(problem.overrides)}),
+    }
+
+
+def _preprocess(problem: Problem) -> Any:
+    preprocess = problem.spec.data.preprocess
+    return None if preprocess is None else preprocess.model_dump(mode="json")
+
+
+def metric_uses(problem: Problem, goals: Sequence[Goal]) -> list[dict[str, Any]]:
+    """The metrics of the goals as item parameters."""
+    return [
+        {
+            "id": goal.id,
+            "metric": goal.metric,
+            "output": goal.output,
+            "labels": goal.labels,
+            "percentile": goal.percentile if goal.metric == "atol" else None,
+            **({"graph": problem.metrics[goal.metric], "direction": goal.direction} if goal.is_custom else {}),
+        }
+        for goal in goals
+    ]

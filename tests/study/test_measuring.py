@@ -1,0 +1,119 @@
+"""Oracle: models written out for one point each, run by hand, errors summed in a plain loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.evaluation.configuration import Configuration, Treatment
+from search.evaluation.qdq import QdqOptions, build_qdq
+from search.metrics.output_error import ERROR_NAMES, output_errors
+from search.precision import Format
+from search.runtime.session import Level, Session
+from search.sensitivity.params import PointParams
+from search.sensitivity.points import PointKind, points_of
+from search.study.bench import Bench
+from search.study.evaluating import TRANSFORMS
+from search.study.measuring import run_points
+from search.study.plan import Replay
+from search.study.running import run_items
+from search.targets.legalise import legalise, uniform
+from search.targets.pins import resolve_pins
+from tests.evaluation.loading import uniform_placement
+from tests.study.memory import MemoryRun, local_problem
+from tests.study.small import conv_net, write
+
+SAMPLES = (17, 3, 20, 9, 1)
+
+
+@pytest.fixture(scope="module", params=["N", "1", "4"])
+def prepared(request, tmp_path_factory):
+    """A bench and its all-int8 configuration, as far as calibration."""
+    files = write(tmp_path_factory.mktemp("points"), conv_net(batch=request.param), n=24)
+    goal = [{"metric": "top1", "max_drop": 0.01}]
+    run = MemoryRun(local_problem(files, goal=goal, calibration={"methods": ["min_max"]}))
+    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    while replay.progress.desk is None:
+        for item, raw in run_items(bench, replay.advance(run.results)[0]):
+            run.keep(item, raw)
+    network, target = bench.loaded.structure.network, run.problem.target
+    effective = legalise(
+        network, target, uniform(network, target, "low"), pins=resolve_pins(network, target, [])
+    ).effective
+    return bench, Configuration(effective, replay.progress.desk.setting.calibration, Treatment())
+
+
+def measured(prepared, mode, transforms=None):
+    bench, base = prepared
+    placement = bench.placement(base)
+    points = points_of(bench.loaded.structure.network, placement, (Format.INT8,))
+    params = [
+        {
+            **PointParams(base=base, point=point, mode=mode, samples=SAMPLES, outputs=("logits",)).to_json(),
+            "transforms": transforms or {},
+        }
+        for point in points
+    ]
+    return dict(zip(points, (raw.data["errors"]["logits"] for raw in run_points(bench, params)), strict=True))
+
+
+def expected(prepared, placement, transform=np.asarray):
+    """Mean errors of one placement, sample by sample."""
+    bench, base = prepared
+    model = build_qdq(bench.loaded.template, placement, bench.grids(base), QdqOptions()).model
+    sessions = [Session(one, level=Level.PINNED) for one in (model, bench.loaded.template.model)]
+    batch = bench.loaded.feeding.batch if bench.loaded.feeding.fixed else 1
+    sums = dict.fromkeys(ERROR_NAMES, 0.0)
+    for sample in SAMPLES:
+        feeds = bench.evaluation.batch(np.array([sample] * batch))
+        got, exact = (transform(session.run(feeds)["logits"][:1]) for session in sessions)
+        for name, value in output_errors(got, exact).items():
+            sums[name] += float(value[0])
+    return {name: total / len(SAMPLES) for name, total in sums.items()}
+
+
+def one_point(prepared, point, *, alone):
+    """The base with only this point, or with all but it."""
+    bench, base = prepared
+    network = bench.loaded.structure.network
+    full = bench.placement(base)
+    bare = uniform_placement(network, Format.FP32)
+    other, own = (bare, full) if alone else (full, bare)
+    if point.kind is PointKind.WEIGHT:
+        picked = tuple(own.constants[c] if c == point.index else f for c, f in enumerate(other.constants))
+        return replace(other, constants=picked)
+    stored = tuple(own.stored[t] if t == point.index else f for t, f in enumerate(other.stored))
+    read = tuple(
+        tuple((own if slot.tensor == point.index else other).read[g][s] for s, slot in enumerate(group.inputs))
+        for g, group in enumerate(network.groups)
+    )
+    return replace(other, stored=stored, read=read)
+
+
+@pytest.mark.parametrize("mode", ["only", "all_but"])
+def test_every_point_has_the_mean_error_over_the_samples(prepared, mode):
+    for point, errors in measured(prepared, mode).items():
+        wanted = expected(prepared, one_point(prepared, point, alone=mode == "only"))
+        for name in ERROR_NAMES:
+            assert errors[name] == pytest.approx(wanted[name], rel=0.02, abs=1e-5), (point, name)
+
+
+def test_sparing_the_loud_tensor_helps_most(prepared):
+    bench, base = prepared
+    total = expected(prepared, bench.placement(base))["l1"]
+    spared = {point: errors["l1"] for point, errors in measured(prepared, "all_but").items()}
+    best = min(spared, key=lambda point: spared[point])
+    network = bench.loaded.structure.network
+    assert best.kind is PointKind.ACTIVATION
+    assert network.tensors[best.index].op_name == "conv1"
+    assert spared[best] < total / 2
+
+
+def test_errors_are_taken_behind_the_transform_of_the_output(prepared):
+    found = measured(prepared, "only", {"logits": "softmax"})
+    point = next(iter(found))
+    wanted = expected(prepared, one_point(prepared, point, alone=True), TRANSFORMS["softmax"])
+    assert found[point]["l1"] == pytest.approx(wanted["l1"], rel=0.02, abs=1e-6)
+    assert found[point]["l1"] != pytest.approx(measured(prepared, "only")[point]["l1"], rel=0.1)
