@@ -26,7 +26,7 @@ from search.graph.load import read_model
 from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
-from search.study.fixing import fixed_tensors
+from search.study.fixing import fixed_tensors, imported_scales, imported_weights
 from search.study.goal_metric import graph_metric
 from search.study.loaded import Loaded, load
 from search.study.override_pins import Stated, locate, translate
@@ -128,8 +128,8 @@ class Bench:
             method_8=configuration.calibration.method_8,
             method_16=configuration.calibration.method_16,
             fixed=self.fixed,
-            stated=self.stated.scales,
-            stated_weights=self.stated.weights,
+            stated={**imported_scales(self.loaded, self.problem.target), **self.stated.scales},
+            stated_weights={**imported_weights(self.loaded), **self.stated.weights},
             ranges=configuration.treatment.ranges,
             per_channel=weights.granularity == "channel",
             symmetric=weights.symmetric,

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from search.calibration.grids import Fixed, check_symmetry
 from search.errors import UsageError
+from search.graph.quantized_input import FixedScale
+from search.quant.grid import ScaleRule, integer_dtype
 from search.spec.job import JobSpec
 from search.spec.suggestion import did_you_mean
 from search.study.loaded import Loaded
@@ -26,13 +30,43 @@ def fixed_tensors(spec: JobSpec, target: Target, loaded: Loaded) -> dict[int, Fi
     found: dict[int, Fixed] = {}
     for name, scale in loaded.fixed_scales.activations.items():
         if name in loaded.structure.tensor_of:
-            fixed = Fixed(scale=scale.scale[0], zero_point=scale.zero_point[0])
-            found[loaded.structure.tensor_of[name]] = fixed
+            found[loaded.structure.tensor_of[name]] = Fixed(range=_range_of(scale))
     found.update(_inputs(spec, loaded))
     for name, override in spec.calibration.overrides.items():
         ends = None if override.range is None else (override.range[0], override.range[1])
         found[tensor_named(loaded, name)] = Fixed(scale=override.scale, range=ends, method=override.method)
     return found
+
+
+def imported_scales(loaded: Loaded, target: Target) -> dict[tuple[int, int], tuple[float, int]]:
+    """``(tensor, bits)`` to scale and zero point of a quantized file, where the target can use them as they are.
+
+    At the other width, and on a target with another kind of zero point, its range is kept instead.
+    """
+    rule = ScaleRule(target.activation_rule)
+    found = {}
+    for name, fixed in loaded.fixed_scales.activations.items():
+        fits = fixed.signed == rule.signed and (not rule.symmetric or fixed.zero_point[0] == 0)
+        if fits and name in loaded.structure.tensor_of:
+            found[(loaded.structure.tensor_of[name], fixed.bits)] = (fixed.scale[0], fixed.zero_point[0])
+    return found
+
+
+def imported_weights(loaded: Loaded) -> dict[tuple[int, int], tuple[tuple[float, ...], tuple[int, ...]]]:
+    """``(constant, bits)`` to the scales and zero points of weights a quantized file held as signed integers."""
+    found = {}
+    for c, constant in enumerate(loaded.structure.network.constants):
+        fixed = loaded.fixed_scales.weights.get(constant.name)
+        if fixed is not None and fixed.signed and (len(fixed.scale) == 1 or fixed.axis == constant.axis):
+            found[(c, fixed.bits)] = (fixed.scale, fixed.zero_point)
+    return found
+
+
+def _range_of(fixed: FixedScale) -> tuple[float, float]:
+    """Smallest and largest value of the imported grid."""
+    info = np.iinfo(integer_dtype(fixed.bits, signed=fixed.signed))
+    scale, zero_point = fixed.scale[0], fixed.zero_point[0]
+    return (int(info.min) - zero_point) * scale, (int(info.max) - zero_point) * scale
 
 
 def tensor_named(loaded: Loaded, name: str) -> int:
