@@ -33,7 +33,7 @@ _RUNTIME_ERRORS = (
     RuntimeError,
 )
 
-_DISABLED = ["TransposeOptimizer"]
+_DISABLED = ["TransposeOptimizer", "QDQPropagationTransformer"]
 """Where a Transpose stands before a QuantizeLinear, it adds Q/DQ in front of the Transpose, and whatever else reads the
 value there reads it rounded."""
 
