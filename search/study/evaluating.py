@@ -45,7 +45,7 @@ def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     data = {
         "parts": {name: part.to_json() for name, part in measured.parts.items()},
         "digest": measured.digest,
-        "worst": _worst(measured, indices),
+        "worst": _worst(measured, indices, look_at=_looked_at(params, start)),
         "float_biases": list(float_biases),
     }
     return Raw(data)
@@ -132,10 +132,18 @@ TRANSFORMS = {"softmax": _softmax, "sigmoid": _sigmoid}
 """Post-processing that lives outside the ONNX file, for ranking only."""
 
 
-def _worst(measured: Measured, indices: npt.NDArray[np.int64]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+def _looked_at(params: Mapping[str, Any], start: int) -> int | None:
+    """How many samples of the range may be bad cases; None for all."""
+    limit = params["badcase"]
+    return None if limit is None else max(0, limit - start)
+
+
+def _worst(
+    measured: Measured, indices: npt.NDArray[np.int64], *, look_at: int | None
+) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Samples with the largest errors, largest first; ties by position in the order."""
     return {
-        name: {error: _top(values, indices) for error, values in by_error.items()}
+        name: {error: _top(values[:look_at], indices) for error, values in by_error.items()}
         for name, by_error in measured.errors.items()
     }
 

@@ -98,7 +98,11 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
             for name in described.network.outputs
         },
         context=problem.context,
-        evaluation={**shared, "uses": metric_uses(problem, described.goals)},
+        evaluation={
+            **shared,
+            "uses": metric_uses(problem, described.goals),
+            "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
+        },
         sensitivity=shared,
     )
 
