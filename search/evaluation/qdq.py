@@ -194,8 +194,13 @@ class _Assembly:
     def _round(self, source: str, target: str, tensor: int, fmt: Format, stem: str) -> None:
         if fmt is Format.FP16:
             self._parts.round_fp16(source, target, stem, self._options.prescale.get(tensor, 0))
-        else:
-            self._parts.quantize(source, target, self._grids.activation(tensor, fmt), stem)
+            return
+        if source in self._template.exposed_moves:
+            self._parts.add(
+                "Sum", [source], f"{stem}_kept", f"{stem}_Keep"
+            )  # a copy the optimizer does not look behind
+            source = f"{stem}_kept"
+        self._parts.quantize(source, target, self._grids.activation(tensor, fmt), stem)
 
     def _stem(self, name: str) -> str:
         """A stem for ``name`` that nothing else in this model uses."""

@@ -98,6 +98,19 @@ class Template:
         return tuple(value.name for value in self.model.graph.output)
 
     @cached_property
+    def exposed_moves(self) -> frozenset[str]:
+        """Outputs of a Transpose whose input is also a model output or read by a subgraph.
+
+        Before a QuantizeLinear behind such a Transpose the runtime's optimizer puts a Q/DQ pair in front of the
+        Transpose, too. It sees that nothing else reads the value there, but overlooks outputs and subgraphs, which
+        would then get it rounded.
+        """
+        seen = frozenset(self.outputs).union(*self.nested.values())
+        return frozenset(
+            node.output[0] for node in self.model.graph.node if node.op_type == "Transpose" and node.input[0] in seen
+        )
+
+    @cached_property
     def _names(self) -> frozenset[str]:
         """Every name of the main graph and every outer name a subgraph reads."""
         graph = self.model.graph

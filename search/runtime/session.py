@@ -33,10 +33,6 @@ _RUNTIME_ERRORS = (
     RuntimeError,
 )
 
-_DISABLED = ["TransposeOptimizer", "QDQPropagationTransformer"]
-"""Where a Transpose stands before a QuantizeLinear, it adds Q/DQ in front of the Transpose, and whatever else reads the
-value there reads it rounded."""
-
 
 class Level(Enum):
     """How much the runtime may rewrite the graph."""
@@ -57,12 +53,7 @@ class Session:
         """
         data = model if isinstance(model, bytes) else model.SerializeToString()
         try:
-            self._session = ort.InferenceSession(
-                data,
-                _options(level, threads),
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_DISABLED if level is Level.PINNED else None,
-            )
+            self._session = ort.InferenceSession(data, _options(level, threads), providers=["CPUExecutionProvider"])
         except _RUNTIME_ERRORS as error:
             raise UnsupportedModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
