@@ -187,6 +187,9 @@ class _Assembly:
         if (name, fmt) not in self._casts:
             stem = self._stem(f"{name}_{fmt.value}")
             target = f"{stem}_DequantizeLinear_Output"
+            if fmt.is_integer and value in self._template.exposed_moves:
+                self._parts.add("Sum", [value], f"{stem}_kept", f"{stem}_Keep")  # a copy nothing is moved across
+                value = f"{stem}_kept"
             self._round(value, target, tensor, fmt, stem)
             self._casts[(name, fmt)] = target
         return self._casts[(name, fmt)]
@@ -194,13 +197,8 @@ class _Assembly:
     def _round(self, source: str, target: str, tensor: int, fmt: Format, stem: str) -> None:
         if fmt is Format.FP16:
             self._parts.round_fp16(source, target, stem, self._options.prescale.get(tensor, 0))
-            return
-        if source in self._template.exposed_moves:
-            self._parts.add(
-                "Sum", [source], f"{stem}_kept", f"{stem}_Keep"
-            )  # a copy the optimizer does not look behind
-            source = f"{stem}_kept"
-        self._parts.quantize(source, target, self._grids.activation(tensor, fmt), stem)
+        else:
+            self._parts.quantize(source, target, self._grids.activation(tensor, fmt), stem)
 
     def _stem(self, name: str) -> str:
         """A stem for ``name`` that nothing else in this model uses."""
