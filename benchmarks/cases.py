@@ -47,9 +47,9 @@ HEAD = (
     "peak MiB",
 )
 
-GOALS = """Goals: top-1 at most one point below float; a regression beside it at most 5 % above; without labels cosine at
-least 0.99 and SQNR at least 30 dB on every output. Cost is an index, an estimate. Groups high: not at the lowest
-precision of the target. FE: seconds of the search over the median of three float evaluations."""
+GOALS = """Goals: top-1 at most one point below float; a regression beside it at most 5 % above; without labels
+cosine at least 0.99 and SQNR at least 30 dB on every output. Cost is an index, an estimate. Groups high: not at the
+lowest precision of the target. FE: seconds of the search over the median of three float evaluations."""
 
 
 def job_of(folder: Path, target: str) -> dict[str, Any]:

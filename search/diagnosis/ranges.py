@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from search.diagnosis.findings import Finding
 from search.graph.network import Network
 
 WIDE = 10.0  # the guide advises against int8 above this
 LARGEST_FP16 = 65504.0
+BEYOND = 0.05  # of the calibrated span: less is the ordinary tail
 
 
 def range_findings(network: Network, extremes: Sequence[tuple[float, float] | None]) -> Iterator[Finding]:
@@ -50,3 +51,29 @@ def range_findings(network: Network, extremes: Sequence[tuple[float, float] | No
             advice="Check that the calibration data covers what the network will see.",
             evidence={"tensors": dead},
         )
+
+
+def clipping_findings(
+    network: Network, extremes: Sequence[tuple[float, float] | None], inputs: Mapping[str, Sequence[float]]
+) -> Iterator[Finding]:
+    """Model inputs that go further in the evaluation data than in calibration: their larger values are clipped.
+
+    Args:
+        network: Groups and tensors.
+        extremes: Calibrated smallest and largest value per tensor.
+        inputs: Model input to its smallest and largest value in the evaluation data.
+    """
+    for tensor, ends in zip(network.tensors, extremes, strict=True):
+        if ends is None or tensor.writer is not None or tensor.name not in inputs:
+            continue
+        low, high = inputs[tensor.name]
+        beyond = max(high - ends[1], ends[0] - low)
+        if beyond > BEYOND * (ends[1] - ends[0]):
+            yield Finding(
+                code="calibration-narrower-than-data",
+                severity="warning",
+                message=f"Input {tensor.name!r} spans {low:.4g} to {high:.4g} in the evaluation data, but only "
+                f"{ends[0]:.4g} to {ends[1]:.4g} in calibration: what lies beyond is clipped, at 16 bit too.",
+                advice=f"Calibrate on more samples, or state the range under inputs.{tensor.name}.range.",
+                evidence={"input": tensor.name, "evaluation": [low, high], "calibration": list(ends)},
+            )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.data.source import SampleSource
 from search.evaluation.measure import measure
 from search.study.bench import Bench, Raw, save_arrays
 
@@ -20,11 +21,36 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
     loaded = bench.loaded
     uses = bench.uses(params["uses"])
     kept = _Outputs(bench.evaluation.n_samples)
+    samples = _Watched(bench.evaluation)
     measured = measure(
-        loaded.user_session, bench.evaluation, loaded.feeding, bench.order, uses=uses, reference=None, sink=kept.take
+        loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=kept.take
     )
-    data = {"parts": {use.id: measured.parts[use.id].to_json() for use in uses}, "digest": measured.digest}
+    data = {
+        "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
+        "digest": measured.digest,
+        "inputs": {name: list(ends) for name, ends in samples.ends.items()},
+    }
     return Raw(data, {"outputs": save_arrays(kept.arrays)} if kept.arrays else {})
+
+
+class _Watched:
+    """Samples that remember the smallest and largest value of every input they handed out."""
+
+    def __init__(self, source: SampleSource) -> None:
+        self._source = source
+        self.ends: dict[str, tuple[float, float]] = {}
+
+    def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """Inputs of these samples."""
+        found = self._source.batch(indices)
+        for name, array in found.items():
+            low, high = self.ends.get(name, (float("inf"), float("-inf")))
+            self.ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
+        return found
+
+    def labels(self, key: str) -> npt.NDArray[Any]:
+        """Labels of all samples."""
+        return self._source.labels(key)
 
 
 class _Outputs:

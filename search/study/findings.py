@@ -8,7 +8,7 @@ from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.findings import Finding
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
-from search.diagnosis.ranges import range_findings
+from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, tail_findings
 from search.sensitivity.table import Table
@@ -57,6 +57,9 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from tail_findings(desk.table_list)
     yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))
     yield from range_findings(setting.network, setting.extremes)
+    if "baseline" in finished.results:
+        inputs = finished.results["baseline"].data["inputs"]
+        yield from clipping_findings(setting.network, setting.extremes, inputs)
     yield from _unoptimized(finished)
 
 

@@ -12,7 +12,7 @@ from search.canonical import digest_json
 from search.spec.job import JobSpec
 from search.targets.target import Target
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Goes up whenever stored results of an earlier program must not be reused."""
 
 

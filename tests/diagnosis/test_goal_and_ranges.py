@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from search.diagnosis.goal import goal_findings
-from search.diagnosis.ranges import range_findings
+from search.diagnosis.ranges import clipping_findings, range_findings
 from tests.strategies.nets import chain
 
 NETWORK = chain(2)
@@ -47,3 +47,12 @@ def test_ranges_are_told_by_their_largest_absolute_value(ends, codes):
     found = list(range_findings(NETWORK, extremes))
     assert [finding.code for finding in found] == codes
     assert all(NETWORK.tensors[2].op_name in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(("high", "told"), [(1.04, 0), (1.3, 1)])
+def test_an_input_that_goes_beyond_calibration_is_named(high, told):
+    extremes = [(0.0, 1.0)] + [(-1.0, 1.0)] * (len(NETWORK.tensors) - 1)
+    name = next(tensor.name for tensor in NETWORK.tensors if tensor.writer is None)
+    found = list(clipping_findings(NETWORK, extremes, {name: (0.0, high)}))
+    assert [finding.code for finding in found] == ["calibration-narrower-than-data"] * told
+    assert all("1.3" in finding.message and name in finding.message for finding in found)
