@@ -1,7 +1,7 @@
 """Make the example: a small network that reads handwritten digits in any light, from bright day to near dark.
 
-    python -m venv /tmp/make && /tmp/make/bin/pip install torch==2.13.0 scikit-learn==1.9.1 onnx==1.23.2 numpy==2.4.6
-    /tmp/make/bin/python examples/digits/make.py
+    python -m venv make-venv && make-venv/bin/pip install torch==2.13.0 scikit-learn==1.9.1 onnx==1.23.2 numpy==2.4.6
+    make-venv/bin/python examples/digits/make.py
 
 writes ``digits.onnx``, ``calibration.npz`` and ``evaluation.npz`` beside this file in under two minutes on two
 cores. The files are committed; neither the product nor its tests need PyTorch or scikit-learn.

@@ -7,7 +7,6 @@ the value itself.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -116,34 +115,3 @@ class Goal(SpecModel):
     def id(self) -> str:
         """``name@output``; the metric's name alone while the output is open."""
         return self.metric if self.output is None else f"{self.metric}@{self.output}"
-
-    def required(self, float_value: float | None) -> float | None:
-        """Return the value the metric must reach, in decimal arithmetic: 0.74 - 0.01 is 0.73.
-
-        Args:
-            float_value: The float model's value; None where it is unknown or the metric has none.
-
-        Returns:
-            The bound, or None where it depends on a float value that is None.
-        """
-        if self.limit in ("min_value", "max_value"):
-            return self.limit_value
-        if float_value is None:
-            return None
-        base, amount = Decimal(repr(float(float_value))), Decimal(repr(self.limit_value))
-        if self.limit == "max_drop":
-            return float(base - amount)
-        if self.limit == "max_increase":
-            return float(base + amount)
-        return float(base * amount) if self.direction == "higher" else float(base / amount)
-
-    def reached(self, value: float, float_value: float | None) -> bool:
-        """Whether ``value`` meets the goal; a value that is NaN never does.
-
-        Raises:
-            ValueError: If the limit is relative to a float value that is None.
-        """
-        bound = self.required(float_value)
-        if bound is None:
-            raise ValueError(f"{self.id} with {self.limit} needs the float model's value.")
-        return value >= bound if self.direction == "higher" else value <= bound

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search.canonical import digest_json
 from search.errors import UsageError
 from search.spec.job import JobSpec
 from search.spec.messages import validation_text
@@ -69,28 +68,3 @@ def check_available(job: JobSpec) -> None:
                 f"metric {goal.metric!r} is not available in this version; export it as an ONNX graph from (outputs, "
                 "labels) to one value per sample and give onnx:<path>."
             )
-
-
-def spec_digest(job: JobSpec, contents: Mapping[str, str]) -> str:
-    """Return the identity of what is asked: equal for equal questions, however files are called.
-
-    Left out is what may change when a directory is continued: ``run`` and the limits of ``search``.
-
-    Args:
-        job: The spec, with goals and target resolved.
-        contents: Digest of what each path in the spec holds, by pointer: ``model``, ``data.calibration``,
-            ``data.evaluation``, ``data.confirmation``, ``overrides``. Pointers not given keep the text of the spec.
-    """
-    values = job.to_json()
-    del values["run"]
-    for key in ("max_evaluations", "max_seconds"):
-        del values["search"][key]
-    for pointer, digest in contents.items():
-        holder: Any = values
-        *path, last = pointer.split(".")
-        for part in path:
-            holder = holder[part]
-        if last not in holder:
-            raise ValueError(f"The spec has no {pointer!r}.")
-        holder[last] = f"sha256:{digest}"
-    return digest_json(values)

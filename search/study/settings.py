@@ -10,7 +10,7 @@ from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
 from search.metrics.part import Part
-from search.spec.goals import LIMITS, Goal
+from search.spec.goals import Goal
 from search.strategies.goals import GoalState
 from search.strategies.setting import Setting
 from search.study.described import Described
@@ -122,13 +122,12 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
             part = Part.from_json(baseline.data["parts"][goal.id])
         value = None if part is None else metric.value([part])
         _check_expected(problem, goal.id, value)
-        limit = next(name for name in LIMITS if getattr(goal, name) is not None)
         states.append(
             GoalState(
                 id=goal.id,
                 metric=metric,
                 output=goal.output or "",
-                required=required_value(limit, getattr(goal, limit), value, metric.direction),
+                required=required_value(goal.limit, goal.limit_value, value, metric.direction),
                 float_value=value,
                 float_part=part,
                 ranking=goal.ranking or "cosine",

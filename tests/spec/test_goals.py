@@ -2,7 +2,6 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import UsageError
@@ -109,31 +108,3 @@ def test_knows_which_way_is_better(values, direction):
 
 
 SHARES = st.integers(0, 10_000).map(lambda k: Fraction(k, 10_000))
-
-
-@given(base=SHARES, amount=SHARES)
-def test_required_is_the_decimal_result(base, amount):
-    def required(metric, **limit):
-        return make(metric=metric, **limit).required(float(base))
-
-    assert required("top1", max_drop=float(amount)) == float(base - amount)
-    assert required("mae", max_increase=float(amount)) == float(base + amount)
-    assert required("mae", max_value=float(amount)) == float(amount)
-    if amount:
-        assert required("top1", min_ratio=float(amount)) == float(base * amount)
-        assert required("mae", min_ratio=float(amount)) == pytest.approx(float(base / amount), rel=1e-15)
-
-
-def test_a_value_at_the_limit_reaches_the_goal():
-    assert make(metric="top1", max_drop=0.01).reached(1460 / 2000, 0.74)
-    assert not make(metric="top1", max_drop=0.01).reached(1459 / 2000, 0.74)
-    assert make(metric="mae", max_increase=0.1).reached(0.3, 0.2)
-    assert not make(metric="top1", max_drop=0.01).reached(math.nan, 0.74)
-
-
-def test_a_relative_limit_without_float_value_has_no_bound():
-    goal = make(metric="top1")
-    assert goal.required(None) is None
-    with pytest.raises(ValueError, match="needs the float model's value"):
-        goal.reached(0.5, None)
-    assert make(metric="cosine", min_value=0.99).required(None) == 0.99

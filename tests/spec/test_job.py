@@ -9,7 +9,7 @@ from pydantic import ValidationError
 import search.spec.job as job_module
 from search.errors import UsageError
 from search.spec.job import JobSpec, job_schema
-from search.spec.load import check_available, load_job, spec_digest
+from search.spec.load import check_available, load_job
 
 DOCUMENTED = """
 schema: bitbudget.job/1
@@ -221,31 +221,6 @@ def test_the_published_schema_refuses_unknown_keys():
     values = load_job(SMALL).to_json()
     with pytest.raises(jsonschema.ValidationError, match="calibrtion"):
         jsonschema.validate({**values, "data": {**values["data"], "calibrtion": "x"}}, job_schema())
-
-
-def test_the_digest_follows_contents_and_not_names():
-    first, second = load_job(SMALL), load_job(SMALL.replace("m.onnx", "other.onnx"))
-    contents = {"model": "ab" * 32, "data.calibration": "cd" * 32, "data.evaluation": "ef" * 32}
-    assert spec_digest(first, contents) == spec_digest(second, contents)
-    assert spec_digest(first, contents) != spec_digest(first, {**contents, "model": "00" * 32})
-
-
-def test_the_digest_ignores_limits_and_threads_only():
-    job = load_job(DOCUMENTED)
-
-    def digest(old, new):
-        return spec_digest(load_job(changed(old, new)), {})
-
-    assert digest("max_evaluations: null", "max_evaluations: 5") == spec_digest(job, {})
-    assert digest("max_seconds: null", "max_seconds: 5") == spec_digest(job, {})
-    assert digest("threads: 1", "threads: 2") == spec_digest(job, {})
-    assert digest("seed: 0", "seed: 1") != spec_digest(job, {})
-    assert digest("confidence: null", "confidence: 0.9") != spec_digest(job, {})
-
-
-def test_the_digest_refuses_a_pointer_that_is_not_in_the_spec():
-    with pytest.raises(ValueError, match=r"no 'data\.calib'"):
-        spec_digest(load_job(SMALL), {"data.calib": "00"})
 
 
 def test_only_a_key_of_the_file_sets_the_schema():
