@@ -66,35 +66,3 @@ def read_labels(source: SampleSource, key: str) -> Array:
             f"first in sample {rows[0]}. Correct or remove them."
         )
     return labels
-
-
-def read_class_labels(source: SampleSource, key: str, *, n_classes: int | None, ignore: int | None = None) -> Array:
-    """Return the labels under ``key`` as int64 class numbers.
-
-    Args:
-        source: The samples.
-        key: Label key.
-        n_classes: Classes are ``0 .. n_classes - 1``; None skips the upper bound.
-        ignore: A label allowed besides, such as 255 for pixels without class.
-
-    Raises:
-        InvalidDataError: As ``read_labels``, or if a label is no whole number or no class.
-    """
-    labels = read_labels(source, key)
-    where = f"{source.name}: labels {key!r}"
-    classes = labels.astype(np.int64)
-    wrong = np.flatnonzero((classes != labels).reshape(-1))
-    if wrong.size:
-        value = labels.reshape(-1)[wrong[0]]
-        raise InvalidDataError(f"{where} hold {value}; a class is a whole number from 0.")
-    high = np.iinfo(np.int64).max if n_classes is None else n_classes - 1
-    outside = (classes < 0) | (classes > high)
-    if ignore is not None:
-        outside &= classes != ignore
-    if outside.any():
-        value = classes[outside][0]
-        limit = "from 0" if n_classes is None else f"0 to {high}"
-        raise InvalidDataError(
-            f"{where} hold {value}; classes are {limit}. Do the labels count from 1, or belong to another model?"
-        )
-    return classes

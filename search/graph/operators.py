@@ -81,12 +81,6 @@ def attribute_int(node: ir.Node, name: str, default: int) -> int:
     return default if attr is None else attr.as_int()
 
 
-def attribute_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Integer-list attribute of ``node``, or ``default``."""
-    attr = node.attributes.get(name)
-    return default if attr is None else tuple(attr.as_ints())
-
-
 def attribute_text(node: ir.Node, name: str, default: str) -> str:
     """String attribute of ``node``, or ``default``."""
     attr = node.attributes.get(name)

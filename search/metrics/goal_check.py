@@ -11,40 +11,15 @@ by more, so the verdict on right-or-wrong metrics is the one of exact fractions.
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from typing import Literal
 
-from search.errors import InvalidDataError, UsageError
+from search.errors import InvalidDataError
 from search.metrics.reductions import Direction
 
 LimitKind = Literal["max_drop", "max_increase", "min_ratio", "min_value", "max_value"]
 
 RELATIVE_TOLERANCE = 1e-12
-
-_SCORE_LIMITS = ("max_drop", "min_ratio", "min_value")
-_ERROR_LIMITS = ("max_increase", "min_ratio", "max_value")
-_RELATIVE_LIMITS = ("max_drop", "max_increase", "min_ratio")
-
-
-def check_limit(kind: LimitKind, limit: float, *, name: str, direction: Direction, is_fidelity: bool) -> None:
-    """Check that a limit belongs to a metric.
-
-    Raises:
-        UsageError: If the kind does not fit the metric, or the limit is out of range.
-    """
-    allowed: tuple[str, ...] = _SCORE_LIMITS if direction == "higher" else _ERROR_LIMITS
-    if is_fidelity:
-        allowed = tuple(one for one in allowed if one not in _RELATIVE_LIMITS)
-    if kind not in allowed:
-        what = "compares with the float outputs" if is_fidelity else f"is better when {direction}"
-        raise UsageError(f"{kind} does not fit {name}, which {what}; use {' or '.join(allowed)}.")
-    if not math.isfinite(limit):
-        raise UsageError(f"{kind} of {name} must be a finite number, got {limit}.")
-    if kind in ("max_drop", "max_increase") and limit < 0:
-        raise UsageError(f"{kind} of {name} must not be negative, got {limit}.")
-    if kind == "min_ratio" and limit <= 0:
-        raise UsageError(f"min_ratio of {name} must be above 0, got {limit}.")
 
 
 def required_value(kind: LimitKind, limit: float, float_value: float | None, direction: Direction) -> float:
@@ -52,7 +27,7 @@ def required_value(kind: LimitKind, limit: float, float_value: float | None, dir
 
     Args:
         kind: What the limit means.
-        limit: Checked before by ``check_limit``.
+        limit: Checked by the job spec's ``Goal``.
         float_value: Value of the float model; needed by the relative kinds.
         direction: Which way is better.
 

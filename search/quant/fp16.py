@@ -1,4 +1,4 @@
-"""Rounding through IEEE binary16, as a Cast to float16 and back does, with a count of what overflows.
+"""Rounding through IEEE binary16, as a Cast to float16 and back does.
 
 ``fp16(x)`` = the nearest binary16, ties to even; ``|x| >= 65520`` becomes infinite. See docs/numerics.md#fp16.
 """
@@ -19,9 +19,3 @@ def round_fp16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return ``x`` rounded to binary16, as float32 of the same shape. NaN stays NaN."""
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(x).astype(np.float16).astype(np.float32)
-
-
-def count_fp16_overflows(x: npt.NDArray[np.float32]) -> int:
-    """Return how many finite values become infinite."""
-    magnitude = np.abs(np.asarray(x))
-    return int(np.count_nonzero(np.isfinite(magnitude) & (magnitude >= FP16_OVERFLOW)))

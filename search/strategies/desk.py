@@ -23,7 +23,7 @@ from search.strategies.trial import Trial, Verdict
 from search.targets.placement import place
 from search.tasks import Item, ItemResult, Plan
 
-RANKING_SAMPLES = 8  # six samples rank like thirty-two (see docs/search.md); bad cases are few by nature
+RANKING_SAMPLES = 8  # they order the points as well as 32 do: benchmarks/ranking.py, docs/search.md
 MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
 
 

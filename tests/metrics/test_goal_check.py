@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.errors import InvalidDataError, UsageError
-from search.metrics.goal_check import check_limit, meets, required_value, shortfall
+from search.errors import InvalidDataError
+from search.metrics.goal_check import meets, required_value, shortfall
 
 
 @given(
@@ -70,38 +70,3 @@ def test_a_relative_limit_needs_a_float_value_that_has_a_ratio():
         required_value("max_drop", 0.01, None, "higher")
     with pytest.raises(InvalidDataError, match=r"negative float value -0.5; use min_value"):
         required_value("min_ratio", 0.9, -0.5, "higher")
-
-
-@pytest.mark.parametrize(
-    ("kind", "limit", "direction", "is_fidelity", "message"),
-    [
-        ("max_drop", 0.1, "lower", False, "max_drop does not fit x, which is better when lower; use max_increase"),
-        ("max_increase", 0.1, "higher", False, "max_increase does not fit x, which is better when higher"),
-        ("max_value", 0.1, "higher", False, "max_value does not fit x"),
-        ("min_value", 0.1, "lower", False, "min_value does not fit x"),
-        ("max_drop", 0.1, "higher", True, "compares with the float outputs; use min_value"),
-        ("min_ratio", 0.1, "lower", True, "compares with the float outputs; use max_value"),
-        ("max_drop", -0.1, "higher", False, "must not be negative, got -0.1"),
-        ("max_increase", -0.1, "lower", False, "must not be negative"),
-        ("min_ratio", 0.0, "higher", False, "must be above 0"),
-        ("min_value", math.nan, "higher", False, "must be a finite number, got nan"),
-    ],
-)
-def test_limits_that_do_not_fit_are_refused(kind, limit, direction, is_fidelity, message):
-    with pytest.raises(UsageError, match=message):
-        check_limit(kind, limit, name="x", direction=direction, is_fidelity=is_fidelity)
-
-
-@pytest.mark.parametrize(
-    ("kind", "direction", "is_fidelity"),
-    [
-        ("max_drop", "higher", False),
-        ("min_ratio", "higher", False),
-        ("min_ratio", "lower", False),
-        ("max_increase", "lower", False),
-        ("min_value", "higher", True),
-        ("max_value", "lower", True),
-    ],
-)
-def test_limits_that_fit_pass(kind, direction, is_fidelity):
-    check_limit(kind, 0.5, name="x", direction=direction, is_fidelity=is_fidelity)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.quant.fp16 import FP16_OVERFLOW, LARGEST_FP16, count_fp16_overflows, round_fp16
+from search.quant.fp16 import FP16_OVERFLOW, LARGEST_FP16, round_fp16
 
 
 @given(value=st.floats(width=32, allow_nan=False))
@@ -27,5 +27,4 @@ def test_overflow_starts_halfway_to_the_next_power_of_two() -> None:
     assert rounded[0] == LARGEST_FP16
     assert np.isinf(rounded[1:4]).all()
     assert np.isnan(rounded[4])
-    assert count_fp16_overflows(x) == 2
     assert rounded.dtype == np.float32
