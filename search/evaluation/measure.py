@@ -15,10 +15,22 @@ from search.metrics.metric import Metric
 from search.metrics.output_error import output_errors
 from search.metrics.part import Part, merge
 from search.runtime.feeding import Feeding
-from search.runtime.session import Session
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
+
+
+class Runnable(Protocol):
+    """A model that runs: a session of the runtime, or an integer program."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all outputs."""
+        ...
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run once and return the named outputs."""
+        ...
 
 
 class Samples(Protocol):
@@ -72,7 +84,7 @@ Sink = Callable[[Indices, Mapping[str, Array]], None]
 
 
 def runs(
-    session: Session, samples: Samples, feeding: Feeding, indices: Indices, outputs: Sequence[str]
+    session: Runnable, samples: Samples, feeding: Feeding, indices: Indices, outputs: Sequence[str]
 ) -> Iterator[tuple[Indices, dict[str, Array]]]:
     """Yield ``(sample indices, outputs)`` run by run; every output has these samples on axis 0.
 
@@ -85,7 +97,7 @@ def runs(
 
 
 def outputs_of(
-    session: Session, samples: Samples, feeding: Feeding, indices: Indices, names: Sequence[str]
+    session: Runnable, samples: Samples, feeding: Feeding, indices: Indices, names: Sequence[str]
 ) -> dict[str, Array]:
     """Outputs ``names`` of the samples ``indices``, these on axis 0."""
     found = [values for _, values in runs(session, samples, feeding, indices, names)]
@@ -93,7 +105,7 @@ def outputs_of(
 
 
 def measure(
-    session: Session,
+    session: Runnable,
     samples: Samples,
     feeding: Feeding,
     indices: Indices,
@@ -145,7 +157,7 @@ def measure(
     )
 
 
-def session_outputs(session: Session, uses: Sequence[Use]) -> tuple[str, ...]:
+def session_outputs(session: Runnable, uses: Sequence[Use]) -> tuple[str, ...]:
     """Outputs to fetch: those a metric reads, in the model's order."""
     wanted = {use.output for use in uses}
     return tuple(name for name in session.outputs if name in wanted)

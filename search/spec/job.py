@@ -16,6 +16,7 @@ RANDOM = "random"  #: ``data.calibration`` of a run without data
 Count = Annotated[int, Field(ge=1)]
 Samples = Literal["all"] | Count
 CalibrationMethod = Literal["min_max", "percentile", "mse", "kl", "kl_v2", "mix"]
+Evaluator = Literal["integer", "fake_quant"]
 PrecisionName = Literal["int8", "int16", "fp16", "fp32", "a8w8", "a16w8", "a8w16", "a16w16"]
 
 
@@ -163,16 +164,18 @@ class WeightSettings(SpecModel):
 
 
 class CalibrationSettings(SpecModel):
-    """Methods tried at 8 bit, samples used, and what is known about single tensors."""
+    """Methods tried at 8 bit (None: those of the target), samples used, and what is known about single tensors."""
 
-    methods: Annotated[Items[CalibrationMethod], Field(json_schema_extra={"minItems": 1})] = ("kl_v2", "kl", "mse")
+    methods: Annotated[Items[CalibrationMethod], Field(json_schema_extra={"minItems": 1})] | None = None
     samples: Samples = "all"
     overrides: dict[str, TensorSettings] = Field(default_factory=dict)
     weights: WeightSettings = WeightSettings()
 
     @field_validator("methods")
     @classmethod
-    def _each_once(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+    def _each_once(cls, methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if methods is None:
+            return None
         if not methods:
             raise ValueError("name at least one method")
         if len(set(methods)) != len(methods):
@@ -185,7 +188,7 @@ class SearchSettings(SpecModel):
 
     strategy: Literal["auto", "ladder", "optuna", "exhaustive"] = "ladder"
     sampler: Literal["tpe", "nsga2"] = "tpe"
-    evaluator: Literal["integer", "fake_quant"] = "fake_quant"
+    evaluator: Evaluator | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     batch: Count = 1
     task_macs: Positive = 2.0e10

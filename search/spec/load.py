@@ -14,7 +14,6 @@ from search.spec.suggestion import listing
 from search.spec.yaml_text import read_values
 
 AVAILABLE_STRATEGIES = ("ladder",)
-AVAILABLE_EVALUATORS = ("fake_quant",)
 
 
 def read_spec(text: str, *, where: str = "spec") -> dict[str, Any]:
@@ -54,11 +53,10 @@ def check_available(job: JobSpec) -> None:
     """Refuse what the schema knows but this version cannot run.
 
     Raises:
-        UsageError: If the strategy, the evaluator or a metric is not available.
+        UsageError: If the strategy or a metric is not available.
     """
     for name, wanted, available in (
         ("strategy", job.search.strategy, AVAILABLE_STRATEGIES),
-        ("evaluator", job.search.evaluator, AVAILABLE_EVALUATORS),
     ):
         if wanted not in available:
             raise UsageError(f"{name} {wanted!r} is not available in this version; use {listing(available)}.")

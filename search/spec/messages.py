@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,19 @@ _EXPECTED = {
 Pointer = tuple[str | int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake of a spec.
+
+    Attributes:
+        pointer: Keys and indices that lead to it.
+        message: What is wrong there, without the place.
+    """
+
+    pointer: Pointer
+    message: str
+
+
 def validation_text(error: ValidationError, value: Any, *, where: str, model: type[BaseModel]) -> str:
     """Return all mistakes of ``value`` as one line.
 
@@ -35,12 +49,24 @@ def validation_text(error: ValidationError, value: Any, *, where: str, model: ty
         where: What the user knows it by, such as the file name.
         model: Root model, for the known keys.
     """
+    lines = [_line(pointer, details, model) for pointer, details in _by_pointer(error, value).items()]
+    more = f"; and {len(lines) - MAX_SHOWN} more" if len(lines) > MAX_SHOWN else ""
+    return f"{where}: {'; '.join(lines[:MAX_SHOWN])}{more}."
+
+
+def mistakes(error: ValidationError, value: Any, *, model: type[BaseModel]) -> list[Mistake]:
+    """Return all mistakes of ``value``, each with its place; arguments as for ``validation_text``."""
+    return [
+        Mistake(pointer, _line(pointer, details, model).removeprefix(f"{pointer_text(pointer)}: "))
+        for pointer, details in _by_pointer(error, value).items()
+    ]
+
+
+def _by_pointer(error: ValidationError, value: Any) -> dict[Pointer, list[ErrorDetails]]:
     found: dict[Pointer, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False, include_context=True):
         found.setdefault(_pointer(detail, value), []).append(detail)
-    lines = [_line(pointer, details, model) for pointer, details in found.items()]
-    more = f"; and {len(lines) - MAX_SHOWN} more" if len(lines) > MAX_SHOWN else ""
-    return f"{where}: {'; '.join(lines[:MAX_SHOWN])}{more}."
+    return found
 
 
 def pointer_text(pointer: Sequence[str | int]) -> str:

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration, Treatment
-from search.metrics.part import Part
-from search.metrics.sequential import look_schedule
 from search.precision import Format
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, points_of
 from search.sensitivity.table import Table, combined, make_table, ranking_samples
-from search.strategies.goals import values_of
+from search.strategies.bans import Bans
+from search.strategies.evaluation_run import Run, run_configuration
 from search.strategies.setting import Setting
-from search.strategies.trial import Trial, Verdict
+from search.strategies.trial import Exported, Trial, Verdict
+from search.targets.legalise import Legal
 from search.targets.placement import place
-from search.tasks import Item, ItemResult, Plan
+from search.tasks import Item, Plan
 
 RANKING_SAMPLES = 8  # they order the points as well as 32 do: benchmarks/ranking.py, docs/search.md
-MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a strategy wants to know, for the record: see ``Trial``."""
+
+    requested: Assignment
+    stage: str
+    why: str
+    ratio: float | None
 
 
 @dataclass
@@ -42,6 +52,12 @@ class Desk:
     table_list: list[Table] = field(default_factory=list)
     _by_digest: dict[str, int] = field(default_factory=dict)
 
+    @cached_property
+    def bans(self) -> Bans:
+        """What running has ruled out so far."""
+        setting = self.setting
+        return Bans(setting.network, setting.pins.allowed)
+
     def evaluate(
         self,
         requested: Assignment,
@@ -55,6 +71,9 @@ class Desk:
     ) -> Plan[Trial]:
         """Evaluate a request after the chip rules; known configurations answer at once.
 
+        Where the chip cannot run it and another precision is left for the groups concerned, the changed request is
+        evaluated, too, and its trial returned.
+
         Args:
             requested: One precision per group.
             stage: What the strategy is doing, for the record.
@@ -64,31 +83,62 @@ class Desk:
             treatment: Pre-scales and fixed ranges.
             full: Run all samples even if the goal is out of reach, and keep the bad cases.
         """
+        asked = Asked(requested=requested, stage=stage, why=why, ratio=ratio)
+        while True:
+            legal = self._feasible(requested, sides)
+            configuration = Configuration(legal.effective, self.setting.calibration, treatment or Treatment())
+            trial = yield from self._trial(asked, configuration, legal.reasons, full=full)
+            if trial.infeasible is None or not self.bans.learn(trial.infeasible, legal.effective):
+                return trial
+
+    def evaluate_exported(self, trial: Trial) -> Plan[Exported]:
+        """What the Q/DQ model of a complete trial says on all samples."""
+        if trial.exported is not None and trial.exported.n_run >= self.setting.n_samples:
+            return trial.exported
+        run = yield from run_configuration(self.setting, trial.configuration, evaluator="fake_quant", full=True)
+        return run.exported()
+
+    def _feasible(self, requested: Assignment, sides: Mapping[int, str] | None) -> Legal:
+        """The chip rules, and what running has ruled out."""
+        legal = self.setting.legaliser.legalise(requested, sides=sides)
+        changes, reasons = self.bans.avoid(legal.effective)
+        if not changes:
+            return legal
+        return Legal(legal.effective.with_(changes), {**legal.reasons, **reasons})
+
+    def _trial(
+        self, asked: Asked, configuration: Configuration, reasons: Mapping[int, str], *, full: bool
+    ) -> Plan[Trial]:
+        """Evaluate one configuration, or return what is known of it."""
         setting = self.setting
-        legal = setting.legaliser.legalise(requested, sides=sides)
-        configuration = Configuration(legal.effective, setting.calibration, treatment or Treatment())
         known = self._by_digest.get(configuration.digest)
         if known is not None and (not full or self.trials[known].worst):
             return self.trials[known]
-        run = yield from self._run(configuration, full=full)
-        number = len(self.trials) + 1 if known is None else self.trials[known].number
+        run = yield from run_configuration(
+            setting, configuration, evaluator=setting.evaluator, full=full, keep_errors=full
+        )
+        exported = None if setting.evaluator == "integer" else run
+        if run.is_met and exported is None:
+            exported = yield from run_configuration(setting, configuration, evaluator="fake_quant", full=False)
         trial = Trial(
-            number=number,
-            stage=stage,
-            why=why,
-            ratio=ratio,
-            requested=requested,
-            reasons=legal.reasons,
+            number=len(self.trials) + 1 if known is None else self.trials[known].number,
+            stage=asked.stage,
+            why=asked.why,
+            ratio=asked.ratio,
+            requested=asked.requested,
+            reasons=reasons,
             configuration=configuration,
-            cost=setting.cost.index(legal.effective),
+            cost=setting.cost.index(configuration.effective),
             parts=run.parts,
             ranges=tuple(run.ranges),
-            values=values_of(setting.goals, run.parts),
+            values=run.values,
             n_run=run.n,
-            verdict=self._verdict(run),
+            verdict=_verdict(run, exported),
+            exported=None if exported is None else exported.exported(),
+            infeasible=run.infeasible,
             worst=run.worst,
             evaluated=run.evaluated,
-            seconds=run.seconds,
+            seconds=run.seconds + (0.0 if exported is None or exported is run else exported.seconds),
         )
         if known is None:
             self._by_digest[configuration.digest] = len(self.trials)
@@ -152,79 +202,16 @@ class Desk:
             for output, metric in metrics.items()
         }
 
-    def _run(self, configuration: Configuration, *, full: bool) -> Plan[_Run]:
-        """Run range by range until the end or until a goal is out of reach."""
-        setting = self.setting
-        looks = look_schedule(setting.n_samples, setting.batch)
-        bounds = _bounds(looks, setting.n_samples, full=full)
-        run = _Run({goal.id: [] for goal in setting.goals})
-        for stop in bounds:
-            item = self._evaluate_item(configuration, run.n, stop, keep_errors=full)
-            results = yield (item,)
-            result = results[item.digest]
-            run.add(result, stop)
-            if not full and stop < setting.n_samples and self._hopeless(run, len(looks)):
-                break
-        return run
-
-    def _hopeless(self, run: _Run, looks: int) -> bool:
-        goals = self.setting.goals
-        return any(goal.is_hopeless(run.parts[goal.id], n=self.setting.n_samples, looks=looks) for goal in goals)
-
-    def _verdict(self, run: _Run) -> Verdict:
-        if run.n < self.setting.n_samples:
-            return Verdict.REJECTED
-        met = all(goal.is_met(run.parts[goal.id]) for goal in self.setting.goals)
-        return Verdict.MET if met else Verdict.MISSED
-
-    def _evaluate_item(self, configuration: Configuration, start: int, stop: int, *, keep_errors: bool) -> Item:
-        setting = self.setting
-        params = {
-            **setting.evaluation,
-            "configuration": configuration.to_json(),
-            "range": [start, stop],
-            "errors_of": list(setting.all_ranking_values) if keep_errors else [],
-        }
-        return Item("evaluate", setting.context, params, work=setting.macs * (stop - start))
-
     def _point_item(self, params: PointParams) -> Item:
         setting = self.setting
         work = setting.macs * len(params.samples)
         return Item("sensitivity", setting.context, {**setting.sensitivity, **params.to_json()}, work=work)
 
 
-@dataclass
-class _Run:
-    """An evaluation under way."""
-
-    parts: dict[str, list[Part]]
-    ranges: list[tuple[int, int, str]] = field(default_factory=list)
-    worst: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
-    n: int = 0
-    evaluated: bool = False
-    seconds: float = 0.0
-
-    def add(self, result: ItemResult, stop: int) -> None:
-        data = result.data
-        for goal, part in data["parts"].items():
-            self.parts[goal].append(Part.from_json(part))
-        self.ranges.append((self.n, stop, data["digest"]))
-        self.n = stop
-        self.evaluated = self.evaluated or not result.reused
-        self.seconds += result.seconds
-        for output, by_error in data["worst"].items():
-            for error, found in by_error.items():
-                known = self.worst.setdefault(output, {}).setdefault(error, [])
-                known.extend((int(sample), float(value)) for sample, value in found)
-                known.sort(key=lambda pair: -pair[1])
-
-
-def _bounds(looks: Sequence[int], n: int, *, full: bool) -> tuple[int, ...]:
-    """Ends of the ranges to run."""
-    ends = (n,) if full else tuple(looks)
-    cut: list[int] = []
-    for end in ends:
-        start = cut[-1] if cut else 0
-        cut.extend(range(start + MAX_RANGE, end, MAX_RANGE))
-        cut.append(end)
-    return tuple(cut)
+def _verdict(run: Run, exported: Run | None) -> Verdict:
+    """How a trial ended; a goal is met only if the Q/DQ model meets it, too."""
+    if run.infeasible is not None:
+        return Verdict.INFEASIBLE
+    if not run.is_complete:
+        return Verdict.REJECTED
+    return Verdict.MET if run.is_met and exported is not None and exported.is_met else Verdict.MISSED

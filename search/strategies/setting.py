@@ -10,6 +10,7 @@ from typing import Any
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration
 from search.graph.network import Network
+from search.spec.job import Evaluator
 from search.strategies.goals import GoalState
 from search.targets.cost import CostModel
 from search.targets.legalise import Legaliser, uniform
@@ -39,6 +40,7 @@ class Setting:
         context: Context digest of items.
         evaluation: Parameters every evaluation shares.
         sensitivity: Parameters every sensitivity measurement shares.
+        evaluator: Evaluator of record. A goal counts as met only if the Q/DQ model meets it, too.
     """
 
     network: Network
@@ -57,6 +59,7 @@ class Setting:
     context: str
     evaluation: Mapping[str, Any]
     sensitivity: Mapping[str, Any]
+    evaluator: Evaluator = "fake_quant"
 
     @property
     def all_ranking_values(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration
@@ -18,6 +19,21 @@ class Verdict(Enum):
     MISSED = "missed"
     REJECTED = "rejected early"  #: the samples seen rule the goal out; no value on the full set
     INFEASIBLE = "infeasible"  #: the chip cannot run it
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What the Q/DQ model of a configuration said on the evaluation set.
+
+    Attributes:
+        ranges: ``(start, stop, digest of the outputs)`` in the order they were run.
+        values: Goal id to value over the samples run.
+        n_run: Samples run; fewer than all if it was ruled out early.
+    """
+
+    ranges: tuple[tuple[int, int, str], ...]
+    values: Mapping[str, float | None]
+    n_run: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +51,11 @@ class Trial:
         cost: Cost index.
         parts: Goal id to results per range.
         ranges: ``(start, stop, digest of the outputs)`` in the order they were run.
-        values: Goal id to value over the samples run.
+        values: Goal id to value over the samples run, by the evaluator of record.
         n_run: Samples run.
         verdict: How it ended.
+        exported: What the Q/DQ model said; None where it was not asked.
+        infeasible: Why the chip cannot run it: ``node, what, value, range, message, nodes``; None if it can.
         worst: Output to error name to the worst samples; empty unless asked for.
         evaluated: Whether any of it was computed for this study rather than taken over from another.
         seconds: Measured time.
@@ -56,6 +74,8 @@ class Trial:
     values: Mapping[str, float | None]
     n_run: int
     verdict: Verdict
+    exported: Exported | None = None
+    infeasible: Mapping[str, Any] | None = None
     worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
     evaluated: bool = True
     seconds: float = 0.0

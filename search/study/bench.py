@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,10 @@ from search.graph.load import read_model
 from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
+from search.simulator.making.infeasible import Infeasible
+from search.simulator.program import Program
+from search.spec.job import Evaluator
+from search.study.evaluable import Evaluable, cache_key, refused
 from search.study.fixing import fixed_tensors, imported_scales, imported_weights
 from search.study.goal_metric import graph_metric
 from search.study.loaded import Loaded, load
@@ -50,7 +54,7 @@ class Bench:
     def __init__(self, problem: Problem, files: Files) -> None:
         self.problem = problem
         self.files = files
-        self._session: tuple[str, Session] | None = None
+        self._evaluable: tuple[tuple[str, ...], Evaluable] | None = None
         self._inner: tuple[str, Session] | None = None
         self._grids: dict[str, Grids] = {}
         self._references: dict[str, Mapping[str, Array]] = {}
@@ -127,7 +131,7 @@ class Bench:
         settings = GridSettings(
             method_8=configuration.calibration.method_8,
             method_16=configuration.calibration.method_16,
-            fixed=self.fixed,
+            fixed={**self.fixed, **{tensor: Fixed(exact=True) for tensor in configuration.calibration.exact}},
             stated={**imported_scales(self.loaded, self.problem.target), **self.stated.scales},
             stated_weights={**imported_weights(self.loaded), **self.stated.weights},
             ranges=configuration.treatment.ranges,
@@ -168,22 +172,57 @@ class Bench:
     @property
     def level(self) -> Level:
         """Optimization level at which this target's models are measured."""
-        return Level.DEPLOYED if self.is_deployed_here else Level.PINNED
+        return Level.DEPLOYED if self.problem.is_deployed_here else Level.PINNED
 
-    @property
-    def is_deployed_here(self) -> bool:
-        """Whether the target is this very runtime, so that models are measured as they will run."""
-        return self.problem.target.scales.activation.startswith("ort")
+    def evaluable(self, configuration: Configuration, evaluator: Evaluator, extra: Sequence[str]) -> Evaluable:
+        """A configuration ready to run; the last one is kept, because ranges of one trial follow each other.
 
-    def session(self, configuration: Configuration, build: Callable[[], bytes]) -> Session:
-        """Session of a configuration; the last one is kept, because ranges of one trial follow each other."""
-        if self._session is None or self._session[0] != configuration.digest:
-            self._session = None
-            self._session = (
-                configuration.digest,
-                Session(build(), level=self.level, threads=self.problem.threads),
-            )
-        return self._session[1]
+        Args:
+            configuration: What to run.
+            evaluator: By integer arithmetic or as a Q/DQ model.
+            extra: Values inside the prepared graph that are delivered, too.
+        """
+        key = cache_key(configuration, evaluator, extra)
+        if self._evaluable is None or self._evaluable[0] != key:
+            self._evaluable = None
+            make = self._in_integers if evaluator == "integer" else self._as_qdq
+            self._evaluable = (key, make(configuration, extra))
+        self._evaluable[1].begin()
+        return self._evaluable[1]
+
+    def _as_qdq(self, configuration: Configuration, extra: Sequence[str]) -> Evaluable:
+        made = self.qdq(configuration)
+        model = with_outputs(made.model, extra) if extra else made.model
+        session = Session(model, level=self.level, threads=self.problem.threads)
+        return Evaluable(session, {"float_biases": list(made.float_biases)})
+
+    def _in_integers(self, configuration: Configuration, extra: Sequence[str]) -> Evaluable:
+        from search.simulator.fast.session import IntegerSession
+
+        try:
+            program = self.program(configuration, extra)
+        except Infeasible as error:
+            return replace(self._as_qdq(configuration, extra), refused=refused(error))
+        warnings = [{"code": one.code, "node": one.node, "text": one.text} for one in program.warnings]
+        notes = {"float_biases": [], "warnings": warnings, "float_interior": list(program.float_interior)}
+        return Evaluable(IntegerSession(program, threads=self.problem.threads), notes)
+
+    def program(self, configuration: Configuration, extra: Sequence[str] = ()) -> Program:
+        """The integer program of a configuration.
+
+        Raises:
+            Infeasible: If a requantize shift is out of the range of the chip.
+        """
+        from search.evaluation.lowering.lower import lower
+
+        return lower(
+            self.loaded.template,
+            self.placement(configuration),
+            self.grids(configuration),
+            self.problem.target.arithmetic,
+            prescale=configuration.treatment.prescale,
+            extra_outputs=extra,
+        )
 
     def uses(self, described: Sequence[Mapping[str, Any]]) -> tuple[Use, ...]:
         """Metrics from their description in an item's parameters."""

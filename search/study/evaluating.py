@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from search.calibration.collect import with_outputs
 from search.errors import ExportMismatchError
 from search.evaluation.configuration import Configuration
-from search.evaluation.measure import Measured, Use, measure, outputs_of
+from search.evaluation.measure import Measured, Runnable, Use, measure, outputs_of
 from search.runtime.session import Level, Session
 from search.study.bench import Bench, Raw
 
@@ -26,29 +25,26 @@ N_WORST = 32
 
 
 def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
-    """Measure one configuration on ``range`` of the order."""
+    """Measure one configuration on ``range`` of the order.
+
+    What the integer arithmetic of the chip cannot run at all is measured as a Q/DQ model and marked infeasible, so
+    that a strategy still learns where its errors are.
+    """
     configuration = Configuration.from_json(params["configuration"])
     extra = [name for name in params["errors_of"] if name not in bench.loaded.template.outputs]
-    float_biases: tuple[str, ...] = ()
-
-    def build() -> bytes:
-        nonlocal float_biases
-        made = bench.qdq(configuration)
-        float_biases = made.float_biases
-        model = with_outputs(made.model, extra) if extra else made.model
-        return bytes(model.SerializeToString())
-
     start, stop = params["range"]
     indices = bench.order[start:stop]
-    session = bench.session(configuration, build)
-    measured = _measure(bench, session, indices, params)
-    data = {
-        "parts": {name: part.to_json() for name, part in measured.parts.items()},
-        "digest": measured.digest,
-        "worst": _worst(measured, indices, look_at=_looked_at(params, start)),
-        "float_biases": list(float_biases),
-    }
-    return Raw(data)
+    model = bench.evaluable(configuration, params["evaluator"], extra)
+    measured = _measure(bench, model.session, indices, params)
+    return Raw(
+        {
+            "parts": {name: part.to_json() for name, part in measured.parts.items()},
+            "digest": measured.digest,
+            "worst": _worst(measured, indices, look_at=_looked_at(params, start)),
+            "infeasible": model.infeasible(),
+            **model.notes,
+        }
+    )
 
 
 def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
@@ -97,7 +93,7 @@ def run_unoptimized(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}})
 
 
-def _measure(bench: Bench, session: Session, indices: npt.NDArray[np.int64], params: Mapping[str, Any]) -> Measured:
+def _measure(bench: Bench, session: Runnable, indices: npt.NDArray[np.int64], params: Mapping[str, Any]) -> Measured:
     uses: tuple[Use, ...] = bench.uses(params["uses"])
     outputs = set(bench.loaded.template.outputs)
     inner = [name for name in params["errors_of"] if name not in outputs]

@@ -63,7 +63,7 @@ def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
     return Solution(
         network=network,
         target=target.name,
-        kind="horizon" if target.march else ("ort" if bench.is_deployed_here else "knight"),
+        kind="horizon" if target.march else ("ort" if bench.problem.is_deployed_here else "knight"),
         march=target.march,
         toolchain=None if target.toolchain is None else str(target.toolchain),
         requested=Assignment.from_json(params["requested"]),

@@ -175,7 +175,8 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         return Finished(progress.described, desk, None, results)
     context = problem.context
     if chosen is not None:
-        ranges = [list(found) for found in chosen.ranges]
+        exported = yield from desk.evaluate_exported(chosen)
+        ranges = [list(found) for found in exported.ranges]
         params = {**desk.setting.evaluation, "configuration": chosen.configuration.to_json(), "errors_of": []}
         results["recheck"] = yield from _one(Item("recheck", context, {**params, "ranges": ranges}))
         model = {**params, "model": results["recheck"].blobs["model"]}

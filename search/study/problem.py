@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.canonical import digest_json
-from search.spec.job import JobSpec
+from search.spec.job import Evaluator, JobSpec
 from search.targets.target import Target
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Goes up whenever stored results of an earlier program must not be reused."""
 
 
@@ -65,6 +65,16 @@ class Problem:
     def threads(self) -> int:
         """Intra-op threads of every session."""
         return self.spec.run.threads
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Evaluator of record: integer arithmetic for a chip, unless the spec says otherwise."""
+        return self.spec.search.evaluator or "fake_quant"
+
+    @property
+    def is_deployed_here(self) -> bool:
+        """Whether the target is this very runtime, so that models are measured as they will run."""
+        return self.target.activation_rule.startswith("ort")
 
     @property
     def is_random(self) -> bool:

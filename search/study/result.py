@@ -69,7 +69,7 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
         "toolchain": None if problem.target.toolchain is None else str(problem.target.toolchain),
         "strategy": spec.search.strategy,
         "seed": spec.search.seed,
-        "verified": "fake_quant",
+        "verified": _verified(problem),
         "metrics": [*(_metric(finished, goal) for goal in _goals(finished)), *_unmeasured(problem, finished)],
         "cost": _cost(finished),
         "assignment": _assignment(finished, blob),
@@ -95,6 +95,13 @@ def _goals(finished: Finished) -> tuple[GoalState, ...]:
     return finished.desk.setting.goals if finished.desk is not None else ()
 
 
+def _verified(problem: Problem) -> str:
+    """By what the verdict was reached: integer arithmetic, Q/DQ emulation, or the runtime it will be deployed on."""
+    if problem.evaluator == "integer":
+        return "simulator"
+    return "runtime" if problem.is_deployed_here else "fake_quant"
+
+
 def _outcome(problem: Problem, chosen: Trial | None) -> str:
     if problem.evaluation is None:
         return "not_evaluated"
@@ -112,7 +119,7 @@ def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
         "name": goal.metric.name,
         "output": goal.output,
         "direction": goal.metric.direction,
-        "evaluator": "fake_quant",
+        "evaluator": "fake_quant" if finished.desk is None else finished.desk.setting.evaluator,
         "float": goal.float_value,
         "required": goal.required,
         "all_low": _bound(finished, goal, 0),
@@ -140,7 +147,7 @@ def _unmeasured(problem: Problem, finished: Finished) -> list[dict[str, Any]]:
             "name": goal.metric,
             "output": goal.output,
             "direction": goal.direction,
-            "evaluator": "fake_quant",
+            "evaluator": problem.evaluator,
             **dict.fromkeys(_MEASURED),
             "n_samples": 0,
             "shortfall": None,
@@ -178,19 +185,27 @@ def _cost(finished: Finished) -> dict[str, Any]:
             "all_high": None,
             "source": "assumed",
             "assumed_share": None,
+            "interval": None,
         }
     setting, chosen = finished.desk.setting, finished.chosen
     low, high = setting.bounds
     assignment = low if chosen is None else chosen.configuration.effective
     reported = None if chosen is None and setting.n_samples else setting.cost.index(assignment)
+    bar = None if reported is None else setting.cost.error_bar(reported)
     return {
-        "unit": "index",
-        "chosen": reported,
-        "all_low": setting.cost.index(low),
-        "all_high": setting.cost.index(high),
-        "source": "assumed",
+        "unit": setting.cost.unit,
+        "chosen": None if reported is None else setting.cost.in_unit(reported),
+        "all_low": setting.cost.in_unit(setting.cost.index(low)),
+        "all_high": setting.cost.in_unit(setting.cost.index(high)),
+        "source": "assumed" if setting.cost.unit == "index" else "measured",
         "assumed_share": setting.cost.assumed_share(assignment),
+        "interval": None if bar is None else list(bar),
     }
+
+
+def _trial_cost(finished: Finished, trial: Trial) -> float:
+    """Cost of a trial in the unit of the result."""
+    return trial.cost if finished.desk is None else finished.desk.setting.cost.in_unit(trial.cost)
 
 
 def _assignment(finished: Finished, blob: Blob) -> dict[str, Any]:
@@ -220,7 +235,12 @@ def _evaluations(finished: Finished) -> int:
 def _equivalents(finished: Finished) -> float:
     if finished.desk is None or not finished.desk.setting.n_samples:
         return 0.0
-    run = sum(trial.n_run for trial in _trials(finished) if trial.evaluated)
+    both = finished.desk.setting.evaluator == "integer"
+    run = sum(
+        trial.n_run + (trial.exported.n_run if both and trial.exported is not None else 0)
+        for trial in _trials(finished)
+        if trial.evaluated
+    )
     return round(run / finished.desk.setting.n_samples, 4)
 
 
@@ -235,7 +255,7 @@ def _front(finished: Finished) -> list[dict[str, Any]]:
     complete = [trial for trial in _trials(finished) if trial.is_complete]
     kept = [trial for trial in complete if not any(_beats(other, trial, lower) for other in complete)]
     return [
-        {"trial": trial.number, "cost": trial.cost, "values": dict(trial.values)}
+        {"trial": trial.number, "cost": _trial_cost(finished, trial), "values": dict(trial.values)}
         for trial in sorted(kept, key=lambda trial: (trial.cost, trial.number))
     ]
 
@@ -299,7 +319,7 @@ def _report(result: Mapping[str, Any], finished: Finished) -> str:
         {
             "trial": trial.number,
             "stage": trial.stage,
-            "cost": trial.cost,
+            "cost": _trial_cost(finished, trial),
             "samples": trial.n_run,
             "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
             "values": dict(trial.values),

@@ -104,6 +104,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
             "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
         },
         sensitivity=shared,
+        evaluator=problem.evaluator,
     )
 
 

@@ -1,0 +1,1 @@
+"""From real factors, functions and constants to the integers of a program."""

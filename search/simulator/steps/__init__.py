@@ -1,0 +1,1 @@
+"""The kinds of steps a program is made of, by family."""

@@ -1,0 +1,126 @@
+"""One configuration under one evaluator, range by range, until the end or until a goal is out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.evaluation.configuration import Configuration
+from search.metrics.part import Part
+from search.metrics.sequential import look_schedule
+from search.spec.job import Evaluator
+from search.strategies.goals import values_of
+from search.strategies.setting import Setting
+from search.strategies.trial import Exported
+from search.tasks import Item, ItemResult, Plan
+
+MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
+Worst = dict[str, dict[str, list[tuple[int, float]]]]
+
+
+@dataclass
+class Run:
+    """What an evaluation gave so far.
+
+    Attributes:
+        setting: The facts.
+        parts: Goal id to results per range.
+        ranges: ``(start, stop, digest of the outputs)``.
+        worst: Output to error name to the worst samples, largest error first.
+        n: Samples run.
+        evaluated: Whether any of it was computed for this study.
+        seconds: Measured time.
+        infeasible: Why the chip cannot run it, or None.
+    """
+
+    setting: Setting
+    parts: dict[str, list[Part]]
+    ranges: list[tuple[int, int, str]] = field(default_factory=list)
+    worst: Worst = field(default_factory=dict)
+    n: int = 0
+    evaluated: bool = False
+    seconds: float = 0.0
+    infeasible: Mapping[str, Any] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every sample ran."""
+        return self.n >= self.setting.n_samples
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the full set reaches every goal on a chip that can run it."""
+        goals = self.setting.goals
+        return self.is_complete and self.infeasible is None and all(goal.is_met(self.parts[goal.id]) for goal in goals)
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Goal id to value over the samples run."""
+        return values_of(self.setting.goals, self.parts)
+
+    def exported(self) -> Exported:
+        """As the record of a Q/DQ model."""
+        return Exported(tuple(self.ranges), self.values, self.n)
+
+    def is_hopeless(self, looks: int) -> bool:
+        """Whether the samples seen rule a goal out."""
+        n = self.setting.n_samples
+        return any(goal.is_hopeless(self.parts[goal.id], n=n, looks=looks) for goal in self.setting.goals)
+
+    def add(self, result: ItemResult, stop: int) -> None:
+        """Take in the result of the next range, which ends at ``stop``."""
+        data = result.data
+        for goal, part in data["parts"].items():
+            self.parts[goal].append(Part.from_json(part))
+        self.ranges.append((self.n, stop, data["digest"]))
+        self.n = stop
+        self.evaluated = self.evaluated or not result.reused
+        self.seconds += result.seconds
+        self.infeasible = self.infeasible or data.get("infeasible")
+        for output, by_error in data["worst"].items():
+            for error, found in by_error.items():
+                known = self.worst.setdefault(output, {}).setdefault(error, [])
+                known.extend((int(sample), float(value)) for sample, value in found)
+                known.sort(key=lambda pair: -pair[1])
+
+
+def run_configuration(
+    setting: Setting, configuration: Configuration, *, evaluator: Evaluator, full: bool, keep_errors: bool = False
+) -> Plan[Run]:
+    """Evaluate ``configuration``.
+
+    Args:
+        setting: The facts.
+        configuration: What to run.
+        evaluator: By integer arithmetic or as a Q/DQ model.
+        full: Run all samples even if a goal is out of reach.
+        keep_errors: Keep the bad cases.
+    """
+    looks = look_schedule(setting.n_samples, setting.batch)
+    run = Run(setting, {goal.id: [] for goal in setting.goals})
+    for stop in _bounds(looks, setting.n_samples, full=full):
+        params = {
+            **setting.evaluation,
+            "evaluator": evaluator,
+            "configuration": configuration.to_json(),
+            "range": [run.n, stop],
+            "errors_of": list(setting.all_ranking_values) if keep_errors else [],
+        }
+        item = Item("evaluate", setting.context, params, work=setting.macs * (stop - run.n))
+        results = yield (item,)
+        run.add(results[item.digest], stop)
+        if not full and (run.infeasible is not None or (not run.is_complete and run.is_hopeless(len(looks)))):
+            break
+    return run
+
+
+def _bounds(looks: Sequence[int], n: int, *, full: bool) -> tuple[int, ...]:
+    """Ends of the ranges to run."""
+    ends = (n,) if full else tuple(looks)
+    cut: list[int] = []
+    for end in ends:
+        start = cut[-1] if cut else 0
+        cut.extend(range(start + MAX_RANGE, end, MAX_RANGE))
+        cut.append(end)
+    return tuple(cut)
