@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from search.assignment import Assignment
-from search.evaluation.configuration import Configuration, Treatment
+from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.precision import Format
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, points_of
@@ -67,6 +67,7 @@ class Desk:
         ratio: float | None = None,
         sides: Mapping[int, str] | None = None,
         treatment: Treatment | None = None,
+        calibration: Calibration | None = None,
         full: bool = False,
     ) -> Plan[Trial]:
         """Evaluate a request after the chip rules; known configurations answer at once.
@@ -81,12 +82,15 @@ class Desk:
             ratio: Share of the tables promoted.
             sides: Gemm group to the side (``activation | weight``) that keeps 16 bit where only one may.
             treatment: Pre-scales and fixed ranges.
+            calibration: Scales other than those in use.
             full: Run all samples even if the goal is out of reach, and keep the bad cases.
         """
         asked = Asked(requested=requested, stage=stage, why=why, ratio=ratio)
         while True:
             legal = self._feasible(requested, sides)
-            configuration = Configuration(legal.effective, self.setting.calibration, treatment or Treatment())
+            configuration = Configuration(
+                legal.effective, calibration or self.setting.calibration, treatment or Treatment()
+            )
             trial = yield from self._trial(asked, configuration, legal.reasons, full=full)
             if trial.infeasible is None or not self.bans.learn(trial.infeasible, legal.effective):
                 return trial
@@ -136,6 +140,8 @@ class Desk:
             verdict=_verdict(run, exported),
             exported=None if exported is None else exported.exported(),
             infeasible=run.infeasible,
+            warnings=run.warnings,
+            float_interior=run.float_interior,
             worst=run.worst,
             evaluated=run.evaluated,
             seconds=run.seconds + (0.0 if exported is None or exported is run else exported.seconds),

@@ -32,6 +32,8 @@ class Run:
         evaluated: Whether any of it was computed for this study.
         seconds: Measured time.
         infeasible: Why the chip cannot run it, or None.
+        warnings: What the integer program gave way to.
+        float_interior: Groups the simulator computed in float.
     """
 
     setting: Setting
@@ -42,6 +44,8 @@ class Run:
     evaluated: bool = False
     seconds: float = 0.0
     infeasible: Mapping[str, Any] | None = None
+    warnings: tuple[Mapping[str, Any], ...] = ()
+    float_interior: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -78,6 +82,8 @@ class Run:
         self.evaluated = self.evaluated or not result.reused
         self.seconds += result.seconds
         self.infeasible = self.infeasible or data.get("infeasible")
+        self.warnings = tuple(data.get("warnings", ()))
+        self.float_interior = tuple(data.get("float_interior", ()))
         for output, by_error in data["worst"].items():
             for error, found in by_error.items():
                 known = self.worst.setdefault(output, {}).setdefault(error, [])

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.assignment import Assignment
-from search.errors import UsageError
 from search.evaluation.configuration import Treatment
 from search.precision import Format, Precision
 from search.sensitivity.table import Row, Table
@@ -40,20 +39,6 @@ def ladder(desk: Desk) -> Plan[None]:
         yield from _float_elementwise(desk)
     else:
         yield from _integer(desk)
-
-
-def check_ladder(target: Target) -> None:
-    """Refuse a chip whose uniform low and high requests are the same.
-
-    Raises:
-        UsageError: If there is nothing between which to search.
-    """
-    if (target.all_low_gemm, target.all_low_other) == (target.all_high_gemm, target.all_high_other):
-        raise UsageError(
-            f"Strategy 'ladder' moves between a low and a high precision, but {target.name} runs everything at "
-            f"{target.all_low_gemm.value}. No strategy of this version searches its calibration settings; choose "
-            "another target."
-        )
 
 
 def high_format(target: Target) -> Format:

@@ -40,6 +40,7 @@ class Setting:
         context: Context digest of items.
         evaluation: Parameters every evaluation shares.
         sensitivity: Parameters every sensitivity measurement shares.
+        calibrations: Scales to choose among, where the search is over them.
         evaluator: Evaluator of record. A goal counts as met only if the Q/DQ model meets it, too.
     """
 
@@ -59,6 +60,7 @@ class Setting:
     context: str
     evaluation: Mapping[str, Any]
     sensitivity: Mapping[str, Any]
+    calibrations: tuple[Calibration, ...] = ()
     evaluator: Evaluator = "fake_quant"
 
     @property

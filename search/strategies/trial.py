@@ -56,6 +56,8 @@ class Trial:
         verdict: How it ended.
         exported: What the Q/DQ model said; None where it was not asked.
         infeasible: Why the chip cannot run it: ``node, what, value, range, message, nodes``; None if it can.
+        warnings: What the integer program gave way to: ``code, node, text``.
+        float_interior: Quantized groups the simulator computed in float between integer ends.
         worst: Output to error name to the worst samples; empty unless asked for.
         evaluated: Whether any of it was computed for this study rather than taken over from another.
         seconds: Measured time.
@@ -76,6 +78,8 @@ class Trial:
     verdict: Verdict
     exported: Exported | None = None
     infeasible: Mapping[str, Any] | None = None
+    warnings: tuple[Mapping[str, Any], ...] = ()
+    float_interior: tuple[str, ...] = ()
     worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
     evaluated: bool = True
     seconds: float = 0.0

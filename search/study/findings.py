@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from search.diagnosis.arithmetic import (
+    evaluator_findings,
+    infeasible_findings,
+    interior_findings,
+    square_findings,
+    warning_findings,
+)
 from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.findings import Finding
 from search.diagnosis.goal import goal_findings
@@ -54,13 +61,28 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     if chosen is not None:
         effective = chosen.configuration.effective
         yield from fallback_findings(setting.network, effective, place_by(setting.book, effective))
+        yield from warning_findings(chosen.warnings)
+        yield from interior_findings(chosen.float_interior)
+        yield from evaluator_findings(_by_evaluator(finished, chosen))
+    yield from infeasible_findings((one.number, one.infeasible) for one in desk.trials if one.infeasible is not None)
     yield from tail_findings(desk.table_list)
     yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))
     yield from range_findings(setting.network, setting.extremes)
+    yield from square_findings(setting.network, setting.extremes)
     if "baseline" in finished.results:
         inputs = finished.results["baseline"].data["inputs"]
         yield from clipping_findings(setting.network, setting.extremes, inputs)
     yield from _unoptimized(finished)
+
+
+def _by_evaluator(finished: Finished, chosen: Trial) -> dict[str, tuple[float | None, float | None]]:
+    """Rates of the delivered configuration in integers and as a Q/DQ model, where they were measured apart."""
+    desk = finished.desk
+    if desk is None or desk.setting.evaluator != "integer":
+        return {}
+    recheck = finished.results.get("recheck")
+    rates = [goal for goal in desk.setting.goals if goal.metric.is_rate]
+    return {goal.id: (chosen.values[goal.id], value_from(goal, recheck)) for goal in rates}
 
 
 def _high_missed(trials: list[Trial]) -> bool:
