@@ -65,13 +65,31 @@ def part_bounds(n_samples: int) -> tuple[int, ...]:
 
 
 def collect(
-    model: onnx.ModelProto, network: Network, samples: Samples, *, n_samples: int, feeding: Feeding, threads: int
+    model: onnx.ModelProto,
+    network: Network,
+    samples: Samples,
+    *,
+    n_samples: int,
+    feeding: Feeding,
+    threads: int,
+    bounds: Sequence[int] | None = None,
 ) -> Collected:
-    """Run the float model over the first ``n_samples`` samples and count every tensor's values."""
+    """Run the float model over the first ``n_samples`` samples and count every tensor's values.
+
+    Args:
+        model: The prepared float model.
+        network: Its tensors.
+        samples: Calibration data.
+        n_samples: How many of it.
+        feeding: Samples per run.
+        threads: Intra-op threads.
+        bounds: Sample counts that ``Collected.at`` can answer, ascending, the last one ``n_samples``; by default those
+            of ``part_bounds``.
+    """
     names = [tensor.name for tensor in network.tensors]
     session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=threads)
     feeding = bounded(feeding, network)
-    bounds = part_bounds(n_samples)
+    bounds = part_bounds(n_samples) if bounds is None else tuple(bounds)
     counter = _Counter(network, session)
     parts = []
     for start, end in zip((0, *bounds), bounds, strict=False):

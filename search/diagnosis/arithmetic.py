@@ -15,6 +15,7 @@ _ADVICE = {
     "shift-clamped": "The scales around the operator differ too much: calibrate its tensors with another range.",
     "multiplier-short": "These channels contribute next to nothing; prune them, or check their weights.",
     "bias-coarser": "Typical of dead channels (tiny weights, large bias): harmless, or prune them.",
+    "sum-coarser": "The input of the gemm has a far wider range than its result: give the group 16 bit inputs.",
 }
 
 
@@ -103,7 +104,7 @@ def square_findings(network: Network, extremes: Sequence[tuple[float, float] | N
             severity="warning",
             message=f"{tensor.op_name} squares its input up to {absmax:.4g}, beyond binary16 (65504).",
             advice=f"Where it runs in fp16, multiply the input of the chain by 2**-{exponent} and what follows the "
-            f"mean by 2**{exponent}, as the chip's framework does inside LayerNormalization; or keep it in int16 or fp32.",
+            f"mean by 2**{exponent}, as inside LayerNormalization; or keep it in int16 or fp32.",
             evidence={"op_name": tensor.op_name, "absmax": absmax, "exponent": exponent},
         )
 

@@ -23,16 +23,25 @@ class Calibration:
         method_8: Method at 8 bit.
         method_16: Method at 16 bit.
         samples: How many samples they come from.
+        exact: Tensors of model inputs that are held as the whole numbers they are, never rounded, because a strategy
+            chose so; those the job spec fixes are not listed.
     """
 
     blob: str
     method_8: str
     method_16: str
     samples: int
+    exact: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
-        return {"blob": self.blob, "method_8": self.method_8, "method_16": self.method_16, "samples": self.samples}
+        stated = {"blob": self.blob, "method_8": self.method_8, "method_16": self.method_16, "samples": self.samples}
+        return {**stated, "exact": list(self.exact)} if self.exact else stated
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Calibration:
+        """Read what ``to_json`` wrote."""
+        return Calibration(**{**value, "exact": tuple(value.get("exact", ()))})
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,6 @@ class Configuration:
         """Read what ``to_json`` wrote."""
         return Configuration(
             effective=Assignment.from_json(value["effective"]),
-            calibration=Calibration(**value["calibration"]),
+            calibration=Calibration.from_json(value["calibration"]),
             treatment=Treatment.from_json(value["treatment"]),
         )

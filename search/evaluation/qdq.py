@@ -39,6 +39,8 @@ class QdqModel:
     model: onnx.ModelProto
     float_biases: tuple[str, ...]
     """Biases that would overflow int32 and stayed float."""
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """Value of the prepared graph to the value that holds it rounded, where it is stored so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class _Assembly:
         read = self._outputs.union(*(node.input for node in self._parts.nodes), *self._template.nested.values())
         initializers = {**self._template.initializers, **self._parts.initializers}
         model.graph.initializer.extend(tensor for name, tensor in initializers.items() if name in read)
-        return QdqModel(model, tuple(self._float_biases))
+        return QdqModel(model, tuple(self._float_biases), dict(self._current))
 
     def _node(self, node: onnx.NodeProto) -> None:
         new = onnx.NodeProto()

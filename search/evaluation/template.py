@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from search.evaluation.casts import SUFFIXES
 from search.evaluation.subgraphs import outer_reads
 from search.graph.build import Structure
 from search.graph.network import Network
+
+Sizes: TypeAlias = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Template:
         group_of: Node name to group index, members of groups only.
         foreign: Tensors of another type than float32 (float16, double): their operators stay as they are.
         nested: Node name to what its subgraphs read from outside; nodes with subgraphs only.
+        shapes: Value name to its sizes when the model ran, None where they follow the number of samples.
     """
 
     model: onnx.ModelProto
@@ -47,6 +50,7 @@ class Template:
     group_of: Mapping[str, int]
     foreign: frozenset[int] = frozenset()
     nested: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    shapes: Mapping[str, Sizes] = field(default_factory=dict)
     _arrays: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict, repr=False)
     _halves: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict, repr=False)
     _protos: dict[str, tuple[object, onnx.TensorProto]] = field(default_factory=dict, repr=False)
@@ -87,7 +91,7 @@ class Template:
         """``name``, or what comes close to it, so that no name derived from it is one of the model's own."""
         if name not in self._stems:
             stem = name
-            while any(stem + suffix in self._names for suffix in SUFFIXES):
+            while any(stem + suffix in self.names for suffix in SUFFIXES):
                 stem += "#"
             self._stems[name] = stem
         return self._stems[name]
@@ -111,7 +115,7 @@ class Template:
         )
 
     @cached_property
-    def _names(self) -> frozenset[str]:
+    def names(self) -> frozenset[str]:
         """Every name of the main graph and every outer name a subgraph reads."""
         graph = self.model.graph
         names = {node.name for node in graph.node} | set(self.initializers) | set(self.tensor_of)
@@ -121,8 +125,14 @@ class Template:
         return frozenset(names.union(*self.nested.values()))
 
 
-def make_template(model: onnx.ModelProto, structure: Structure) -> Template:
-    """Take ``model`` apart. The model must be the one ``structure`` was built from."""
+def make_template(model: onnx.ModelProto, structure: Structure, shapes: Mapping[str, Sizes] | None = None) -> Template:
+    """Take ``model`` apart. The model must be the one ``structure`` was built from.
+
+    Args:
+        model: The prepared model.
+        structure: Its groups and tensors.
+        shapes: Sizes of its values; an operator that needs one that is not there has no integer form.
+    """
     network = structure.network
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     group_of = {name: g for g, group in enumerate(network.groups) for name in group.nodes}
@@ -138,6 +148,7 @@ def make_template(model: onnx.ModelProto, structure: Structure) -> Template:
         group_of=group_of,
         foreign=frozenset(t for name, t in roots.items() if types.get(name, TensorProto.FLOAT) != TensorProto.FLOAT),
         nested={node.name: reads for node in model.graph.node if (reads := outer_reads(node))},
+        shapes=dict(shapes or {}),
     )
 
 

@@ -8,6 +8,7 @@ from importlib import resources
 
 from search.export.hb_compile import hb_compile_text
 from search.export.hmct_config import hmct_config
+from search.export.knight import knight_files
 from search.export.ort_overrides import ort_overrides_text
 from search.export.qconfig_setter import qconfig_setter
 from search.export.qconfig_setter_legacy import qconfig_setter_legacy
@@ -33,6 +34,8 @@ def export_files(solution: Solution) -> dict[str, bytes]:
         files["ort_float.onnx"] = solution.float_model
     if solution.kind == "horizon":
         files |= _horizon_files(solution)
+    if solution.kind == "knight":
+        files |= knight_files(solution)
     return files
 
 

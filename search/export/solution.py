@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.assignment import Assignment
+from search.export.knight_plan import KnightPlan
 from search.graph.network import Network, Slot
 from search.precision import Format
 from search.quant.grid import Grid
@@ -125,7 +126,7 @@ class Solution:
     Attributes:
         network: Groups, tensors and constants.
         target: Target name, e.g. ``j6m``.
-        kind: Family of tool-chain: ``horizon``, ``ort`` or ``knight``.
+        kind: Family of tool-chain: ``horizon``, ``ort``, ``knight``, or ``none`` of these.
         march: The chip's architecture name, None outside Horizon.
         toolchain: Tool-chain version as text, or None.
         requested: Precisions the strategy asked for, per group.
@@ -146,6 +147,7 @@ class Solution:
         calibration_dir: Folder with the exported calibration data, relative to the output folder, or None.
         model_file: Name of the model the tool-chains shall read.
         float_model: The prepared float model, written beside the overrides if given: its names are those used.
+        knight: What the Knight tools are told, for their chips.
     """
 
     network: Network
@@ -170,6 +172,7 @@ class Solution:
     calibration_dir: str | None = None
     model_file: str = "model.onnx"
     float_model: bytes | None = None
+    knight: KnightPlan | None = None
 
     def grid(self, tensor: int, fmt: Format) -> Grid:
         """Return the grid of a tensor in an integer format.

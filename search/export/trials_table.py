@@ -22,9 +22,9 @@ class TrialLine:
         ratio: Share of the table that was raised (text where each table has its own), or None.
         requested: Digest of the requested assignment.
         effective: Digest of the effective assignment.
-        cost: Cost index.
+        cost: In the unit of the result: the cost index, or microseconds of a fitted target.
         samples: Evaluation samples that ran; fewer than all if it was rejected early.
-        verdict: ``met``, ``not_met``, ``rejected`` or ``infeasible``.
+        verdict: ``met``, ``not_met``, ``rejected``, or ``fail`` where the chip cannot run it.
         why: Reason in one sentence.
         seconds: Time it took, the one column that differs between equal runs.
         metrics: Metric id to value, None where it has none.

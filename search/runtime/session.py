@@ -1,9 +1,11 @@
 """A model ready to run on the CPU, at a stated optimization level.
 
-Three levels, because the runtime's optimizer changes what a Q/DQ graph computes:
+Four levels, because the runtime's optimizer changes what a Q/DQ graph computes:
 
 - ``DEPLOYED``: everything on, Q/DQ fused into integer kernels; how plain models are timed and ``ort-cpu`` is deployed.
 - ``PINNED``: everything on but Q/DQ fusion: the float kernels of ``DEPLOYED``, the roundings of the graph as written.
+- ``INTEGER``: ``PINNED`` without the rewrites that scale constants into weights or move them past each other: integers
+  held in float tensors stay integers. For the graphs of ``search.simulator.fast``.
 - ``PLAIN``: no optimization; each node as the standard says, another summation order, slower.
 """
 
@@ -32,6 +34,16 @@ _RUNTIME_ERRORS = (
     ort_state.EPFail,
     RuntimeError,
 )
+_REWRITES_OF_CONSTANTS = [
+    "ConvAddFusion",
+    "ConvBNFusion",
+    "ConvMulFusion",
+    "DivMulFusion",
+    "DoubleQDQPairsRemover",
+    "MatMulAddFusion",
+    "MatMulScaleFusion",
+    "MatmulBNFusion",
+]
 
 
 class Level(Enum):
@@ -39,6 +51,7 @@ class Level(Enum):
 
     DEPLOYED = "deployed"
     PINNED = "pinned"
+    INTEGER = "integer"
     PLAIN = "plain"
 
 
@@ -53,7 +66,12 @@ class Session:
         """
         data = model if isinstance(model, bytes) else model.SerializeToString()
         try:
-            self._session = ort.InferenceSession(data, _options(level, threads), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                data,
+                _options(level, threads),
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_REWRITES_OF_CONSTANTS if level is Level.INTEGER else None,
+            )
         except _RUNTIME_ERRORS as error:
             raise UnsupportedModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
@@ -92,7 +110,7 @@ def _options(level: Level, threads: int) -> Any:
         if level is Level.PLAIN
         else ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     )
-    if level is Level.PINNED:
+    if level in (Level.PINNED, Level.INTEGER):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
 

@@ -63,7 +63,7 @@ class Warned:
     """Something the making of a program gave way to.
 
     Attributes:
-        code: ``shift-clamped`` | ``bias-coarser`` | ``multiplier-short``.
+        code: ``shift-clamped`` | ``bias-coarser`` | ``sum-coarser`` | ``multiplier-short``.
         node: User's name.
         text: What and how much, in words.
         values: The numbers.

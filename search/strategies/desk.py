@@ -45,11 +45,13 @@ class Desk:
         setting: The facts.
         trials: In order.
         table_list: All tables measured, in order.
+        minimal: Whether no raised group of the best trial can go lower alone; None where the strategy does not say.
     """
 
     setting: Setting
     trials: list[Trial] = field(default_factory=list)
     table_list: list[Table] = field(default_factory=list)
+    minimal: bool | None = None
     _by_digest: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -69,6 +71,7 @@ class Desk:
         treatment: Treatment | None = None,
         calibration: Calibration | None = None,
         full: bool = False,
+        errors: bool = False,
     ) -> Plan[Trial]:
         """Evaluate a request after the chip rules; known configurations answer at once.
 
@@ -84,6 +87,7 @@ class Desk:
             treatment: Pre-scales and fixed ranges.
             calibration: Scales other than those in use.
             full: Run all samples even if the goal is out of reach, and keep the bad cases.
+            errors: Keep the bad cases and mean errors of what runs, also where it is stopped early.
         """
         asked = Asked(requested=requested, stage=stage, why=why, ratio=ratio)
         while True:
@@ -91,7 +95,7 @@ class Desk:
             configuration = Configuration(
                 legal.effective, calibration or self.setting.calibration, treatment or Treatment()
             )
-            trial = yield from self._trial(asked, configuration, legal.reasons, full=full)
+            trial = yield from self._trial(asked, configuration, legal.reasons, full=full, errors=errors)
             if trial.infeasible is None or not self.bans.learn(trial.infeasible, legal.effective):
                 return trial
 
@@ -111,15 +115,21 @@ class Desk:
         return Legal(legal.effective.with_(changes), {**legal.reasons, **reasons})
 
     def _trial(
-        self, asked: Asked, configuration: Configuration, reasons: Mapping[int, str], *, full: bool
+        self, asked: Asked, configuration: Configuration, reasons: Mapping[int, str], *, full: bool, errors: bool
     ) -> Plan[Trial]:
         """Evaluate one configuration, or return what is known of it."""
         setting = self.setting
         known = self._by_digest.get(configuration.digest)
-        if known is not None and (not full or self.trials[known].worst):
+        if known is not None and self._knows_enough(self.trials[known], full=full, errors=errors):
             return self.trials[known]
+        before = () if known is None else self._stops(self.trials[known])
         run = yield from run_configuration(
-            setting, configuration, evaluator=setting.evaluator, full=full, keep_errors=full
+            setting,
+            configuration,
+            evaluator=setting.evaluator,
+            full=full,
+            keep_errors=full or errors,
+            stops=before,
         )
         exported = None if setting.evaluator == "integer" else run
         if run.is_met and exported is None:
@@ -143,6 +153,7 @@ class Desk:
             warnings=run.warnings,
             float_interior=run.float_interior,
             worst=run.worst,
+            errors={name: {e: total / run.n for e, total in sums.items()} for name, sums in run.errors.items()},
             evaluated=run.evaluated,
             seconds=run.seconds + (0.0 if exported is None or exported is run else exported.seconds),
         )
@@ -153,7 +164,18 @@ class Desk:
             self.trials[known] = trial
         return trial
 
-    def tables(self, base: Trial, name: str, *, formats: Sequence[Format]) -> Plan[tuple[Table, ...]]:
+    def _stops(self, trial: Trial) -> tuple[int, ...]:
+        """Ends of the ranges that a trial ran with its errors kept: they need not run again."""
+        return tuple(stop for _, stop, _ in trial.ranges if stop < self.setting.n_samples) if trial.worst else ()
+
+    def _knows_enough(self, trial: Trial, *, full: bool, errors: bool) -> bool:
+        if full:
+            return bool(trial.worst) and (trial.is_complete or trial.infeasible is not None)
+        return bool(trial.worst) or not errors
+
+    def tables(
+        self, base: Trial, name: str, *, formats: Sequence[Format], every: bool = False, spared: bool = True
+    ) -> Plan[tuple[Table, ...]]:
         """Measure one table per output whose goal ``base`` misses (all outputs if it misses none).
 
         Every point alone; where the base has collapsed, also everything but it. Outputs without real values to rank by
@@ -163,25 +185,27 @@ class Desk:
             base: A trial run in full: its formats are the base, its bad cases the ranking set.
             name: Name of the base, for the record.
             formats: Which points count, by the format the base holds them in.
+            every: Also outputs whose goals the base meets.
+            spared: Measure everything but each point, too, where the base has collapsed.
         """
         setting = self.setting
         placement = place(
             setting.network, setting.target, base.configuration.effective, output_precision=setting.output_precision
         )
         points = points_of(setting.network, placement, formats)
-        short = [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or list(setting.goals)
+        short = [goal for goal in setting.goals if every or not goal.is_met(base.parts[goal.id])] or list(setting.goals)
         goals = [goal for goal in short if setting.ranking_values[goal.output]]
         metrics = {goal.output: goal.ranking for goal in goals}
         if not metrics or not points:
             return ()
         alone = yield from self._errors(base, points, metrics, "only")
-        spared = {}
-        collapsed = {goal.output for goal in goals if goal.is_collapsed(base.parts[goal.id])}
+        left = {}
+        collapsed = {goal.output for goal in goals if spared and goal.is_collapsed(base.parts[goal.id])}
         if collapsed:
-            spared = yield from self._errors(base, points, metrics, "all_but")
+            left = yield from self._errors(base, points, metrics, "all_but")
         tables = []
         for output, metric in metrics.items():
-            values = combined(alone[output], spared[output]) if output in collapsed else alone[output]
+            values = combined(alone[output], left[output]) if output in collapsed else alone[output]
             tables.append(
                 make_table(setting.network, output=output, metric=metric, base=name, points=points, values=values)
             )

@@ -28,6 +28,7 @@ class Run:
         parts: Goal id to results per range.
         ranges: ``(start, stop, digest of the outputs)``.
         worst: Output to error name to the worst samples, largest error first.
+        errors: Value to error name to the sum over the samples run.
         n: Samples run.
         evaluated: Whether any of it was computed for this study.
         seconds: Measured time.
@@ -40,6 +41,7 @@ class Run:
     parts: dict[str, list[Part]]
     ranges: list[tuple[int, int, str]] = field(default_factory=list)
     worst: Worst = field(default_factory=dict)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
     n: int = 0
     evaluated: bool = False
     seconds: float = 0.0
@@ -84,6 +86,10 @@ class Run:
         self.infeasible = self.infeasible or data.get("infeasible")
         self.warnings = tuple(data.get("warnings", ()))
         self.float_interior = tuple(data.get("float_interior", ()))
+        for output, sums in data.get("errors", {}).items():
+            known_sums = self.errors.setdefault(output, {})
+            for error, total in sums.items():
+                known_sums[error] = known_sums.get(error, 0.0) + float(total)
         for output, by_error in data["worst"].items():
             for error, found in by_error.items():
                 known = self.worst.setdefault(output, {}).setdefault(error, [])
@@ -92,7 +98,8 @@ class Run:
 
 
 def run_configuration(
-    setting: Setting, configuration: Configuration, *, evaluator: Evaluator, full: bool, keep_errors: bool = False
+    setting: Setting, configuration: Configuration, *, evaluator: Evaluator, full: bool, keep_errors: bool = False,
+    stops: Sequence[int] = (),
 ) -> Plan[Run]:
     """Evaluate ``configuration``.
 
@@ -101,32 +108,37 @@ def run_configuration(
         configuration: What to run.
         evaluator: By integer arithmetic or as a Q/DQ model.
         full: Run all samples even if a goal is out of reach.
-        keep_errors: Keep the bad cases.
+        keep_errors: Keep the bad cases and mean errors.
+        stops: Where ranges ended that ran before; they are taken over as they are.
     """
     looks = look_schedule(setting.n_samples, setting.batch)
     run = Run(setting, {goal.id: [] for goal in setting.goals})
-    for stop in _bounds(looks, setting.n_samples, full=full):
-        params = {
-            **setting.evaluation,
-            "evaluator": evaluator,
-            "configuration": configuration.to_json(),
-            "range": [run.n, stop],
-            "errors_of": list(setting.all_ranking_values) if keep_errors else [],
-        }
-        item = Item("evaluate", setting.context, params, work=setting.macs * (stop - run.n))
-        results = yield (item,)
-        run.add(results[item.digest], stop)
+    shared = {
+        **setting.evaluation,
+        "evaluator": evaluator,
+        "configuration": configuration.to_json(),
+        "errors_of": list(setting.all_ranking_values) if keep_errors else [],
+    }
+    for look in (*stops, setting.n_samples) if full else looks:
+        ranges = sample_ranges(run.n, look, setting)
+        items = [
+            Item("evaluate", setting.context, {**shared, "range": [start, stop]}, work=setting.macs * (stop - start))
+            for start, stop in ranges
+        ]
+        results = yield tuple(items)
+        for item, (_, stop) in zip(items, ranges, strict=True):
+            run.add(results[item.digest], stop)
         if not full and (run.infeasible is not None or (not run.is_complete and run.is_hopeless(len(looks)))):
             break
     return run
 
 
-def _bounds(looks: Sequence[int], n: int, *, full: bool) -> tuple[int, ...]:
-    """Ends of the ranges to run."""
-    ends = (n,) if full else tuple(looks)
-    cut: list[int] = []
-    for end in ends:
-        start = cut[-1] if cut else 0
-        cut.extend(range(start + MAX_RANGE, end, MAX_RANGE))
-        cut.append(end)
-    return tuple(cut)
+def sample_ranges(start: int, stop: int, setting: Setting) -> list[tuple[int, int]]:
+    """Cut samples into the ranges of items: whole batches, at most ``task_macs`` and ``MAX_RANGE`` each.
+
+    Ranges of one cut are independent of each other; their results do not depend on where they run.
+    """
+    affordable = min(float(MAX_RANGE), setting.task_macs / setting.macs if setting.macs else float(MAX_RANGE))
+    step = max(1, int(affordable) // setting.batch) * setting.batch
+    step = min(step, MAX_RANGE)
+    return [(begin, min(begin + step, stop)) for begin in range(start, stop, step)]

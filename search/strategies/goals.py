@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from search.metrics.goal_check import meets, shortfall
 from search.metrics.intervals import confident_value
 from search.metrics.metric import Metric
@@ -28,6 +31,7 @@ class GoalState:
         float_value: Value of the float model; None for fidelity metrics.
         float_part: Its per-sample results in the order of the study; None for fidelity metrics.
         ranking: Error that ranks this output's points.
+        margins: Margins of the float model where the metric has them, of the first samples of the order.
         confidence: Level of the one-sided bound that must reach ``required``; None for the point estimate.
     """
 
@@ -38,6 +42,7 @@ class GoalState:
     float_value: float | None
     float_part: Part | None
     ranking: str
+    margins: npt.NDArray[np.float32] | None = None
     confidence: float | None = None
 
     def value(self, parts: Sequence[Part]) -> float | None:
@@ -46,10 +51,11 @@ class GoalState:
 
     def is_met(self, parts: Sequence[Part]) -> bool:
         """Whether the full set reaches the goal."""
-        value = self.value(parts)
-        if self.confidence is not None:
-            value = self._bound(parts, self.confidence)
-        return meets(value, self.required, self.metric.direction)
+        return meets(self.judged(parts), self.required, self.metric.direction)
+
+    def judged(self, parts: Sequence[Part]) -> float | None:
+        """The number that must reach ``required``: the value, or its one-sided bound where a confidence is asked."""
+        return self.value(parts) if self.confidence is None else self._bound(parts, self.confidence)
 
     def _bound(self, parts: Sequence[Part], confidence: float) -> float | None:
         reference = None if self.float_part is None else [self.float_part]

@@ -64,31 +64,44 @@ def _integer(desk: Desk) -> Plan[None]:
         yield from mix(desk, Base(bottom, high, tables, Treatment(), Format.INT16, "int8/int16"))
         return
     tables = yield from desk.tables(low, "all-int8", formats=(Format.INT8,))
-    sided = yield from _one_sided(desk, bottom, tables)
-    if sided.is_met:
-        yield from mix(desk, Base(bottom, sided, tables, Treatment(), Format.INT16, "int8/int16"))
+    best = yield from one_sided(desk, high, bottom, tables)
+    if best.is_met:
+        yield from mix(desk, Base(bottom, best, tables, Treatment(), Format.INT16, "int8/int16"))
         return
-    best = min((high, sided), key=lambda trial: total_shortfall(trial.values, setting.goals))
     yield from _with_fp16(desk, best, bottom)
 
 
-def _one_sided(desk: Desk, bottom: Assignment, tables: Sequence[Table]) -> Plan[Trial]:
-    """Each gemm with 16 bit on its more sensitive side: more than all-int16 where one side only may have it."""
+def one_sided(desk: Desk, high: Trial, bottom: Assignment, tables: Sequence[Table]) -> Plan[Trial]:
+    """Each gemm with 16 bit on its more sensitive side: more than all-int16 where one side only may have it.
+
+    Returns:
+        That trial, or ``high`` where that misses the goals by less.
+    """
     setting = desk.setting
     wish = Assignment(tuple(Precision.A16W16 if group.is_gemm else Precision.INT16 for group in setting.network.groups))
     sides = Promotion(setting.book, bottom, Format.INT16).sides(tables)
-    return (
-        yield from desk.evaluate(
-            wish, stage="int16 on the sensitive side", why="upper bound without fp16", sides=sides, full=True
-        )
+    sided = yield from desk.evaluate(
+        wish, stage="int16 on the sensitive side", why="upper bound without fp16", sides=sides, full=True
     )
+    if sided.is_met:
+        return sided
+    return min((high, sided), key=lambda trial: total_shortfall(trial.values, setting.goals))
+
+
+def fp16_set(desk: Desk, high: Trial) -> Plan[tuple[Trial, frozenset[int]] | None]:
+    """The most sensitive groups of ``high`` to fp16, as few as possible.
+
+    Returns:
+        A trial that meets the goals and its fp16 groups; None if even all of them miss.
+    """
+    tables = yield from desk.tables(high, high.stage, formats=INTEGERS)
+    stage = _FloatStage(desk, high.configuration.effective, tables, Precision.FP16, Treatment(), "int16/fp16")
+    return (yield from stage.run())
 
 
 def _with_fp16(desk: Desk, high: Trial, bottom: Assignment) -> Plan[None]:
     """All-int16 misses: the most sensitive groups to fp16, then the ratio on the int8/fp16 base."""
-    tables = yield from desk.tables(high, high.stage, formats=INTEGERS)
-    stage = _FloatStage(desk, high.configuration.effective, tables, Precision.FP16, Treatment(), "int16/fp16")
-    reached = yield from stage.run()
+    reached = yield from fp16_set(desk, high)
     if reached is None:
         return
     ceiling, frozen = reached

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from search.errors import UsageError
 from search.evaluation.configuration import Calibration
+from search.spec.job import JobSpec
 from search.strategies.desk import Desk
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.trial import Trial
@@ -28,6 +29,18 @@ def has_one_precision(target: Target) -> bool:
     return (target.all_low_gemm, target.all_low_other) == (target.all_high_gemm, target.all_high_other)
 
 
+def with_strategy(spec: JobSpec, target: Target) -> JobSpec:
+    """Return the spec with the strategy of this chip where the user named none.
+
+    Raises:
+        UsageError: As ``check_strategy``.
+    """
+    if has_one_precision(target) and "strategy" not in spec.search.model_fields_set:
+        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"strategy": STRATEGY})})
+    check_strategy(spec.search.strategy, target)
+    return spec
+
+
 def check_strategy(strategy: str, target: Target) -> None:
     """Refuse a strategy that has nothing to do on this chip.
 
@@ -37,10 +50,8 @@ def check_strategy(strategy: str, target: Target) -> None:
     if has_one_precision(target) and strategy != STRATEGY:
         raise UsageError(
             f"Strategy {strategy!r} moves between a low and a high precision, but {target.name} runs everything at "
-            f"{target.all_low_gemm.value}. Use --strategy {STRATEGY}: it searches the calibration settings of such a chip."
+            f"{target.all_low_gemm.value}. Use --strategy {STRATEGY}: it searches calibration settings instead."
         )
-    if not has_one_precision(target) and strategy == STRATEGY:
-        raise UsageError("strategy 'auto' is not available in this version; use 'ladder'.")
 
 
 def sample_sizes(n_samples: int) -> tuple[int, ...]:

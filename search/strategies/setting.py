@@ -34,6 +34,8 @@ class Setting:
         n_samples: Size of the evaluation set.
         batch: Samples per run.
         macs: Multiply-accumulates per sample.
+        task_macs: Multiply-accumulates of one item that ranges of samples are cut to, so that several workers share a
+            large evaluation; never by how many workers there are.
         calibration: Scales in use.
         extremes: Tensor index to smallest and largest value seen in calibration.
         ranking_values: Output to the values whose error ranks its points (the output, or what stands before a cut).
@@ -62,6 +64,7 @@ class Setting:
     sensitivity: Mapping[str, Any]
     calibrations: tuple[Calibration, ...] = ()
     evaluator: Evaluator = "fake_quant"
+    task_macs: float = float("inf")
 
     @property
     def all_ranking_values(self) -> tuple[str, ...]:

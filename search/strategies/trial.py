@@ -59,6 +59,7 @@ class Trial:
         warnings: What the integer program gave way to: ``code, node, text``.
         float_interior: Quantized groups the simulator computed in float between integer ends.
         worst: Output to error name to the worst samples; empty unless asked for.
+        errors: Output to error name to the mean over the samples run; empty unless asked for.
         evaluated: Whether any of it was computed for this study rather than taken over from another.
         seconds: Measured time.
     """
@@ -81,6 +82,7 @@ class Trial:
     warnings: tuple[Mapping[str, Any], ...] = ()
     float_interior: tuple[str, ...] = ()
     worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     evaluated: bool = True
     seconds: float = 0.0
 

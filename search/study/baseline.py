@@ -1,19 +1,27 @@
-"""``baseline``: the user's untouched model on every evaluation sample, in the order of the study."""
+"""``baseline``: the user's untouched model on every evaluation sample, in the order of the study.
+
+Beside the metrics it gives the margins of top-k goals, from which the estimator predicts how many samples noise
+turns over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from search.data.source import SampleSource
-from search.evaluation.measure import measure
+from search.evaluation.measure import Use, measure
+from search.metrics.margins import PLACES, margins
+from search.metrics.part import Part
 from search.study.bench import Bench, Raw, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
+MAX_MARGINS = 8192
+"""Samples, the first of the order, whose margins are kept: a few hundred KiB at most."""
 
 
 def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
@@ -22,13 +30,20 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
     uses = bench.uses(params["uses"])
     kept = _Outputs(bench.evaluation.n_samples)
     samples = _Watched(bench.evaluation)
+    margin = _Margins(uses, samples)
+
+    def sink(indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+        kept.take(indices, values)
+        margin.take(indices, values)
+
     measured = measure(
-        loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=kept.take
+        loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=sink
     )
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
         "digest": measured.digest,
         "inputs": {name: list(ends) for name, ends in samples.ends.items()},
+        "margins": {name: Part(len(found), values=found).to_json() for name, found in margin.found().items()},
     }
     return Raw(data, {"outputs": save_arrays(kept.arrays)} if kept.arrays else {})
 
@@ -51,6 +66,32 @@ class _Watched:
     def labels(self, key: str) -> npt.NDArray[Any]:
         """Labels of all samples."""
         return self._source.labels(key)
+
+
+class _Margins:
+    """Margins of the first samples of the order, per goal that has them."""
+
+    def __init__(self, uses: Sequence[Use], samples: _Watched) -> None:
+        self._uses = [use for use in uses if use.metric.name in PLACES and use.labels is not None]
+        self._samples = samples
+        self._parts: dict[str, list[npt.NDArray[np.float32]]] = {use.id: [] for use in self._uses}
+        self._n = 0
+
+    def take(self, indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take the outputs of one run."""
+        if self._n >= MAX_MARGINS:
+            return
+        self._n += len(indices)
+        for use in self._uses:
+            assert use.labels is not None
+            labels = self._samples.labels(use.labels)[indices]
+            part = margins(values[use.output], labels, places=PLACES[use.metric.name])
+            if part is not None:
+                self._parts[use.id].append(part)
+
+    def found(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Goal to its margins, at most ``MAX_MARGINS``."""
+        return {name: np.concatenate(parts)[:MAX_MARGINS] for name, parts in self._parts.items() if parts}
 
 
 class _Outputs:

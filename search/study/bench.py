@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_source
 from search.data.source import SampleSource
 from search.evaluation.configuration import Configuration
+from search.evaluation.lowering.lower import lower
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import read_model
 from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
+from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program
 from search.spec.job import Evaluator
@@ -48,14 +50,29 @@ class Raw:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
 
+class Layers(Protocol):
+    """A model that gives its inner values; see ``search.study.layers``."""
+
+    def values(self, feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
+        """Return the values of the first of ``batch`` samples by name."""
+        ...
+
+
 class Bench:
-    """One problem's model and data, loaded; sessions of the last configuration kept."""
+    """One problem's model and data, loaded; sessions of the last configuration kept.
+
+    Attributes:
+        problem: The study.
+        files: Inputs and blobs.
+        layers: Models that give their inner values, kept from sample to sample.
+    """
 
     def __init__(self, problem: Problem, files: Files) -> None:
         self.problem = problem
         self.files = files
         self._evaluable: tuple[tuple[str, ...], Evaluable] | None = None
         self._inner: tuple[str, Session] | None = None
+        self.layers: dict[str, Layers] = {}
         self._grids: dict[str, Grids] = {}
         self._references: dict[str, Mapping[str, Array]] = {}
         self._metrics: dict[str, Metric] = {}
@@ -197,8 +214,6 @@ class Bench:
         return Evaluable(session, {"float_biases": list(made.float_biases)})
 
     def _in_integers(self, configuration: Configuration, extra: Sequence[str]) -> Evaluable:
-        from search.simulator.fast.session import IntegerSession
-
         try:
             program = self.program(configuration, extra)
         except Infeasible as error:
@@ -213,8 +228,6 @@ class Bench:
         Raises:
             Infeasible: If a requantize shift is out of the range of the chip.
         """
-        from search.evaluation.lowering.lower import lower
-
         return lower(
             self.loaded.template,
             self.placement(configuration),

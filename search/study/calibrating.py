@@ -1,22 +1,32 @@
-"""``calibrate``: histograms in one pass and every method's ranges; ``compare``: methods against each other."""
+"""``calibrate``: histograms in one pass and every method's ranges; ``compare``: methods against each other.
+
+Where a search is over sample counts, ``calibrate`` also derives the ranges of every count. The samples then come in
+the seeded order of the study, so that each count is a prefix of one order, and no sample is run twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from search.calibration.collect import collect
-from search.calibration.grids import exact_ends
-from search.calibration.ranges import derive_ranges
+from search.calibration.collect import Collected, collect
+from search.calibration.grids import exact_ends, integer_grid
+from search.calibration.ranges import Ranges, derive_ranges
+from search.canonical import digest_bytes
+from search.data.order import Subset, sample_order
+from search.data.source import SampleSource
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import runs
 from search.metrics.output_error import ERROR_NAMES, output_errors
+from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.runtime.session import Session
 from search.study.bench import Bench, Raw, save_arrays
+from search.study.fixing import input_tensors
 
 
 def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
@@ -26,10 +36,11 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     collected = collect(
         loaded.template.model,
         network,
-        bench.calibration,
+        calibration_samples(bench, params.get("order_seed")),
         n_samples=params["samples"],
         feeding=loaded.feeding,
         threads=bench.problem.threads,
+        bounds=params.get("sizes"),
     )
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
@@ -49,7 +60,58 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
         for t, histogram in enumerate(part)
         for name, array in histogram.to_arrays().items()
     }
-    return Raw(data, {"ranges": save_arrays(ranges.to_arrays()), "histograms": save_arrays(stored)})
+    blobs = {"ranges": save_arrays(ranges.to_arrays()), "histograms": save_arrays(stored)}
+    if "sizes" in params:
+        data["whole_inputs"] = _whole_inputs(bench, ranges)
+        data["sizes"] = []
+        for size in params["sizes"]:
+            prefix = _prefix(collected, size, ranges, rule=ScaleRule(params["rule"]))
+            blobs[f"ranges:{size}"] = save_arrays(prefix.to_arrays())
+            data["sizes"].append({"samples": size, "methods": _described(prefix)})
+    return Raw(data, blobs)
+
+
+def calibration_samples(bench: Bench, seed: int | None) -> SampleSource:
+    """Calibration samples as they lie, or in the seeded order."""
+    source = bench.calibration
+    return source if seed is None else Subset(source, sample_order(source.n_samples, seed=seed))
+
+
+def _prefix(collected: Collected, size: int, whole: Ranges, *, rule: ScaleRule) -> Ranges:
+    """Ranges of the first ``size`` samples; what is not a method's choice stays that of the whole set."""
+    ranges = derive_ranges(collected.at(size), list(whole.by_method), rule=rule)
+    return replace(whole, by_method=ranges.by_method)
+
+
+def _described(ranges: Ranges) -> dict[str, str | None]:
+    """8-bit method to a digest of its ranges, so that equal ones are evaluated once; None where it failed."""
+    return {
+        method: None if ranges.failed(method, bits) else digest_bytes(np.ascontiguousarray(found).tobytes())
+        for (method, bits), found in ranges.by_method.items()
+        if bits == 8
+    }
+
+
+def _whole_inputs(bench: Bench, ranges: Ranges) -> list[list[Any]]:
+    """Float inputs with their tensors that held whole numbers in 0..255 or -128..127 and that nobody decided on."""
+    network = bench.loaded.structure.network
+    decided = {*bench.fixed, *(tensor for tensor, _ in bench.stated.scales)}
+    found: list[list[Any]] = []
+    for value in bench.loaded.user.inputs:
+        tensors = input_tensors(bench.loaded, value.name)
+        free = value.name not in bench.problem.spec.inputs and not decided.intersection(tensors)
+        integers = any(network.tensors[t].integer_input is not None for t in tensors)  # kept exact in any case
+        if tensors and free and not integers and all(_is_whole(ranges, t) for t in tensors):
+            found.append([value.name, list(tensors)])
+    return found
+
+
+def _is_whole(ranges: Ranges, tensor: int) -> bool:
+    """Whether 8 bit hold every value seen exactly."""
+    low, high = ranges.extremes[tensor]
+    if not (ranges.integral[tensor] and np.isfinite(low) and np.isfinite(high)):
+        return False
+    return integer_grid((int(low), int(high)), Format.INT8) is not None
 
 
 def run_compare(bench: Bench, params: Mapping[str, Any]) -> Raw:

@@ -8,6 +8,7 @@ from typing import Any
 
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
+from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Overflow
 
@@ -28,12 +29,12 @@ class Evaluable:
 
     def begin(self) -> None:
         """Forget what earlier runs found."""
-        if hasattr(self.session, "clear"):
+        if isinstance(self.session, IntegerSession):
             self.session.clear()
 
     def infeasible(self) -> Mapping[str, Any] | None:
         """Why the chip cannot run it, as far as seen since ``begin``."""
-        if self.refused is not None or not hasattr(self.session, "overflows"):
+        if self.refused is not None or not isinstance(self.session, IntegerSession):
             return self.refused
         overflows = self.session.overflows
         return overflowed(overflows) if overflows else None

@@ -41,6 +41,7 @@ def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
             "parts": {name: part.to_json() for name, part in measured.parts.items()},
             "digest": measured.digest,
             "worst": _worst(measured, indices, look_at=_looked_at(params, start)),
+            "errors": _sums(measured),
             "infeasible": model.infeasible(),
             **model.notes,
         }
@@ -89,7 +90,8 @@ def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
 def run_unoptimized(bench: Bench, params: Mapping[str, Any]) -> Raw:
     """Measure the exported file with every optimization off."""
     session = Session(bench.files.get(params["model"]), level=Level.PLAIN, threads=bench.problem.threads)
-    measured = _measure(bench, session, bench.order, {**params, "errors_of": []})
+    start, stop = params.get("range", (0, len(bench.order)))
+    measured = _measure(bench, session, bench.order[start:stop], {**params, "errors_of": []})
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}})
 
 
@@ -140,6 +142,14 @@ def _worst(
     """Samples with the largest errors, largest first; ties by position in the order."""
     return {
         name: {error: _top(values[:look_at], indices) for error, values in by_error.items()}
+        for name, by_error in measured.errors.items()
+    }
+
+
+def _sums(measured: Measured) -> dict[str, dict[str, float]]:
+    """Value to error name to the sum over the samples."""
+    return {
+        name: {error: float(np.sum(values, dtype=np.float64)) for error, values in by_error.items()}
         for name, by_error in measured.errors.items()
     }
 

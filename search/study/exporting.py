@@ -25,6 +25,8 @@ from search.graph.network import Network
 from search.precision import Format
 from search.spec.job import Pin
 from search.study.bench import Bench, Raw
+from search.study.knight import knight_plan
+from search.study.problem import Problem
 from search.targets.pins import resolve_pins
 from search.targets.placement import Placement
 
@@ -63,7 +65,7 @@ def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
     return Solution(
         network=network,
         target=target.name,
-        kind="horizon" if target.march else ("ort" if bench.problem.is_deployed_here else "knight"),
+        kind=_kind(bench.problem),
         march=target.march,
         toolchain=None if target.toolchain is None else str(target.toolchain),
         requested=Assignment.from_json(params["requested"]),
@@ -90,7 +92,17 @@ def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
         model_file=params["model_file"],
         calibration_dir=params["calibration_dir"],
         float_model=template.model.SerializeToString(),
+        knight=knight_plan(bench, configuration, params),
     )
+
+
+def _kind(problem: Problem) -> str:
+    """Family of tool-chain that takes the result."""
+    if problem.target.march:
+        return "horizon"
+    if problem.is_deployed_here:
+        return "ort"
+    return "none" if problem.target.knight is None else "knight"
 
 
 def _used(network: Network, placement: Placement) -> Iterator[tuple[int, Format]]:

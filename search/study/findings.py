@@ -12,6 +12,7 @@ from search.diagnosis.arithmetic import (
     warning_findings,
 )
 from search.diagnosis.fallbacks import fallback_findings
+from search.diagnosis.feasibility import nothing_runs_findings
 from search.diagnosis.findings import Finding
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
@@ -64,6 +65,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         yield from warning_findings(chosen.warnings)
         yield from interior_findings(chosen.float_interior)
         yield from evaluator_findings(_by_evaluator(finished, chosen))
+    yield from nothing_runs_findings([one.infeasible for one in desk.trials])
     yield from infeasible_findings((one.number, one.infeasible) for one in desk.trials if one.infeasible is not None)
     yield from tail_findings(desk.table_list)
     yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))

@@ -7,12 +7,14 @@ would bring back stale results.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from search.canonical import digest_json
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.export.overrides_input import overrides_of
 from search.spec.goals import Goal
+from search.strategies.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
 from search.study.problem import Problem
 from search.targets.legalise import legalise, uniform
@@ -47,7 +49,13 @@ def calibrate_item(problem: Problem, described: Described) -> Item:
         "rule": problem.target.activation_rule,
         "seed": problem.spec.search.seed if problem.is_random else 0,
     }
-    return Item("calibrate", problem.context, params)
+    if has_one_precision(problem.target):
+        params["sizes"] = list(sample_sizes(params["samples"]))
+        params["order_seed"] = problem.spec.search.seed
+        params["decided"] = [sorted(problem.spec.inputs), sorted(problem.spec.calibration.overrides)]
+        params["tensor_overrides"] = None if problem.overrides is None else digest_json(problem.overrides)
+    work = float(described.network.total_macs) * params["samples"]
+    return Item("calibrate", problem.context, params, work=work)
 
 
 def baseline_item(problem: Problem, described: Described) -> Item:
@@ -57,7 +65,8 @@ def baseline_item(problem: Problem, described: Described) -> Item:
         "uses": metric_uses(problem, described.goals),
         "outputs": list(described.network.outputs),
     }
-    return Item("baseline", problem.context, params)
+    work = float(described.network.total_macs) * described.n_samples
+    return Item("baseline", problem.context, params, work=work)
 
 
 def method_items(
@@ -87,7 +96,8 @@ def method_items(
                 "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
                 "float": baseline.blobs.get("outputs"),
             }
-            found[(bits, method)] = Item("compare", problem.context, params, work=float(described.network.total_macs))
+            work = float(described.network.total_macs) * params["samples"]
+            found[(bits, method)] = Item("compare", problem.context, params, work=work)
     return found
 
 
@@ -100,7 +110,8 @@ def _methods(problem: Problem) -> tuple[tuple[str, int], ...]:
 
 def methods_by_bits(problem: Problem, bits: int) -> tuple[str, ...]:
     """Methods to try at one width, in the order of the spec or the target."""
-    return tuple(problem.spec.calibration.methods) if bits == 8 else problem.target.calibration.methods_16
+    defaults = problem.target.calibration
+    return problem.spec.calibration.methods or defaults.methods_8 if bits == 8 else defaults.methods_16
 
 
 def evaluation_data(problem: Problem) -> dict[str, Any]:
@@ -144,3 +155,17 @@ def metric_uses(problem: Problem, goals: Sequence[Goal]) -> list[dict[str, Any]]
         }
         for goal in goals
     ]
+
+
+def knight_params(problem: Problem, uses: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the files depend on besides the other parameters of ``export``."""
+    data = problem.spec.data
+    return {
+        "uses": uses[:1],
+        "calibration": problem.calibration,
+        "files": [None if data.is_random else _file_name(data.calibration), _file_name(data.evaluation)],
+    }
+
+
+def _file_name(path: str | None) -> str | None:
+    return None if path is None else f"./{PurePath(path).name}"

@@ -12,7 +12,7 @@ _VERDICTS = {
     Verdict.MET: "met",
     Verdict.MISSED: "not_met",
     Verdict.REJECTED: "rejected",
-    Verdict.INFEASIBLE: "infeasible",
+    Verdict.INFEASIBLE: "fail",
 }
 
 
@@ -29,7 +29,7 @@ def _trial(finished: Finished, trial: Trial) -> TrialLine:
         ratio=trial.ratio,
         requested=trial.requested.digest[:12],
         effective=trial.configuration.effective.digest[:12],
-        cost=trial.cost,
+        cost=trial.cost if finished.desk is None else finished.desk.setting.cost.in_unit(trial.cost),
         samples=trial.n_run,
         verdict=_VERDICTS[trial.verdict],
         why=_why(finished, trial),
@@ -40,7 +40,7 @@ def _trial(finished: Finished, trial: Trial) -> TrialLine:
 
 def _why(finished: Finished, trial: Trial) -> str:
     """What the trial was for, and what kept it from being taken."""
-    told = [trial.why] if trial.why else []
+    told = [told for told in (trial.why, failure(trial)) if told]
     for goal in finished.desk.setting.goals if finished.desk is not None else ():
         gap = goal.shortfall(trial.parts[goal.id])
         if trial.verdict is Verdict.MISSED and gap:
@@ -50,6 +50,11 @@ def _why(finished: Finished, trial: Trial) -> str:
                 f"{goal.id} {goal.value(trial.parts[goal.id]):.6g} after {trial.n_run} samples rules the goal out"
             )
     return "; ".join(told)
+
+
+def failure(trial: Trial) -> str:
+    """Why the chip cannot run the trial; empty if it can."""
+    return "" if trial.infeasible is None else str(trial.infeasible["message"])
 
 
 def sensitivity_lines(finished: Finished) -> list[SensitivityLine]:

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from search.calibration.collect import bounded, with_outputs
-from search.evaluation.template import Template, make_template
+from search.evaluation.template import Sizes, Template, make_template
 from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
 from search.graph.load import UserModel, read_model
@@ -95,7 +95,7 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
         user_session=session,
         feeding=bounded(feeding, structure.network, MAX_ACTIVATION_BYTES),
         structure=structure,
-        template=make_template(ir.to_proto(prepared.model), structure),
+        template=make_template(ir.to_proto(prepared.model), structure, _sizes(traced)),
         fates=fates,
         notes=prepared.notes,
         fixed_scales=prepared.fixed,
@@ -124,6 +124,16 @@ def _trace(model: ir.Model, runs: list[dict[str, Array]]) -> list[dict[str, Arra
     proto = with_outputs(ir.to_proto(model), names)
     session = Session(proto, level=Level.PLAIN)
     return [{**feeds, **session.run(feeds, names)} for feeds in runs]
+
+
+def _sizes(traced: list[dict[str, Array]]) -> dict[str, Sizes]:
+    """Sizes of every value, None where they differ from run to run."""
+    first, last = traced[0], traced[-1]
+    return {
+        name: tuple(a if a == b else None for a, b in zip(value.shape, last[name].shape, strict=True))
+        for name, value in first.items()
+        if last[name].ndim == value.ndim
+    }
 
 
 def _set_types(graph: ir.Graph, traced: Mapping[str, Array]) -> None:

@@ -6,25 +6,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from search.evaluation.configuration import Configuration, Treatment
 from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
+from search.strategies.auto import auto
 from search.strategies.desk import Desk
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.ladder import ladder
+from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
 from search.strategies.trial import Trial
 from search.study.described import Described, describe
-from search.study.items import baseline_item, calibrate_item, check_item, method_items
+from search.study.items import baseline_item, calibrate_item, check_item, knight_params, method_items
 from search.study.problem import Problem
 from search.study.settings import Basis, bounds_only, prepare_setting
 from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult, Plan, Task
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
+LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 MAX_ITEMS = 64  # per task: a task is what a worker may lose when it dies
 
 
@@ -137,14 +140,19 @@ def _study(problem: Problem, progress: Progress) -> Plan[Finished]:
         return (yield from _deliver(problem, progress))
     baseline = yield from _one(baseline_item(problem, described))
     _keep(progress, "baseline", baseline)
-    methods = method_items(problem, described, calibrate, baseline)
+    one = has_one_precision(problem.target)
+    methods = {} if one else method_items(problem, described, calibrate, baseline)
     found = yield tuple(dict.fromkeys(methods.values()))
     setting, progress.comparison = prepare_setting(Basis(problem, described, calibrate, baseline), methods, found)
     desk = Desk(setting)
     progress.desk = desk
-    if goals_above_float(setting.goals):
+    if one:
+        yield from one_precision(desk)
+    elif goals_above_float(setting.goals):
         high = uniform(setting.network, setting.target, "high")
         yield from desk.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
+    elif problem.spec.search.strategy == "auto":
+        yield from auto(desk)
     else:
         yield from ladder(desk)
     return (yield from _deliver(problem, progress))
@@ -170,7 +178,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     """Re-check the best trial's exported file, confirm it, and write the files."""
     results = dict(progress.results)
     desk = progress.desk
-    chosen = best_trial(desk.trials, desk.setting.goals) if desk is not None else None
+    chosen = None if desk is None else _best(desk)
     if desk is None or progress.described is None:
         return Finished(progress.described, desk, None, results)
     context = problem.context
@@ -178,25 +186,109 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         exported = yield from desk.evaluate_exported(chosen)
         ranges = [list(found) for found in exported.ranges]
         params = {**desk.setting.evaluation, "configuration": chosen.configuration.to_json(), "errors_of": []}
-        results["recheck"] = yield from _one(Item("recheck", context, {**params, "ranges": ranges}))
+        shards = packed(ranges, desk.setting.macs, problem.spec.search.task_macs)
+        results["recheck"] = yield from _together(_recheck_items(desk, params, shards))
         model = {**params, "model": results["recheck"].blobs["model"]}
         if problem.confirmation is not None or problem.spec.data.confirmation_share:
             confirm = {**model, "confirmation": problem.confirmation}
             results["confirm"] = yield from _one(Item("confirm", context, confirm))
-        results["unoptimized"] = yield from _one(Item("unoptimized", context, model))
+        results["unoptimized"] = yield from _together(_plain_items(desk, model, shards))
     if chosen is not None or desk.setting.n_samples == 0:
         results["export"] = yield from _one(_export_item(problem, desk, chosen, results))
+    if problem.dumps_layers and "export" in results:
+        items = _layer_items(problem, progress.described, desk, chosen)
+        found = yield items
+        results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
     return Finished(progress.described, desk, chosen, results, progress.comparison)
+
+
+def packed(ranges: Sequence[Sequence[Any]], macs: float, task_macs: float) -> tuple[tuple[Sequence[Any], ...], ...]:
+    """Put consecutive ``(start, stop, ...)`` together as long as they take at most ``task_macs``."""
+    packs: list[list[Sequence[Any]]] = []
+    for one in ranges:
+        last = packs[-1] if packs else None
+        if last is not None and (one[1] - last[0][0]) * macs <= task_macs:
+            last.append(one)
+        else:
+            packs.append([one])
+    return tuple(tuple(pack) for pack in packs)
+
+
+Shards = Sequence[Sequence[Sequence[Any]]]
+
+
+def _recheck_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
+    """One item per shard of the evaluation that is checked."""
+    setting = desk.setting
+    return [
+        Item("recheck", setting.context, {**params, "ranges": list(shard)}, work=setting.macs * _n_samples(shard))
+        for shard in shards
+    ]
+
+
+def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
+    """The same samples without optimizations; one item for all if they are few."""
+    setting = desk.setting
+    if len(shards) == 1:
+        return [Item("unoptimized", setting.context, params, work=setting.macs * setting.n_samples)]
+    ends = [[shard[0][0], shard[-1][1]] for shard in shards]
+    ends[-1][1] = setting.n_samples
+    return [
+        Item("unoptimized", setting.context, {**params, "range": end}, work=setting.macs * (end[1] - end[0]))
+        for end in ends
+    ]
+
+
+def _n_samples(shard: Sequence[Sequence[Any]]) -> int:
+    return int(shard[-1][1]) - int(shard[0][0])
+
+
+def _together(items: Sequence[Item]) -> Plan[ItemResult]:
+    """Several items that measure parts of the same, as one result."""
+    found = yield tuple(items)
+    results = [found[item.digest] for item in items]
+    if len(results) == 1:
+        return results[0]
+    parts: dict[str, list[Any]] = {}
+    for result in results:
+        for goal, part in result.data["parts"].items():
+            parts.setdefault(goal, []).extend(part if isinstance(part, list) else [part])
+    seconds = sum(result.seconds for result in results)
+    return replace(results[0], data={**results[0].data, "parts": parts}, seconds=seconds)
+
+
+def _layer_items(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> tuple[Item, ...]:
+    """One item per sample whose intermediate results are delivered."""
+    shared = {
+        **desk.setting.sensitivity,
+        "configuration": _delivered(desk, chosen)[0].to_json(),
+        "evaluator": desk.setting.evaluator,
+        "calibration": problem.calibration if problem.evaluation is None else None,
+    }
+    available = described.n_samples or int(described.check.data["n_calibration"])
+    samples = range(min(LAYER_SAMPLES, available))
+    return tuple(Item("layers", problem.context, {**shared, "sample": sample}) for sample in samples)
+
+
+def _delivered(desk: Desk, chosen: Trial | None) -> tuple[Configuration, Mapping[int, str]]:
+    """What is exported, with the reasons of the chip rules: the chosen trial, or all_low without evaluation."""
+    if chosen is not None:
+        return chosen.configuration, chosen.reasons
+    setting = desk.setting
+    legal = setting.legaliser.legalise(uniform(setting.network, setting.target, "low"))
+    return Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
+
+
+def _best(desk: Desk) -> Trial | None:
+    """The trial to deliver."""
+    best = best_calibrated if desk.setting.calibrations else best_trial
+    return best(desk.trials, desk.setting.goals)
 
 
 def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Mapping[str, ItemResult]) -> Item:
     setting = desk.setting
-    if chosen is None:
-        requested = uniform(setting.network, setting.target, "low")
-        legal = setting.legaliser.legalise(requested)
-        configuration, reasons = Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
-    else:
-        requested, configuration, reasons = chosen.requested, chosen.configuration, chosen.reasons
+    configuration, reasons = _delivered(desk, chosen)
+    requested = uniform(setting.network, setting.target, "low") if chosen is None else chosen.requested
     params = {
         **setting.sensitivity,
         "configuration": configuration.to_json(),
@@ -208,6 +300,9 @@ def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Ma
         "calibration_dir": FOLDER if problem.exports_calibration else None,
         "pins": [pin.model_dump(mode="json") for pin in problem.spec.pins],
     }
+    if problem.target.knight is not None:
+        params["knight"] = knight_params(problem, setting.evaluation["uses"])
+        params["seeded"] = bool(setting.calibrations)
     return Item("export", problem.context, params)
 
 

@@ -43,6 +43,7 @@ class Problem:
         metrics: Custom metric of a goal to the digest of its ONNX file.
         environment: Library versions, processor, threads: what a result may depend on besides inputs.
         exports_calibration: Whether the calibration samples are delivered too; the files then name their folder.
+        dumps_layers: Whether every intermediate result of some samples is delivered too.
     """
 
     spec: JobSpec
@@ -55,6 +56,7 @@ class Problem:
     metrics: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     exports_calibration: bool = False
+    dumps_layers: bool = False
 
     @cached_property
     def context(self) -> str:

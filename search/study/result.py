@@ -13,11 +13,13 @@ from typing import Any
 from search.export.files import evidence_files
 from search.export.report.render import render_report
 from search.metrics.intervals import paired_difference, value_interval
+from search.metrics.loss import NO_FLOAT, quantization_loss
 from search.metrics.part import Part
 from search.strategies.goals import GoalState
 from search.strategies.trial import Trial
+from search.study.calibration_result import calibration_result
 from search.study.findings import findings_of
-from search.study.lines import sensitivity_lines, trial_lines
+from search.study.lines import failure, sensitivity_lines, trial_lines
 from search.study.plan import Finished
 from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
@@ -52,7 +54,7 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
     sensitivity = sensitivity_lines(finished)
     metrics = [goal.id for goal in _goals(finished)]
     files |= evidence_files(sensitivity, trials, metrics=metrics)
-    result["artifacts"] = _artifacts([*files, "report.html"])
+    result["artifacts"] = _artifacts([*files, *large_files(finished), "report.html"])
     files["report.html"] = _report(result, finished).encode()
     files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
     return files
@@ -74,14 +76,14 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
         "cost": _cost(finished),
         "assignment": _assignment(finished, blob),
         "outputs": finished.results["export"].data["outputs"] if "export" in finished.results else {},
-        "calibration": _calibration(finished),
+        "calibration": calibration_result(problem, finished),
         "search": {
             "evaluations": _evaluations(finished),
             "full_set_equivalents": _equivalents(finished),
             "seconds": round(measured.seconds, 3),
             "float_evaluation_seconds": _seconds(finished, "baseline"),
         },
-        "minimal": None,
+        "minimal": _minimal(finished, measured),
         "front": _front(finished),
         "findings": [finding.to_json() for finding in findings_of(problem, finished)],
     }
@@ -100,6 +102,13 @@ def _verified(problem: Problem) -> str:
     if problem.evaluator == "integer":
         return "simulator"
     return "runtime" if problem.is_deployed_here else "fake_quant"
+
+
+def _minimal(finished: Finished, measured: Measured) -> bool | None:
+    """Whether no group can go lower alone; null when not met, stopped, or the strategy makes no such claim."""
+    if finished.desk is None or finished.chosen is None or not finished.chosen.is_met or measured.stopped is not None:
+        return None
+    return finished.desk.minimal
 
 
 def _outcome(problem: Problem, chosen: Trial | None) -> str:
@@ -131,6 +140,7 @@ def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
         "interval": limits,
         "interval_method": None if interval is None else interval.method,
         "difference": _difference(goal, parts),
+        "loss": _loss(goal, parts),
         "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
         "shortfall": None if parts is None else goal.shortfall(parts),
         "reason": None if parts is None else goal.metric.result(parts).reason,
@@ -149,6 +159,7 @@ def _unmeasured(problem: Problem, finished: Finished) -> list[dict[str, Any]]:
             "direction": goal.direction,
             "evaluator": problem.evaluator,
             **dict.fromkeys(_MEASURED),
+            "loss": {"percent": None, "reason": NO_FLOAT},
             "n_samples": 0,
             "shortfall": None,
             "reason": "not evaluated: there is no evaluation data",
@@ -157,12 +168,21 @@ def _unmeasured(problem: Problem, finished: Finished) -> list[dict[str, Any]]:
     ]
 
 
+def _loss(goal: GoalState, parts: Sequence[Part] | None) -> dict[str, Any]:
+    """The chip tools' loss: distance to float in percent of the float value."""
+    found = quantization_loss(None if parts is None else goal.value(parts), goal.float_value)
+    return {"percent": found.value, "reason": found.reason}
+
+
 def _bound(finished: Finished, goal: GoalState, which: int) -> float | None:
     """Value of ``all_low`` (0) or ``all_high`` (1) where it was evaluated in full."""
     if finished.desk is None:
         return None
     wanted = finished.desk.setting.bounds[which]
-    for trial in finished.desk.trials:
+    chosen = (
+        [] if finished.chosen is None else [finished.chosen]
+    )  # of several with this assignment, the one that counts
+    for trial in (*chosen, *finished.desk.trials):
         if trial.is_complete and trial.configuration.effective == wanted and not trial.configuration.treatment.prescale:
             return trial.values[goal.id]
     return None
@@ -214,18 +234,6 @@ def _assignment(finished: Finished, blob: Blob) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(blob(export.blobs["nodes"]))
     return found
-
-
-def _calibration(finished: Finished) -> dict[str, Any]:
-    if finished.desk is None:
-        return {"method_8": None, "method_16": None, "samples": None, "compared": []}
-    used = finished.desk.setting.calibration
-    return {
-        "method_8": used.method_8,
-        "method_16": used.method_16,
-        "samples": used.samples,
-        "compared": [dict(row) for row in finished.comparison],
-    }
 
 
 def _evaluations(finished: Finished) -> int:
@@ -290,6 +298,12 @@ def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
     return files
 
 
+def large_files(finished: Finished) -> dict[str, str]:
+    """Files to be taken from the blob store one by one: relative path to blob digest."""
+    layers = [result for role, result in finished.results.items() if role.startswith("layers:")]
+    return {name.removeprefix("file:"): digest for result in layers for name, digest in sorted(result.blobs.items())}
+
+
 _NAMES = {"model.qdq.onnx": "qdq", "report.html": "report"}
 
 
@@ -324,7 +338,7 @@ def _report(result: Mapping[str, Any], finished: Finished) -> str:
             "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
             "values": dict(trial.values),
             "verdict": trial.verdict.value,
-            "why": trial.why,
+            "why": "; ".join(told for told in (trial.why, failure(trial)) if told),
             "ratio": trial.ratio,
         }
         for trial in _trials(finished)

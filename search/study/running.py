@@ -11,6 +11,7 @@ from search.study.calibrating import run_calibrate, run_compare
 from search.study.checking import run_check
 from search.study.evaluating import run_confirm, run_evaluate, run_recheck, run_unoptimized
 from search.study.exporting import run_export
+from search.study.layers import run_layers
 from search.study.measuring import run_points
 from search.study.problem import Files, Problem
 from search.tasks import Item, Task
@@ -25,6 +26,7 @@ RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
     "confirm": run_confirm,
     "unoptimized": run_unoptimized,
     "export": run_export,
+    "layers": run_layers,
 }
 
 

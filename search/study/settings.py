@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
@@ -13,6 +16,7 @@ from search.metrics.part import Part
 from search.spec.goals import Goal
 from search.strategies.goals import GoalState
 from search.strategies.setting import Setting
+from search.study.calibrations import calibrations
 from search.study.described import Described
 from search.study.goal_metric import goal_metric
 from search.study.items import evaluation_data, methods_by_bits, metric_uses, quantization
@@ -104,7 +108,9 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
             "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
         },
         sensitivity=shared,
+        calibrations=calibrations(problem, calibrate),
         evaluator=problem.evaluator,
+        task_macs=spec.search.task_macs,
     )
 
 
@@ -132,10 +138,16 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
                 float_value=value,
                 float_part=part,
                 ranking=goal.ranking or "cosine",
+                margins=_margins(baseline, goal.id),
                 confidence=problem.spec.search.confidence,
             )
         )
     return tuple(states)
+
+
+def _margins(baseline: ItemResult | None, goal: str) -> npt.NDArray[np.float32] | None:
+    stored = None if baseline is None else baseline.data.get("margins", {}).get(goal)
+    return None if stored is None else Part.from_json(stored).values
 
 
 def _check_expected(problem: Problem, goal: str, value: float | None) -> None:

@@ -1,8 +1,9 @@
 """Cost of assignments on one target: groups by table, casts by the joint choice of a tensor's writer and readers.
 
-``cost = sum over groups of own time + sum over casts``, see work.py for both. ``cost`` adds it up term by term from
-the placement; ``costs`` looks the same numbers up for many assignments at once (cost_tables.py). The index is ``cost
-/ cost(all_low without pins)``.
+``cost = time of an empty run + sum over groups of own time + sum over casts``, see work.py for all three. ``cost`` adds
+it up term by term from the placement; ``costs`` looks the same numbers up for many assignments at once
+(cost_tables.py). The index is ``cost / cost(all_low without pins)``; only a target fitted to measurements gives
+microseconds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,7 @@ from search.targets.placement import place_by
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 from search.targets.tensor_time import TensorTerm, tensor_terms
-from search.targets.work import OwnTime, own_time
+from search.targets.work import OwnTime, Term, own_time, run_time
 
 PER_MICROSECOND = 1e6
 
@@ -53,7 +55,7 @@ class Breakdown:
 
     Attributes:
         groups: Per group its own time.
-        casts: Everything between groups and at the model's ends.
+        casts: Everything between groups and at the model's ends, and kernels lost to the format of an output.
         total: Microseconds by the model; meant to be compared, not read.
         assumed_share: Share of ``total`` that rests on assumed numbers.
     """
@@ -91,7 +93,7 @@ class CostModel:
         """
         own, between = self._terms(assignment)
         total = sum(time.picoseconds for time in own) + sum(term.time.picoseconds for term in between)
-        return total / PER_MICROSECOND
+        return (total + self._run.picoseconds) / PER_MICROSECOND
 
     def costs(self, index_array: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """Return the modelled microseconds of many assignments.
@@ -138,7 +140,7 @@ class CostModel:
     def breakdown(self, assignment: Assignment) -> Breakdown:
         """Return every term of the cost of a legal assignment."""
         own, between = self._terms(assignment)
-        terms = [term for time in own for term in time.counted] + [entry.time for entry in between]
+        terms = self._counted(own, between)
         total = sum(term.picoseconds for term in terms)
         assumed = sum(term.picoseconds for term in terms if term.source == "assumed")
         return Breakdown(
@@ -153,6 +155,38 @@ class CostModel:
     def assumed_share(self, assignment: Assignment) -> float:
         """Return the share of the cost that rests on assumed numbers, 0 to 1."""
         return self.breakdown(assignment).assumed_share
+
+    def work(self, assignment: Assignment) -> Mapping[str, int]:
+        """Return the work per coefficient: its path below ``[cost]`` to what its rate divides.
+
+        Where compute and memory overlap, only the longer of the two is there.
+        """
+        found: dict[str, int] = {}
+        for term in self._counted(*self._terms(assignment)):
+            if term.amount:
+                found[term.key] = found.get(term.key, 0) + term.amount
+        return found
+
+    @property
+    def unit(self) -> Literal["index", "us"]:
+        """What costs are given in: microseconds where the target was fitted to measurements."""
+        return "index" if self.target.cost.fit is None else "us"
+
+    def in_unit(self, index: float) -> float:
+        """Return an index in ``unit``."""
+        return index if self.target.cost.fit is None else index * self.all_low_cost
+
+    def error_bar(self, index: float) -> tuple[float, float] | None:
+        """Return the range in microseconds that holds nine of ten measurements, None without a fit."""
+        fit, value = self.target.cost.fit, self.in_unit(index)
+        return None if fit is None else (value / (1 + fit.error_90), value * (1 + fit.error_90))
+
+    @property
+    def _run(self) -> Term:
+        return run_time(self.target.cost)
+
+    def _counted(self, own: tuple[OwnTime, ...], between: tuple[TensorTerm, ...]) -> list[Term]:
+        return [self._run, *(term for time in own for term in time.counted), *(entry.time for entry in between)]
 
     def _terms(self, assignment: Assignment) -> tuple[tuple[OwnTime, ...], tuple[TensorTerm, ...]]:
         placement = place_by(self.book, assignment)

@@ -10,7 +10,7 @@ All entries are whole picoseconds in float64, so sums are exact in any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
@@ -22,7 +22,7 @@ from search.precision import Format, Precision
 from search.targets.placement import stored_format
 from search.targets.rulebook import Rulebook
 from search.targets.tensor_time import tensor_terms
-from search.targets.work import own_time
+from search.targets.work import own_time, run_time
 
 Indices: TypeAlias = npt.NDArray[np.uint8]
 Times: TypeAlias = npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ def build_tables(book: Rulebook) -> CostTables:
         np.array([own_time(book, g, p).picoseconds for p in legal], dtype=np.float64) for g, legal in enumerate(choices)
     )
     tables: list[JointTable | SplitTable] = []
-    constant = 0.0
+    constant = float(run_time(book.target.cost).picoseconds)
     for t in range(len(book.network.tensors)):
         table = _tensor_table(book, t, choices)
         if isinstance(table, JointTable) and not table.groups:
@@ -157,12 +157,14 @@ def _tensor_table(book: Rulebook, t: int, choices: Sequence[tuple[Precision, ...
 def _classes(book: Rulebook, t: int, group: int, legal: Sequence[Precision]) -> tuple[int, ...]:
     """Number of the class of each choice of a participant."""
     numbers: dict[object, int] = {}
-    return tuple(numbers.setdefault(_behaviour(book, t, group, p), len(numbers)) for p in legal)
+    return tuple(numbers.setdefault(behaviour(book, t, group, p), len(numbers)) for p in legal)
 
 
-def _behaviour(book: Rulebook, t: int, group: int, precision: Precision) -> object:
+def behaviour(book: Rulebook, t: int, group: int, precision: Precision) -> object:
+    """What the casts of tensor ``t`` depend on of the precision of one participant; equal for precisions alike."""
     writes = book.network.tensors[t].writer == group
-    caps = (book.caps(group, precision), precision.is_pair) if writes else None
+    own = precision if precision.is_pair and book.target.cost.unfused_rate else precision.is_pair
+    caps = (book.caps(group, precision), own) if writes else None
     return caps, tuple(fmt for _, fmt in _reads_of(book, t, group, precision))
 
 
@@ -170,8 +172,8 @@ def _reads_of(book: Rulebook, t: int, group: int, precision: Precision) -> tuple
     return tuple((g, book.read(g, s, precision)) for g, s in book.network.readers[t] if g == group)
 
 
-def _price(book: Rulebook, t: int, precisions: dict[int, Precision]) -> int:
-    """Casts of one tensor while its participants run at ``precisions``."""
+def price(book: Rulebook, t: int, precisions: Mapping[int, Precision]) -> int:
+    """Picoseconds of the casts of one tensor while its participants run at ``precisions``."""
     writer = book.network.tensors[t].writer
     reads = tuple((g, book.read(g, s, precisions[g])) for g, s in book.network.readers[t])
     caps = None if writer is None else book.caps(writer, precisions[writer])
@@ -186,7 +188,7 @@ def _joint(
     fixed = {g: choices[g][0] for g, numbers in classes.items() if max(numbers) == 0}
     free = {g: numbers for g, numbers in classes.items() if g not in fixed}
     samples = [[choices[g][numbers.index(k)] for k in range(max(numbers) + 1)] for g, numbers in free.items()]
-    times = [_price(book, t, {**fixed, **dict(zip(free, found, strict=True))}) for found in product(*samples)]
+    times = [price(book, t, {**fixed, **dict(zip(free, found, strict=True))}) for found in product(*samples)]
     strides, step = [], len(times)
     for numbers in free.values():
         step //= max(numbers) + 1

@@ -42,6 +42,7 @@ class Arithmetic(Stated):
         multiplier_bits: Width of the requantize multiplier.
         shift_min: Smallest right shift.
         shift_max: Largest right shift.
+        preload_left_shift: Largest left shift of the summed input on its way into the accumulator of a gemm.
         rounding: Of requantize, ties: ``half_up | half_even | half_away``.
         overflow: ``error`` makes an overflowing assignment infeasible; the chip may also ``wrap`` or ``saturate``.
     """
@@ -50,6 +51,7 @@ class Arithmetic(Stated):
     multiplier_bits: int = Field(ge=2, le=32)
     shift_min: int = 0
     shift_max: int
+    preload_left_shift: int = Field(default=16, ge=0)
     rounding: Literal["half_up", "half_even", "half_away"] = "half_up"
     overflow: Literal["error", "wrap", "saturate"] = "error"
 
@@ -99,6 +101,20 @@ class GridRule(Gated):
         return math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
 
 
+class Knight(Stated):
+    """What the Knight tools call the chip.
+
+    Attributes:
+        chip: Name of the chip, ``--chip``.
+        family: Of the chip.
+        mix_config: Whether the tools take a bit width per operator for this family.
+    """
+
+    chip: str
+    family: str
+    mix_config: bool = False
+
+
 class FixedScale(Stated):
     """Scale and zero point an operator's output must have."""
 
@@ -115,6 +131,38 @@ class Coefficient(Table):
     note: str = ""
 
 
+Kernel = Literal["spatial", "depthwise", "pointwise", "transposed", "matmul", "product", "summed", "recurrent"]
+"""Kinds of multiply-accumulate kernels a target may rate apart; see kernels.py."""
+
+
+class Fit(Table):
+    """What a fit to measurements found out about itself; a target that has it gives its costs in microseconds.
+
+    All errors are of measurements that were left out while the numbers that predict them were fitted.
+
+    Attributes:
+        measurements: How many.
+        models: Of how many models.
+        mape: Mean absolute error relative to what was measured.
+        mape_interval: 95 % bootstrap interval.
+        kendall_tau: Rank correlation of predicted and measured times, mean over the models.
+        kendall_tau_interval: 95 % bootstrap interval.
+        error_90: Nine tenths of the relative errors are at most this: the error bar of a prediction.
+        mape_other_models: The same as ``mape`` while whole models were left out, or None with one model.
+        measured_on: What was measured, in words.
+    """
+
+    measurements: int = Field(gt=0)
+    models: int = Field(gt=0)
+    mape: float = Field(ge=0)
+    mape_interval: tuple[float, float]
+    kendall_tau: float = Field(ge=-1, le=1)
+    kendall_tau_interval: tuple[float, float]
+    error_90: float = Field(ge=0)
+    mape_other_models: float | None = Field(default=None, ge=0)
+    measured_on: str = ""
+
+
 class Coefficients(Table):
     """The cost model's numbers. All rates are for one core.
 
@@ -122,14 +170,23 @@ class Coefficients(Table):
         peak_macs_per_s: Multiply-accumulates at ``a8w8``.
         utilization: Share of the peak that real layers reach.
         relative_rate: Precision to its rate relative to ``a8w8`` (``fp32``: groups that stay float).
+        kernel_rate: The same for one kind of kernel, where it differs; a missing precision takes ``relative_rate``.
+        unfused_rate: Kind of kernel to precision to the rate of what an integer gemm takes on top where its output is
+            not stored in its own activation format: it then has no integer kernel.
         bytes_per_s: Memory traffic of operands and results.
-        elements_per_s: Class (or ``default``) to format to element work.
+        elements_per_s: ONNX operator, class, or ``default``, the first that is there, to format to element work.
         cast_bytes_per_s: Bytes read and written by casts: ``integer`` among integers, ``float`` where one side is real.
+        runs_per_s: Runs of an empty model; None where that time is not counted.
+        fit: How well the numbers agree with measurements, if they were fitted to some.
     """
 
     peak_macs_per_s: Coefficient
     utilization: Coefficient
     relative_rate: Mapping[Precision, Coefficient]
+    kernel_rate: Mapping[Kernel, Mapping[Precision, Coefficient]] = {}
+    unfused_rate: Mapping[Kernel, Mapping[Precision, Coefficient]] = {}
     bytes_per_s: Coefficient
     elements_per_s: Mapping[str, Mapping[Format, Coefficient]]
     cast_bytes_per_s: Mapping[Literal["integer", "float"], Coefficient]
+    runs_per_s: Coefficient | None = None
+    fit: Fit | None = None

@@ -28,6 +28,7 @@ from search.targets.settings import (
     FixedScale,
     GridRule,
     HighOutput,
+    Knight,
     Scales,
     UniformRequest,
 )
@@ -52,6 +53,7 @@ class Target(Table):
         coordinates: What holds for groups that compute a grid, if anything.
         grid: Fixed scale of grids, if any.
         fixed_output_scale: Operator type to format to scale.
+        knight: What the Knight tools call the chip, if they are its tools.
         cost: Numbers of the cost model.
     """
 
@@ -70,6 +72,7 @@ class Target(Table):
     coordinates: Coordinates | None = None
     grid: GridRule | None = None
     fixed_output_scale: Mapping[str, Mapping[Format, FixedScale]] = {}
+    knight: Knight | None = None
     cost: Coefficients
 
     @cached_property

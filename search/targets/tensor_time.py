@@ -4,6 +4,7 @@
 2. A model input that is stored in another format than fp32: one cast from fp32, unless it already holds integers.
 3. A model output wants fp32 (or the precision the spec gives it): one cast from what is stored. Where an integer gemm
    stores fp32, its 32-bit accumulator is dequantized.
+4. An integer gemm that stores another format than it reads may lose its integer kernel (``unfused_rate``).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 
 from search.precision import Format, Precision
 from search.targets.rulebook import Rulebook
-from search.targets.work import Term, cast_time, dequantize_time
+from search.targets.work import NOTHING, Term, cast_time, dequantize_time, unfused_time
 
 
 @dataclass(frozen=True, slots=True)
 class TensorTerm:
-    """One addend; ``reader`` is None at the model's ends, ``stored`` None for an accumulator."""
+    """One addend; ``reader`` is None at the model's ends and for a lost kernel, ``stored`` None for an accumulator."""
 
     tensor: int
     reader: int | None
@@ -55,3 +56,15 @@ def tensor_terms(
             yield TensorTerm(tensor, None, stored, goal, cast_time(cost, values.elements, stored, goal))
         elif goal is Format.FP32 and writer is not None and writer.is_pair:
             yield TensorTerm(tensor, None, None, goal, dequantize_time(cost, values.elements))
+    if writer is not None and writer.is_pair and stored is not writer.activation:
+        lost = _lost_kernel(book, tensor, writer)
+        if lost.amount:
+            yield TensorTerm(tensor, None, writer.activation, stored, lost)
+
+
+def _lost_kernel(book: Rulebook, tensor: int, precision: Precision) -> Term:
+    """Paid once per group, with its first output."""
+    group = book.network.tensors[tensor].writer
+    if group is None or book.network.groups[group].outputs[0] != tensor:
+        return NOTHING
+    return unfused_time(book, group, precision)

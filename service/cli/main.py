@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import typer
 
 from search.errors import SearchError
+from service.cli.calibrate_cost import calibrate_cost
 from service.cli.check import check
 from service.cli.exits import Exit, exit_of_error
+from service.cli.measure_cost import measure_cost
 from service.cli.search import search
 from service.cli.targets import targets
 
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command()(search)
 app.command()(check)
 app.command()(targets)
+app.command()(calibrate_cost)
+app.command()(measure_cost)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,6 +23,7 @@ PHASES = {
     "confirm": "confirming on unseen data",
     "unoptimized": "evaluating the exported model unoptimized",
     "export": "writing files",
+    "layers": "writing intermediate results",
 }
 
 

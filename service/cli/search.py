@@ -14,13 +14,16 @@ import typer
 from search.errors import InvalidDataError, InvalidModelError, UsageError
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.load import build_job, check_available, read_spec
+from search.strategies.one_precision import STRATEGY
 from search.study.bench import Bench
-from search.study.result import Measured, compose
+from search.study.delivery import RESULT
+from search.study.result import Measured, compose, large_files
+from search.study.steering import Limits
 from service.cli.exits import exit_of_result
 from service.cli.progress import watcher
 from service.cli.summary import print_summary
-from service.local.deliver import RESULT, deliver
-from service.local.driver import Driver, Limits, Outcome, interrupts
+from service.local.deliver import deliver
+from service.local.driver import Driver, Outcome, interrupts
 from service.local.inputs import LocalFiles, LocalProblem, open_problem
 from service.local.intake import take_in
 from service.local.store import RunStore
@@ -54,7 +57,7 @@ def search(  # noqa: PLR0917  one parameter per option
     goal: Annotated[
         list[str] | None, typer.Option(help="'top1@logits,labels=labels,max-drop=0.01'; repeatable.")
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="ladder.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="ladder; auto on a chip with one precision.")] = None,
     evaluator: Annotated[str | None, typer.Option(help="fake_quant.")] = None,
     confidence: Annotated[
         float | None, typer.Option(help="Level of the one-sided bound that must reach the goal.")
@@ -72,6 +75,9 @@ def search(  # noqa: PLR0917  one parameter per option
     export_calibration: Annotated[
         bool, typer.Option(help="Deliver the calibration samples too, for the vendor's tools.")
     ] = False,
+    dump_layers: Annotated[
+        bool, typer.Option(help="Deliver every intermediate result of 8 samples, float and quantized, as .npz.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Find the cheapest assignment that meets the goal, and write it with its evidence."""
@@ -79,7 +85,15 @@ def search(  # noqa: PLR0917  one parameter per option
         raise UsageError("No output directory. Give --out DIR.")
     # every option that shapes the spec is read from the context by its name, the others below
     flags = {name: context.params[name] for name in (*FLAG_KEYS, *GOAL_FLAGS) if context.params[name] is not None}
-    request = Request(flags=flags, out=out, spec=spec, reuse=reuse, force=force, export_calibration=export_calibration)
+    request = Request(
+        flags=flags,
+        out=out,
+        spec=spec,
+        reuse=reuse,
+        force=force,
+        export_calibration=export_calibration,
+        dump_layers=dump_layers,
+    )
     result, code = run_search(request)
     if as_json:
         typer.echo((out / RESULT).read_text(), nl=False)
@@ -99,6 +113,7 @@ class Request:
         reuse: Another run's directory.
         force: Whether an earlier run in ``out`` is forgotten.
         export_calibration: Whether the calibration samples are delivered.
+        dump_layers: Whether intermediate results are delivered.
     """
 
     flags: Mapping[str, Any]
@@ -107,6 +122,7 @@ class Request:
     reuse: Path | None = None
     force: bool = False
     export_calibration: bool = False
+    dump_layers: bool = False
 
 
 def run_search(request: Request) -> tuple[dict[str, Any], int]:
@@ -151,12 +167,13 @@ def _open(request: Request) -> LocalProblem:
             raise UsageError(f"The spec {str(request.spec)!r} cannot be read: {error}.") from None
         base = request.spec.parent
     job = build_job(merge_flags(values, request.flags))
-    check_available(job)
+    check_available(job, by_target=frozenset({STRATEGY}))
     return open_problem(
         job,
         base=base,
         absolute=PATH_FLAGS.intersection(request.flags) | ({"metric"} if request.flags.keys() & GOAL_PATHS else set()),
         exports_calibration=request.export_calibration,
+        dumps_layers=request.dump_layers,
     )
 
 
@@ -176,6 +193,7 @@ def _limits(local: LocalProblem) -> Limits:
 def _deliver(local: LocalProblem, bench: Bench, store: RunStore, outcome: Outcome) -> dict[str, Any]:
     measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
     files = compose(local.problem, outcome.finished, measured, store.get)
-    deliver(store, files, bench.calibration if local.problem.exports_calibration else None)
+    samples = bench.calibration if local.problem.exports_calibration else None
+    deliver(store, files, samples, large_files(outcome.finished))
     result: dict[str, Any] = json.loads(files[RESULT])
     return result

@@ -23,12 +23,7 @@ def print_summary(result: Mapping[str, Any], out: Path) -> None:
     if result["metrics"]:
         console.print(_metrics(result))
     if cost["chosen"] is not None:
-        high = "" if cost["all_high"] is None else f", all high {cost['all_high']:.3f}"
-        console.print(
-            f"cost index {cost['chosen']:.3f} (all low {cost['all_low']:.3f}{high}); "
-            f"an estimate, {cost['assumed_share']:.0%} of it from assumed coefficients",
-            soft_wrap=True,
-        )
+        console.print(_cost(cost), soft_wrap=True)
     counts = Counter(
         entry["precision"]
         for entry in result["assignment"].values()
@@ -42,6 +37,18 @@ def print_summary(result: Mapping[str, Any], out: Path) -> None:
     for finding in [one for one in result["findings"] if one["severity"] != "note"][:MAX_FINDINGS]:
         console.print(f"{finding['severity']}: {finding['message']}", markup=False, soft_wrap=True)
     console.print(f"report: {out / result['artifacts'].get('report', 'report.html')}", markup=False, soft_wrap=True)
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    """Chosen cost beside both bounds, and how far to trust it."""
+    assumed = f"{cost['assumed_share']:.0%} of it from assumed coefficients"
+    if cost["unit"] == "index":
+        high = "" if cost["all_high"] is None else f", all high {cost['all_high']:.3f}"
+        return f"cost index {cost['chosen']:.3f} (all low {cost['all_low']:.3f}{high}); an estimate, {assumed}"
+    high = "" if cost["all_high"] is None else f", all high {cost['all_high']:.0f}"
+    bar = "{:.0f} to {:.0f}".format(*cost["interval"])
+    bounds = f"all low {cost['all_low']:.0f}{high}"
+    return f"latency {cost['chosen']:.0f} us, nine in ten within {bar} ({bounds}); fitted to measurements, {assumed}"
 
 
 def _metrics(result: Mapping[str, Any]) -> Table:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Mapping
-
-import numpy as np
+from collections.abc import Mapping
 
 from search.data.source import SampleSource
 from search.errors import UsageError
-from search.export.calibration_folder import sample_path
+from search.study.delivery import RESULT, sample_files, sample_names
 from service.local.files import delete_inside, write_atomically
 from service.local.store import RunStore
 
-RESULT = "result.json"
 
-
-def deliver(store: RunStore, files: Mapping[str, bytes], samples: SampleSource | None = None) -> None:
+def deliver(
+    store: RunStore,
+    files: Mapping[str, bytes],
+    samples: SampleSource | None = None,
+    blobs: Mapping[str, str] | None = None,
+) -> None:
     """Write ``files`` below the output directory; a reader that sees ``result.json`` sees everything it names.
 
     What is there already with the same content stays untouched; what an earlier sitting delivered and this one does not
@@ -26,12 +26,14 @@ def deliver(store: RunStore, files: Mapping[str, bytes], samples: SampleSource |
         store: The run.
         files: Content by relative path.
         samples: Calibration samples to write besides, one file each.
+        blobs: Files to be copied from the run's blobs one by one: digest by relative path.
 
     Raises:
         UsageError: If the directory cannot be written.
     """
     out = store.out
-    names = {*files, *(_sample_names(samples) if samples is not None else ())}
+    copied = blobs or {}
+    names = {*files, *copied, *(sample_names(samples) if samples is not None else ())}
     before = set(store.delivered)
     try:
         if names != before:
@@ -41,9 +43,7 @@ def deliver(store: RunStore, files: Mapping[str, bytes], samples: SampleSource |
             (out / RESULT).unlink(missing_ok=True)
         for name in sorted(before - names):
             delete_inside(out, name)
-        for name, data in _sample_files(samples) if samples is not None else ():
-            if not (out / name).is_file():
-                write_atomically(out / name, data)
+        _write_large(store, samples, copied)
         for name in sorted({*changed, RESULT}, key=lambda name: (name == RESULT, name)):
             if name in changed or not (out / name).is_file():
                 write_atomically(out / name, files[name])
@@ -55,19 +55,16 @@ def deliver(store: RunStore, files: Mapping[str, bytes], samples: SampleSource |
         ) from error
 
 
+def _write_large(store: RunStore, samples: SampleSource | None, copied: Mapping[str, str]) -> None:
+    """Write what is read or copied one file at a time."""
+    for name, data in sample_files(samples) if samples is not None else ():
+        if not (store.out / name).is_file():
+            write_atomically(store.out / name, data)
+    for name, digest in copied.items():
+        if not _holds(store, name, data := store.get(digest)):
+            write_atomically(store.out / name, data)
+
+
 def _holds(store: RunStore, name: str, data: bytes) -> bool:
     path = store.out / name
     return path.is_file() and path.read_bytes() == data
-
-
-def _sample_names(samples: SampleSource) -> Iterable[str]:
-    return (sample_path(name, n) for name in samples.layout for n in range(samples.n_samples))
-
-
-def _sample_files(samples: SampleSource) -> Iterator[tuple[str, bytes]]:
-    """Every sample as a ``.npy`` file with a batch axis of 1, as the compiler feeds the model."""
-    for n in range(samples.n_samples):
-        for name, array in samples.batch(np.array([n])).items():
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            yield sample_path(name, n), buffer.getvalue()

@@ -13,11 +13,10 @@ from search.study.bench import Bench
 from search.study.plan import Finished, Replay, Stop
 from search.study.problem import Problem
 from search.study.running import run_items
+from search.study.steering import Limits, search_seconds, time_is_up, within_limits
 from search.tasks import ItemResult, Task
 from service.local.store import RunStore
 
-NOT_SEARCH = frozenset({"export", "confirm", "unoptimized"})
-"""Kinds whose time is not search time."""
 Watch = Callable[["State"], None]
 
 
@@ -38,19 +37,6 @@ class State:
     done: int = 0
     total: int = 0
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop early.
-
-    Attributes:
-        max_seconds: Wall time over all sittings.
-        max_evaluations: Trials begun.
-    """
-
-    max_seconds: float | None = None
-    max_evaluations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ class Driver:
 
     def search_seconds(self) -> float:
         """Search time of all sittings so far."""
-        return sum(result.seconds for result in self.store.results.values() if result.kind not in NOT_SEARCH)
+        return search_seconds(self.store.results.values())
 
     def _next(self, replay: Replay, clock: _Clock) -> tuple[Task, ...]:
         """What to run now, once everything that another run knows has been taken over."""
@@ -113,9 +99,7 @@ class Driver:
         tasks = replay.advance(self.store.results, stop)
         while self.reuse is not None and self.store.take_over(self.reuse, _digests(tasks)):
             tasks = replay.advance(self.store.results, stop)
-        if tasks and self._is_too_many(tasks[0], replay):
-            tasks = replay.advance(self.store.results, "evaluations")
-        return tasks
+        return within_limits(tasks, replay, self.store.results, self.limits)
 
     def _run_task(self, task: Task, replay: Replay, clock: _Clock) -> None:
         """Compute a task item by item; each is stored as it finishes."""
@@ -134,16 +118,7 @@ class Driver:
         """Why to stop now; None also while a stopped study delivers."""
         if replay.progress.stopping is not None:
             return None
-        limit = self.limits.max_seconds
-        return self.asked() or ("time" if limit is not None and clock.total >= limit else None)
-
-    def _is_too_many(self, task: Task, replay: Replay) -> bool:
-        """Whether the task would begin a trial beyond the limit."""
-        most, desk = self.limits.max_evaluations, replay.progress.desk
-        if most is None or desk is None or replay.progress.stopping is not None or task.kind != "evaluate":
-            return False
-        begins = task.items[0].params["range"][0] == 0
-        return begins and sum(trial.evaluated for trial in desk.trials) >= most
+        return self.asked() or ("time" if time_is_up(replay, self.limits, clock.total) else None)
 
 
 def _digests(tasks: tuple[Task, ...]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from search.graph.load import read_model
 from search.runtime.session import versions
 from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
-from search.strategies.ladder import check_ladder
+from search.strategies.one_precision import with_strategy
 from search.study.problem import Problem
 from search.targets.target import load_target
 from service.local.store import RunStore
+from service.machine import processor
 
 RANDOM = "random"
 _NESTED = ("data", "target", "calibration", "search")
@@ -68,7 +68,12 @@ class LocalProblem:
 
 
 def open_problem(
-    spec: JobSpec, *, base: Path, absolute: frozenset[str] = frozenset(), exports_calibration: bool = False
+    spec: JobSpec,
+    *,
+    base: Path,
+    absolute: frozenset[str] = frozenset(),
+    exports_calibration: bool = False,
+    dumps_layers: bool = False,
 ) -> LocalProblem:
     """Read what the spec names, as far as its identity needs it.
 
@@ -77,6 +82,7 @@ def open_problem(
         base: Folder that relative paths of the spec start from.
         absolute: Roles (``model``, ``calibration``, ...) whose relative paths start from the working directory instead.
         exports_calibration: Whether the calibration samples are delivered too.
+        dumps_layers: Whether every intermediate result of some samples is delivered too.
 
     Raises:
         UsageError: If a path does not exist or the target is unknown.
@@ -84,7 +90,7 @@ def open_problem(
     """
     spec = spec.model_copy(update={"target": resolve_target(spec.target)})
     target = load_target(spec.target.name, toolchain=spec.target.toolchain)
-    check_ladder(target)
+    spec = with_strategy(spec, target)
     found = _Found({role: Path() if role in absolute else base for role in _ROLES})
     model = found.existing("model", spec.model)
     if not model.is_file():
@@ -113,6 +119,7 @@ def open_problem(
         metrics=metrics,
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
         exports_calibration=exports_calibration,
+        dumps_layers=dumps_layers,
     )
     return LocalProblem(problem, found.paths, contents)
 
@@ -165,19 +172,6 @@ def data_digest(path: Path) -> str:
         return directory_digest(path, (found for found in sorted(path.rglob("*")) if found.is_file()))
     except OSError as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}. Check its permissions.") from None
-
-
-def processor() -> str:
-    """Model name of the processor: results may differ between two kinds."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(errors="replace").splitlines()
-        names = [
-            line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "cpu family", "model\t"))
-        ]
-        if names:
-            return " ".join(names[:3])
-    return platform.processor() or platform.machine()
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

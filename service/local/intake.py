@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from search.canonical import digest_bytes
 from search.study.bench import Bench, Raw
+from search.study.intake import first_look
 from search.study.items import check_item
 from search.study.plan import Replay
-from search.study.preflight import preflight
-from search.study.running import run_items
 from search.tasks import ItemResult, Task
 from service.local.driver import State, Watch
 from service.local.store import RunStore
@@ -53,8 +52,7 @@ def take_in(bench: Bench, results: Mapping[str, ItemResult], watch: Watch, *, be
         return None
     task = Task((item,))
     watch(State(Replay(bench.problem), task, total=1))
-    ((_, raw),) = run_items(bench, task)
+    raw = first_look(bench)
     blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
-    result = ItemResult(item.digest, item.kind, raw.data, blobs)
-    preflight(bench, result)
-    return Intake(replace(result, seconds=time.monotonic() - began), raw)
+    result = ItemResult(item.digest, item.kind, raw.data, blobs, seconds=time.monotonic() - began)
+    return Intake(result, raw)

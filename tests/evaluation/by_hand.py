@@ -34,11 +34,13 @@ def run_by_hand(
     prescale: Mapping[int, int] | None = None,
 ) -> Values:
     """Outputs of the float model with every tensor, slot, constant and bias rounded as the placement says."""
-    hand = _Hand(template, placement, grids, prescale or {})
+    hand = Hand(template, placement, grids, prescale or {})
     return hand.run(feeds)
 
 
-class _Hand:
+class Hand:
+    """Values by name, rounded as a placement says."""
+
     def __init__(self, template: Template, placement: Placement, grids: Grids, prescale: Mapping[int, int]) -> None:
         self.template, self.placement, self.grids, self.prescale = template, placement, grids, prescale
         self.network = template.network
@@ -76,7 +78,7 @@ class _Hand:
         for g, group in enumerate(self.network.groups):
             for s, slot in enumerate(group.inputs):
                 if (slot.node, slot.index) == (node.name, index):
-                    return self._read(values[name], slot.tensor, self.placement.read[g][s])
+                    return self._read_value(name, values[name], slot.tensor, self.placement.read[g][s])
         for c, constant in enumerate(self.network.constants):
             if (constant.node, constant.index) == (node.name, index):
                 return self._constant(c)
@@ -89,6 +91,9 @@ class _Hand:
     def _read(self, value: Any, tensor: int, fmt: Format) -> Any:
         return value if fmt is self.placement.stored[tensor] else self._round(value, tensor, fmt)
 
+    def _read_value(self, name: str, value: Any, tensor: int, fmt: Format) -> Any:
+        return self._read(value, tensor, fmt)
+
     def _captured(self, node: Any, name: str, values: Values) -> Any:
         if name in self.constants:
             return self.constants[name]
@@ -96,7 +101,7 @@ class _Hand:
         for g, group in enumerate(self.network.groups):
             for s, slot in enumerate(group.inputs):
                 if (slot.node, slot.index, slot.tensor) == (node.name, -1, tensor):
-                    return self._read(values[name], slot.tensor, self.placement.read[g][s])
+                    return self._read_value(name, values[name], slot.tensor, self.placement.read[g][s])
         return values[name]
 
     def _constant(self, index: int) -> Any:
@@ -143,7 +148,7 @@ class _Hand:
             return value
         axis = 0 if value.ndim == 1 or op_type not in ("Conv", "ConvTranspose") else value.ndim - 3
         axis = axis if op_type in ("Conv", "ConvTranspose") else value.ndim - 1
-        if steps.ndim and steps.size > 1 and value.shape[axis] % steps.size:
+        if steps.ndim and steps.size > 1 and (not value.ndim or value.shape[axis] % steps.size):
             return value
         out = np.empty_like(value)
         for place in np.ndindex(value.shape):

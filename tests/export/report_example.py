@@ -138,14 +138,14 @@ def example_result() -> dict[str, Any]:
         "toolchain": "3.0.17",
         "strategy": "ladder",
         "seed": 0,
-        "verified": "fake_quant",
+        "verified": "simulator",
         "metrics": [
             {
                 "id": METRIC,
                 "name": "top1",
                 "output": "logits",
                 "direction": "higher",
-                "evaluator": "fake_quant",
+                "evaluator": "integer",
                 "float": 0.9153,
                 "required": 0.9053,
                 "chosen": 0.9101,

@@ -26,7 +26,7 @@ def _cost(result=None):
 
 def test_the_ladder_counts_its_verdicts_and_names_the_chosen_trial():
     assert _ladder().summary == (
-        "12 trials: 6 met, 3 missed, 2 rejected early, 1 infeasible. Trial 11 was chosen, 0.9101 at cost 1.070."
+        "12 trials: 6 met, 3 missed, 2 rejected early, 1 fail. Trial 11 was chosen, 0.9101 at cost 1.070."
         " 1 trial lies outside the shown range, at its edge with the value beside it."
     )
 
@@ -40,7 +40,7 @@ def test_a_collapsed_trial_stands_at_the_edge_and_keeps_its_value():
 
 
 def test_a_trial_without_a_value_stays_on_the_ladder():
-    point = next(point for point in _ladder().data["points"] if point["verdict"] == "infeasible")
+    point = next(point for point in _ladder().data["points"] if point["verdict"] == "fail")
     assert point["y"] is None
     assert "33 bits" in next(row for row in _ladder().table.rows if row[0] == "9")[-1]
 

@@ -296,7 +296,8 @@ def test_estimates_say_estimate_and_every_accuracy_has_its_interval_and_samples(
     text = _Page(_example()).text
     assert "Cost index estimate 1.070" in text
     assert "80 % of it from assumed coefficients" in text
-    assert "0.9101 95 %: 0.8968 to 0.9219 n = 2,000" in text
+    assert "0.9101 in integers 95 %: 0.8968 to 0.9219 n = 2,000" in text
+    assert "0.9104 +0.0003 to chosen" in text
     assert "−0.0052 95 %: −0.0098 to −0.0006" in text
 
 

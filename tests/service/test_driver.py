@@ -10,7 +10,8 @@ import pytest
 
 from search.study.bench import Bench
 from search.study.result import Measured, compose
-from service.local.driver import Driver, Limits
+from search.study.steering import Limits
+from service.local.driver import Driver
 from service.local.inputs import LocalFiles
 from service.local.store import RunStore
 from tests.study.memory import local_problem, without_times

@@ -52,7 +52,10 @@ class Simulated:
         goals: Output to allowed drop.
         n: Evaluation samples.
         jitter: Relative deterministic disturbance of the power, so that accuracy is not monotone.
-        outlier_factor: What a fixed range does to the noise of a tensor.
+        range_factor: What a fixed range does to the noise of a tensor.
+        calibrations: Settings to choose among.
+        loudness: What a calibration does to all noise.
+        refuses: Why the chip cannot run a configuration.
     """
 
     network: Network
@@ -67,6 +70,9 @@ class Simulated:
     jitter: float = 0.0
     range_factor: float = 1.0
     calibration: Calibration = CALIBRATION
+    calibrations: tuple[Calibration, ...] = ()
+    loudness: Callable[[Calibration], float] = lambda _: 1.0
+    refuses: Callable[[Configuration], Mapping[str, Any] | None] = lambda _: None
     asked: list[Item] = field(default_factory=list)
 
     @property
@@ -100,6 +106,7 @@ class Simulated:
             batch=64,
             macs=1.0,
             calibration=self.calibration,
+            calibrations=self.calibrations,
             extremes=tuple((-self.absmax.get(t, 1.0), 0.5) for t in range(len(network.tensors))),
             ranking_values={output: (output,) for output in network.outputs},
             context="context",
@@ -145,7 +152,8 @@ class Simulated:
             value: {error: [[i, 1.0 - i / 100] for i in range(20)] for error in ("cosine", "l1", "atol")}
             for value in params["errors_of"]
         }
-        return {"parts": parts, "digest": configuration.digest, "worst": worst, "float_biases": []}
+        found = {"parts": parts, "digest": configuration.digest, "worst": worst, "float_biases": []}
+        return {**found, "infeasible": self.refuses(configuration)}
 
     def _measured(self, params: Mapping[str, Any]) -> dict[str, Any]:
         point = PointParams.from_json(params)
@@ -168,6 +176,7 @@ class Simulated:
         keys = [("activation", t) for t in range(len(self.network.tensors))]
         keys += [("weight", c) for c in range(len(self.network.constants))]
         total = sum(self._point_power(configuration, placement, kind, index, output) for kind, index in keys)
+        total *= self.loudness(configuration.calibration)
         if not self.jitter or not jitter:
             return total
         draw = int(hashlib.sha256(configuration.digest.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from search.errors import UsageError
 from search.precision import Format, Precision
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
-from search.strategies.ladder import check_ladder
 from search.strategies.trial import Verdict
 from search.targets.pins import Pin
-from search.targets.target import load_target
 from tests.strategies.nets import J6M, J6M32, J6P, ORT, chain, group, weights, written
 from tests.strategies.simulated import CALIBRATION, Simulated
 from tests.targets.networks import Sketch
@@ -344,8 +341,3 @@ def test_an_uncollapsed_base_is_measured_once_per_point():
     simulated = Simulated(network, J6M, {written(network, "act2"): 0.01})
     simulated.run()
     assert {item.params["mode"] for item in simulated.asked if item.kind == "sensitivity"} == {"only"}
-
-
-def test_a_chip_with_one_precision_has_no_ladder():
-    with pytest.raises(UsageError, match=r"tx5105c runs everything at a8w8"):
-        check_ladder(load_target("tx5105c", toolchain=None))

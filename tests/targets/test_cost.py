@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ from search.graph.network import Network
 from search.precision import Format, Precision
 from search.targets import cost_tables
 from search.targets.cost import CostModel
+from search.targets.kernels import kernel_of
 from search.targets.legalise import legalise, uniform
 from search.targets.pins import Pin, resolve_pins
 from search.targets.target import Target, load_target, target_names
@@ -170,10 +172,73 @@ def test_one_island_of_int16_is_cheaper_than_three_when_only_casts_differ():
     assert cost(together) < cost(apart)
 
 
+def test_an_integer_gemm_pays_for_the_kernel_it_loses_where_its_output_stays_float():
+    sketch = Sketch()
+    value = sketch.add("Conv", [sketch.input()], macs=10**9)
+    sketch.add("Sigmoid", [value], output="y")
+    model = CostModel(sketch.done(), ORT)
+    fused, lost = (Assignment((P.A8W8, p)) for p in (P.INT8, P.FP32))
+    extra = ORT.cost.unfused_rate["spatial"][P.A8W8].value
+    expected = 10**9 / (ORT.cost.peak_macs_per_s.value * ORT.cost.utilization.value * extra) * 1e6
+    found = [cast for cast in model.breakdown(lost).casts if cast.reader is None and cast.stored is F.INT8]
+    assert [cast.microseconds for cast in found] == [pytest.approx(expected)]
+    assert (found[0].goal, found[0].tensor) == (F.FP32, 1)
+    assert all(cast.tensor != 1 for cast in model.breakdown(fused).casts)
+    # In float from the start the gemm is cheaper than with a kernel lost.
+    assert model.cost(Assignment((P.FP32, P.FP32))) < model.cost(lost)
+
+
+def test_kernels_are_told_apart_by_their_weights():
+    def kernel(shape: tuple[int, ...], *, op_type: str = "Conv", kinds: str = "a") -> str | None:
+        sketch = Sketch()
+        reads = [sketch.input(f"x{i}") for i in range(len(kinds))]
+        sketch.add(op_type, reads, kinds=kinds, output="y")
+        network = sketch.done()
+        constants = tuple(replace(constant, shape=shape) for constant in network.constants)
+        return kernel_of(replace(network, constants=constants), 0)
+
+    assert kernel((16, 8, 3, 3)) == "spatial"
+    assert kernel((16, 1, 3, 3)) == "depthwise"
+    assert kernel((16, 8, 1, 1)) == "pointwise"
+    assert kernel((16, 8, 1)) == "pointwise"
+    assert kernel((1, 1, 3, 3)) == "spatial"
+    assert kernel((16, 8, 1, 1), kinds="as") == "summed"
+    assert kernel((16, 8), op_type="Gemm") == "matmul"
+    assert kernel((), op_type="MatMul", kinds="ab") == "product"
+    assert kernel((16, 8), op_type="LSTM") == "recurrent"
+    assert kernel((), op_type="Sigmoid") is None
+
+
+def test_an_operator_may_be_rated_apart_from_its_class_and_an_empty_run_counts_once():
+    document = J6M.to_json()
+    fast = {"value": 1e12, "source": "measured", "certainty": "U", "note": ""}
+    document["cost"]["elements_per_s"]["Tanh"] = {"int8": fast}
+    document["cost"]["runs_per_s"] = {**fast, "value": 1e4}
+    target = Target.from_json(document)
+    sketch = Sketch()
+    value = sketch.add("Sigmoid", [sketch.input()], elements=9000)
+    sketch.add("Tanh", [value], elements=9000, output="y")
+    model = CostModel(sketch.done(), target)
+    low, mixed = Assignment((P.INT8, P.INT8)), Assignment((P.INT8, P.INT16))
+    vectors = [[own.vector.picoseconds for own in model.breakdown(one).groups] for one in (low, mixed)]
+    lut = J6M.cost.elements_per_s["lut"]
+    assert vectors[0] == [picoseconds(9000, lut[F.INT8].value), picoseconds(9000, 1e12)]
+    assert vectors[1] == [picoseconds(9000, lut[F.INT8].value), picoseconds(9000, lut[F.INT16].value)]
+    plain = CostModel(model.network, J6M)
+    gained = picoseconds(9000, lut[F.INT8].value) - picoseconds(9000, 1e12)
+    assert model.cost(low) == pytest.approx(plain.cost(low) + 100 - gained / 1e6, rel=1e-9)
+    assert model.costs(model.encode(low)[None]).tolist() == [model.cost(low)]
+
+
 @pytest.mark.parametrize("name", ["j6e", "j6m", "j6p", "j6h", "ort-cpu"])
 def test_the_index_is_one_at_all_low_and_above_at_all_high(name):
     target = load_target(name, toolchain=None)
-    network = one_conv(target, P.A8W8)[0].network
+    sketch = Sketch()
+    value = sketch.input()
+    for _ in range(3):
+        value = sketch.add("Conv", [value], macs=10**9)
+    sketch.add("Gemm", [value], output="y")
+    network = sketch.done()
     model = CostModel(network, target)
     low = legalise(network, target, uniform(network, target, "low")).effective
     high = legalise(network, target, uniform(network, target, "high")).effective

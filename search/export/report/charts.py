@@ -162,9 +162,7 @@ def _outside(points: Sequence[Mapping[str, Any]]) -> str:
 def _ladder_summary(metric: Mapping[str, Any], trials: Sequence[Trial], unit: str) -> str:
     tally = Counter(trial.verdict for trial in trials)
     told = [
-        f"{number} {verdict}"
-        for verdict in ("met", "missed", "rejected early", "infeasible")
-        if (number := tally[verdict])
+        f"{number} {verdict}" for verdict in ("met", "missed", "rejected early", "fail") if (number := tally[verdict])
     ]
     chosen = next((trial for trial in trials if trial.chosen), None)
     start = f"{text.plural(len(trials), 'trial')}: {', '.join(told)}."

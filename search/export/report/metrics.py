@@ -36,6 +36,7 @@ class MetricRow:
     interval: str
     n_samples: str
     qdq: str
+    between: str
     unoptimized: str
     confirmed: str
     difference: str
@@ -69,13 +70,14 @@ def _metric_row(metric: Mapping[str, Any]) -> MetricRow:
     return MetricRow(
         id=text.clean(metric.get("id")),
         direction="lower is better" if metric.get("direction") == "lower" else "higher is better",
-        evaluator=text.words(metric.get("evaluator") or ""),
+        evaluator=_EVALUATORS.get(str(metric.get("evaluator")), ""),
         float_=text.figure(values["float"]),
         required=("≤ " if metric.get("direction") == "lower" else "≥ ") + text.figure(values["required"]),
         chosen=text.figure(values["chosen"]),
         interval=text.interval(metric.get("interval")),
         n_samples=text.count(metric.get("n_samples")),
         qdq=text.figure(values["qdq"]),
+        between=_between(metric, values),
         unoptimized="" if values["qdq_unoptimized"] is None else text.figure(values["qdq_unoptimized"]),
         confirmed="" if values["confirmed"] is None else text.figure(values["confirmed"]),
         difference=text.difference(text.finite(difference.get("value"))),
@@ -87,7 +89,16 @@ def _metric_row(metric: Mapping[str, Any]) -> MetricRow:
     )
 
 
+_EVALUATORS = {"integer": "in integers", "fake_quant": "as Q/DQ"}
 _VALUES = ("float", "required", "chosen", "qdq", "qdq_unoptimized", "confirmed")
+
+
+def _between(metric: Mapping[str, Any], values: Mapping[str, float | None]) -> str:
+    """How far the Q/DQ model is from the integers; empty where both are the same evaluator."""
+    chosen, qdq = values["chosen"], values["qdq"]
+    if metric.get("evaluator") != "integer" or chosen is None or qdq is None:
+        return ""
+    return text.difference(qdq - chosen)
 
 
 def _strip(metric: Mapping[str, Any]) -> Strip | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from search.export.report import text
 
-VERDICTS = ("met", "missed", "rejected early", "infeasible")
-_OTHER_WORDS = {"not_met": "missed", "rejected": "rejected early"}  # as in trials.csv
+VERDICTS = ("met", "missed", "rejected early", "fail")
+_OTHER_WORDS = {"not_met": "missed", "rejected": "rejected early", "infeasible": "fail"}  # as elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,9 @@ def _cost_fact(cost: Mapping[str, Any]) -> Fact:
         notes.append(_against(chosen / low - 1, "all-low"))
     if chosen is not None and high:
         notes.append(_against(chosen / high - 1, "all-high"))
+    bar = cost.get("interval")
+    if bar:
+        notes.append(f"nine in ten within {text.cost(bar[0], unit)} to {text.cost(bar[1], unit)}")
     if assumed:
         notes.append(f"{text.percent(assumed)} of it from assumed coefficients")
     fitted = cost.get("source") == "measured"

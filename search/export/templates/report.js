@@ -35,9 +35,9 @@ const MARKS = {
   met: { symbol: "circle", name: "met" },
   missed: { symbol: "x", name: "missed" },
   "rejected early": { symbol: "triangle-down-open", name: "rejected early" },
-  infeasible: { symbol: "diamond-open", name: "infeasible" },
+  fail: { symbol: "diamond-open", name: "fail: the chip cannot run it" },
 };
-const token = (verdict) => (verdict === "rejected early" ? "early" : verdict);
+const token = (verdict) => ({ "rejected early": "early", fail: "infeasible" })[verdict] ?? verdict;
 
 // The good end of the accuracy axis is always up.
 function accuracyAxis(chart) {

@@ -1,6 +1,7 @@
 """Convolutions and matrix multiplications: exact sums, then bias, summed input, bounds, and the way out.
 
-``acc = sum a' * b' + bias + preload``; an accumulator that leaves its width is reported, wrapped or saturated.
+``acc = (sum a' * b' + bias) * 2**lift + preload``; an accumulator that leaves its width is reported, wrapped or
+saturated.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def _accumulate(step: Gemm, values: Values) -> Int64Array:
     if step.bias is not None:
         acc = acc + _along(step.bias, acc.ndim, step.axis)
         largest = max(largest, _largest(acc))
+    if step.lift:
+        acc, largest = acc << step.lift, largest << step.lift
     if step.preload is not None:
         acc = acc + _preloaded(step.preload, values, acc.ndim, step.axis)
         largest = max(largest, _largest(acc))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ class Outputs:
 
     Attributes:
         values: Model outputs by name.
-        overflows: Accumulators that left their width, in the order of the steps.
+        overflows: Accumulators that left their width: one per node, with its largest sum, in the order of the steps.
         kept: The values asked for by ``keep``: integers in the dtype of their grid, others as they are.
     """
 
@@ -88,7 +88,7 @@ class Reference:
         names = dict.fromkeys(made) if keep == "all" else keep
         return Outputs(
             values={info.name: values[info.name] for info in program.outputs},
-            overflows=tuple(values.overflows),
+            overflows=_worst(values.overflows),
             kept={name: _typed(name, values) for name in names},
         )
 
@@ -111,6 +111,16 @@ class Reference:
 def run(program: Program, feeds: Mapping[str, Array], *, keep: Collection[str] | Literal["all"] = ()) -> Outputs:
     """Run ``program`` once; ``Reference`` is for more than one run."""
     return Reference(program).run(feeds, keep=keep)
+
+
+def _worst(overflows: Iterable[Overflow]) -> tuple[Overflow, ...]:
+    """Keep the largest of each node, where it was first seen."""
+    worst: dict[str, Overflow] = {}
+    for found in overflows:
+        known = worst.setdefault(found.node, found)
+        if found.largest > known.largest:
+            worst[found.node] = found
+    return tuple(worst.values())
 
 
 def _fed(feeds: Mapping[str, Array], name: str) -> Array:

@@ -1,0 +1,33 @@
+"""What is said when nothing that was tried can run on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from search.diagnosis.findings import Finding
+
+SHOWN = 3
+
+
+def nothing_runs_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterator[Finding]:
+    """One finding if there were trials and the chip can run none of them.
+
+    Args:
+        trials: Per trial, why the chip cannot run it; None if it can.
+    """
+    failed = [why for why in trials if why is not None]
+    if not failed or len(failed) < len(trials):
+        return
+    by_node = {(why["node"], why["what"]): str(why["message"]) for why in failed}
+    told = list(by_node.values())
+    more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    said = " ".join(told[:SHOWN]) + more
+    yield Finding(
+        code="nothing-feasible",
+        severity="error",
+        message=f"None of the {len(trials)} settings that were tried can run on the chip: {said}",
+        advice="1. Quantize again with another calibration set. 2. Train with quantization (QAT, the vendor's Finetune "
+        "library), so that the weights change, and quantize again.",
+        evidence={"nodes": sorted({node for node, _ in by_node}), "trials": len(trials)},
+    )

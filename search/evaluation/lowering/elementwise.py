@@ -1,0 +1,100 @@
+"""Add, Sub, Mul and Div of integers, constants and scalars.
+
+Scalars fold into factors (Mul, Div) or into what is added (Add, Sub). See docs/numerics.md#lowering.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from search.evaluation.lowering.site import Quantity, Site
+from search.simulator.making.factors import sum_factors
+from search.simulator.program import Fixed, Product, Quotient, Sum
+
+_NUMERATOR = 2**15 - 1
+"""A scalar that is divided is held as this integer, so that the quotient keeps its bits."""
+
+
+def lower_elementwise(site: Site) -> bool:
+    """Append the operator; False where it has no integer form."""
+    if len(site.node.input) != 2:
+        return False
+    a, b = _operand(site, site.node, 0), _operand(site, site.node, 1)
+    if a is None or b is None:
+        return False
+    if isinstance(a, float) and isinstance(b, float):
+        return False
+    op_type = site.node.op_type
+    if op_type in ("Add", "Sub"):
+        return _sum(site, a, b, negated=op_type == "Sub")
+    if op_type == "Mul":
+        return _product(site, a, b)
+    return _quotient(site, a, b) if op_type == "Div" else False
+
+
+def _operand(site: Site, node: onnx.NodeProto, index: int) -> Quantity | float | None:
+    """Integers, a scalar, or None for what is neither."""
+    return site.operand(node, index) or site.scalar(node, index)
+
+
+def _sum(site: Site, a: Quantity | float, b: Quantity | float, *, negated: bool) -> bool:
+    signed = [(a, 1), (b, -1 if negated else 1)]
+    values = [(one, sign) for one, sign in signed if isinstance(one, Quantity)]
+    scale = _out_scale(site)
+    made = sum_factors(
+        [one.scale / scale for one, _ in values],
+        site.widths,
+        node=site.name,
+        reach=[one.reach for one, _ in values],
+        constant=sum(one * sign for one, sign in signed if isinstance(one, float)) / scale,
+    )
+    site.warn(made.warnings)
+    return site.done(
+        Sum(
+            name=site.name,
+            output=site.output,
+            operands=tuple(one.operand for one, _ in values),
+            signs=tuple(sign for _, sign in values),
+            multipliers=made.multipliers,
+            shift=made.shift,
+            constant=made.constant,
+        )
+    )
+
+
+def _product(site: Site, a: Quantity | float, b: Quantity | float) -> bool:
+    if isinstance(a, float):
+        a, b = b, a
+    if isinstance(a, float):
+        return False
+    if isinstance(b, float):
+        return _scaled(site, a, b)
+    if isinstance(a.operand, Fixed):
+        a, b = b, a
+    rescale = site.rescale(a.scale * b.scale / _out_scale(site))
+    return site.done(Product(name=site.name, output=site.output, a=a.operand, b=b.operand, sign=1, rescale=rescale))
+
+
+def _scaled(site: Site, a: Quantity, factor: float) -> bool:
+    """``a`` times a number."""
+    rescale = site.rescale(abs(factor) * a.scale / _out_scale(site))
+    sign = -1 if factor < 0 else 1
+    return site.done(Product(name=site.name, output=site.output, a=a.operand, b=None, sign=sign, rescale=rescale))
+
+
+def _quotient(site: Site, a: Quantity | float, b: Quantity | float) -> bool:
+    if isinstance(b, float):
+        return False if b == 0 or isinstance(a, float) else _scaled(site, a, 1.0 / b)
+    if isinstance(a, float):
+        sign = (a > 0) - (a < 0)
+        scale = abs(a) / _NUMERATOR if a else 1.0
+        a = Quantity(Fixed(np.asarray(sign * _NUMERATOR, np.int64)), scale, _NUMERATOR)
+    rescale = site.rescale(a.scale / (b.scale * _out_scale(site)))
+    return site.done(Quotient(name=site.name, output=site.output, a=a.operand, b=b.operand, rescale=rescale))
+
+
+def _out_scale(site: Site) -> float:
+    if site.out_grid is None:
+        raise ValueError(f"{site.name!r} writes no integers.")
+    return site.out_grid.scale

@@ -1,0 +1,108 @@
+"""MaxPool, AveragePool, GlobalAveragePool and ReduceMean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from search.evaluation.lowering import attributes
+from search.evaluation.lowering.site import Quantity, Site
+from search.quant.grid import Grid
+from search.simulator.making.means import mean_rescale, window_counts
+from search.simulator.program import MaxPool, Mean, Rescale
+
+
+def lower_pool(site: Site) -> bool:
+    """Append the operator; False where it has no integer form."""
+    read = site.read(site.node, 0)
+    if read is None or read.grid is None or site.out_grid is None:
+        return False
+    op_type = site.node.op_type
+    if op_type == "MaxPool":
+        return _max_pool(site, read)
+    if op_type == "AveragePool":
+        return _average_pool(site, read, read.grid, site.out_grid)
+    axes = _axes(site)
+    return axes is not None and _mean(site, read, axes, keepdims=bool(attributes.integer(site.node, "keepdims", 1)))
+
+
+def _max_pool(site: Site, read: Quantity) -> bool:
+    node = site.node
+    sizes = site.sizes(node.input[0])
+    kernel = attributes.integers(node, "kernel_shape", ())
+    window = attributes.window(node, kernel, None if sizes is None else sizes[2:])
+    if window is None or len([name for name in node.output if name]) != 1:
+        return False
+    rescale = site.move_rescale(read)
+    return site.done(
+        MaxPool(name=site.name, output=site.output, input=str(read.operand), window=window, rescale=rescale)
+    )
+
+
+def _average_pool(site: Site, read: Quantity, grid: Grid, out_grid: Grid) -> bool:
+    node = site.node
+    sizes = site.sizes(node.input[0])
+    if sizes is None or any(size < 0 for size in sizes[2:]):
+        return False
+    window = attributes.window(node, attributes.integers(node, "kernel_shape", ()), sizes[2:])
+    if window is None:
+        return False
+    include_pad = bool(attributes.integer(node, "count_include_pad", 0))
+    counts = window_counts(sizes[2:], window, include_pad=include_pad)
+    made = mean_rescale(grid, out_grid, counts, site.widths, node=site.name)
+    site.warn(made.warnings)
+    axes = tuple(range(2, len(sizes)))
+    return site.done(
+        Mean(
+            name=site.name,
+            output=site.output,
+            input=str(read.operand),
+            axes=axes,
+            keepdims=True,
+            window=window,
+            rescale=made.rescale,
+        )
+    )
+
+
+def _axes(site: Site) -> tuple[int, ...] | None:
+    """Axes a mean runs over, counted from the front; None where they are unknown."""
+    node = site.node
+    sizes = site.sizes(node.input[0])
+    if sizes is None:
+        return None
+    rank = len(sizes)
+    if node.op_type == "GlobalAveragePool":
+        return tuple(range(2, rank))
+    if node.op_type != "ReduceMean":
+        return None
+    given = None if site.is_absent(node, 1) else site.constant(node, 1)
+    if given is None:
+        is_all = site.is_absent(node, 1) and not attributes.integer(node, "noop_with_empty_axes", 0)
+        return tuple(range(rank)) if is_all else None
+    if not given.size:
+        return None
+    return tuple(sorted(int(axis) % rank for axis in np.asarray(given, np.int64).reshape(-1)))
+
+
+def _mean(site: Site, read: Quantity, axes: tuple[int, ...], *, keepdims: bool) -> bool:
+    sizes = site.sizes(site.node.input[0])
+    if sizes is None or any(sizes[axis] <= 0 for axis in axes) or read.grid is None or site.out_grid is None:
+        return False
+    count = math.prod(sizes[axis] for axis in axes)
+    made = mean_rescale(read.grid, site.out_grid, count, site.widths, node=site.name)
+    site.warn(made.warnings)
+    return site.done(_mean_step(site, read, axes, made.rescale, keepdims=keepdims))
+
+
+def _mean_step(site: Site, read: Quantity, axes: tuple[int, ...], rescale: Rescale, *, keepdims: bool) -> Mean:
+    return Mean(
+        name=site.name,
+        output=site.output,
+        input=str(read.operand),
+        axes=axes,
+        keepdims=keepdims,
+        window=None,
+        rescale=rescale,
+    )

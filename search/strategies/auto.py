@@ -1,0 +1,91 @@
+"""``auto``: the cheapest assignment that meets the goals, found with few evaluations.
+
+The lowest assignment first: where it meets the goals, nothing else is evaluated. Else a descent (descent.py): the
+points are measured alone, an estimator predicts noise and chance of any assignment, the cheapest promising ones are
+evaluated, each result corrects the estimator, and every raised group is tried lower in the end.
+
+Only where no mix is believed to meet the goals, all_high is evaluated; if it misses, what the ladder does above it
+(16 bit on the more sensitive side, fp16 for the worst groups, pre-scales, fixed ranges, fp32), and then the descent on
+top of that.
+"""
+
+from __future__ import annotations
+
+from search.assignment import Assignment
+from search.evaluation.configuration import Treatment
+from search.precision import Format, Precision
+from search.strategies.descent import Descent, Start
+from search.strategies.desk import Desk
+from search.strategies.ladder import fp16_set, has_float_elementwise, high_format, one_sided
+from search.strategies.treatments import treat
+from search.strategies.trial import Trial
+from search.targets.legalise import uniform
+from search.tasks import Plan
+
+
+def auto(desk: Desk) -> Plan[None]:
+    """Run the search; the trials on the desk are its result."""
+    setting = desk.setting
+    bottom = uniform(setting.network, setting.target, "low")
+    low = yield from desk.evaluate(bottom, stage="all low", why="lower bound", errors=True)
+    if low.is_met:
+        desk.minimal = True
+        return
+    reached = yield from _descend(desk, low, Treatment(), "mix")
+    if reached:
+        return
+    top = uniform(setting.network, setting.target, "high")
+    high = yield from desk.evaluate(top, stage="all high", why="no mix is believed to meet the goals", full=True)
+    if has_float_elementwise(setting.target):
+        yield from _treated(desk, bottom, low, high)
+    elif high_format(setting.target) is Format.INT16:
+        yield from _with_fp16(desk, bottom, low, high)
+    elif high.is_met:
+        yield from _descend(desk, low, Treatment(), "mix")
+
+
+def _descend(desk: Desk, base: Trial, treatment: Treatment, label: str) -> Plan[bool]:
+    """Descend from a base that misses the goals; return whether anything met them."""
+    setting = desk.setting
+    high = high_format(setting.target)
+    start = Start(base, (Format.INT8,), high, treatment, label)
+    descent = Descent(desk, start)
+    best = yield from descent.run()
+    desk.minimal = descent.minimal
+    return best is not None
+
+
+def _treated(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[None]:
+    """Chips with float elementwise units: the guide's treatments, then a descent that keeps them."""
+    if high.is_met:
+        yield from _descend(desk, low, Treatment(), "mix")
+        return
+    high, changes, treatment = yield from treat(desk, high)
+    if not high.is_met:
+        return
+    floor = yield from desk.evaluate(
+        bottom.with_(changes), stage="low, treated", why="lower bound", treatment=treatment, errors=True
+    )
+    if floor.is_met:
+        desk.minimal = True
+        return
+    yield from _descend(desk, floor, treatment, "mix, treated")
+
+
+def _with_fp16(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[None]:
+    """Integer chips: 16 bit on the more sensitive side, then fp16 for the worst groups and a descent below them."""
+    if not high.is_met:
+        tables = yield from desk.tables(low, "all-int8", formats=(Format.INT8,), every=True, spared=False)
+        high = yield from one_sided(desk, high, bottom, tables)
+    if high.is_met:
+        yield from _descend(desk, low, Treatment(), "mix")
+        return
+    reached = yield from fp16_set(desk, high)
+    if reached is None:
+        return
+    start = bottom.with_(dict.fromkeys(sorted(reached[1]), Precision.FP16))
+    floor = yield from desk.evaluate(start, stage="int8/fp16", why="lower bound with the fp16 set", errors=True)
+    if floor.is_met:
+        desk.minimal = True
+        return
+    yield from _descend(desk, floor, Treatment(), "mix with fp16")

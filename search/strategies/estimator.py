@@ -1,0 +1,143 @@
+"""Noise at every output of very many assignments, with its uncertainty, from the sensitivity of single points.
+
+    N_o(a) = floor_o + sum over points j of m_oj * n_oj * level_j(a)
+
+``n_oj`` is the noise power that point ``j`` alone brings to output ``o`` at the base (``power``); ``level_j`` says how
+much of it the assignment keeps. The multipliers ``m`` start at 1 with a Gaussian prior that has a part common to all
+points (the ranking samples are not the evaluation set) and one of their own; every measured assignment updates them in
+closed form:
+
+    gain = K f / (f' K f + s^2)      m <- m + gain (y - f' m)      K <- K - gain (K f)'
+
+with ``f = n * level`` and the measured noise ``y``, known to ``s``: noise powers add up only roughly, the less the
+larger they are. See docs/search.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.strategies.levels import Floats, Indices, Levels
+
+COMMON_SD = 1.0  # of the multipliers together
+OWN_SD = 0.7  # of each
+MISFIT = 0.15  # of a prediction, where noise is small
+SATURATION = 0.5  # relative power at which additivity is lost
+SMALLEST = 0.02  # of a multiplier: none is ever believed to have no noise
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Predictions for many assignments.
+
+    Attributes:
+        mean: ``[n]`` noise power.
+        sd: ``[n]`` standard deviation of its logarithm.
+    """
+
+    mean: Floats
+    sd: Floats
+
+
+class OutputNoise:
+    """What is believed of one output.
+
+    Args:
+        levels: Features.
+        powers: Noise power of each point alone, ``[points]``.
+        limit: Noise power that matters; scales the prior of the floor.
+    """
+
+    def __init__(self, levels: Levels, powers: Sequence[float], *, limit: float) -> None:
+        self._levels = levels
+        self._powers = np.append(np.asarray(powers, np.float64), limit)  # the last one: the floor
+        n = len(self._powers)
+        self._mean = np.ones(n)
+        self._mean[-1] = 0.0
+        self._cov = np.full((n, n), COMMON_SD**2) + np.eye(n) * OWN_SD**2
+        self._cov[-1, :] = self._cov[:, -1] = 0.0
+        self._cov[-1, -1] = 0.05**2
+
+    @property
+    def coefficients(self) -> Floats:
+        """Believed noise power of each point at level 1, ``[points]``."""
+        return np.maximum(self._mean[:-1], SMALLEST) * self._powers[:-1]
+
+    @property
+    def floor(self) -> float:
+        """Believed noise power that no choice removes."""
+        return float(max(0.0, self._mean[-1]) * self._powers[-1])
+
+    def observe(self, levels: Floats, measured: float, *, relative: float = 0.0) -> None:
+        """Take in a measured noise power.
+
+        Args:
+            levels: Of every point, ``[points]``.
+            measured: Noise power.
+            relative: Standard deviation of the measurement itself, relative.
+        """
+        features = np.append(levels, 1.0) * self._powers
+        predicted = float(features @ self._mean)
+        spread = misfit(max(measured, 0.0)) ** 2 + relative**2
+        error = spread * max(measured, 1e-12) ** 2
+        direction = self._cov @ features
+        gain = direction / (float(features @ direction) + error)
+        self._mean = self._mean + gain * (measured - predicted)
+        self._cov = self._cov - np.outer(gain, direction)
+
+    def predict(self, levels: Floats) -> Noise:
+        """Return the noise of assignments by their levels ``[n, points]``."""
+        floor = np.full((len(levels), 1), 1.0)
+        features = np.concatenate([levels, floor], axis=1) * self._powers
+        mean = levels @ self.coefficients + self.floor
+        variance = np.maximum(np.einsum("ij,ij->i", features @ self._cov, features), 0.0)
+        safe = np.maximum(mean, 1e-30)
+        relative = variance / safe**2
+        return Noise(mean, np.sqrt(np.log1p(relative) + MISFIT**2))
+
+
+def power(error: float, metric: str) -> float:
+    """Return the noise power behind a mean output error.
+
+    ``cosine`` (1 - cos): noise orthogonal to the signal has ``cos = 1 / sqrt(1 + r)``, so ``r = cos**-2 - 1``.
+    ``l1``, ``atol``: the square.
+    """
+    if metric != "cosine":
+        return min(error, 1e15) ** 2
+    cosine = max(1.0 - error, 0.05)
+    return cosine**-2 - 1.0
+
+
+def misfit(noise: float) -> float:
+    """Return the relative standard deviation of a sum of noise powers as a model of ``noise``."""
+    return MISFIT + min(noise / SATURATION, 3.0) * 0.5
+
+
+class Estimator:
+    """Noise of all outputs.
+
+    Args:
+        levels: Features.
+        outputs: Per output what is believed of it.
+    """
+
+    def __init__(self, levels: Levels, outputs: dict[str, OutputNoise]) -> None:
+        self.levels = levels
+        self.outputs = outputs
+
+    def predict(self, index_array: Indices) -> dict[str, Noise]:
+        """Return output to noise for assignments ``[n, groups]``."""
+        levels = self.levels.of(index_array)
+        return {name: one.predict(levels) for name, one in self.outputs.items()}
+
+    def observe(self, row: Indices, measured: dict[str, float], *, relative: float = 0.0) -> None:
+        """Take in what one assignment gave."""
+        levels = self.levels.of(row[np.newaxis])[0]
+        for name, noise in measured.items():
+            if name in self.outputs:
+                self.outputs[name].observe(levels, noise, relative=relative)
+
+

@@ -1,0 +1,98 @@
+"""``exhaustive``: every assignment in the order of its cost; the first that meets the goals is the optimum.
+
+What counts is the distinct effective assignments: the product over groups of the precisions that rules and pins leave
+at or above the lowest one. It is the optimum for this evaluation set, this calibration and this cost model; nothing
+else is searched. Early rejection leaves each candidate a chance of 1 % to be dropped wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from search.assignment import Assignment
+from search.errors import UsageError
+from search.evaluation.configuration import Configuration, Treatment
+from search.precision import Precision
+from search.strategies.batch import ahead
+from search.strategies.desk import Desk
+from search.targets.legalise import Legaliser, uniform
+from search.targets.pins import PinTable
+from search.tasks import Plan
+
+MOST_ASSIGNMENTS = 20_000
+
+
+def choices_above_low(pins: PinTable) -> tuple[tuple[Precision, ...], ...]:
+    """Per group what rules and pins leave that is nowhere below the lowest assignment, cheapest first."""
+    book = pins.book
+    low = Legaliser(book, pins).legalise(uniform(book.network, book.target, "low")).effective
+    return tuple(
+        tuple(p for p in allowed if p.activation >= own.activation and p.weight >= own.weight)
+        for allowed, own in zip(pins.allowed, low.precisions, strict=True)
+    )
+
+
+def check_countable(pins: PinTable) -> None:
+    """Refuse a network that has too many assignments.
+
+    Raises:
+        UsageError: With their number.
+    """
+    count = prod(len(own) for own in choices_above_low(pins))
+    if count > MOST_ASSIGNMENTS:
+        raise UsageError(
+            f"Strategy 'exhaustive' tries every assignment, but there are {_readable(count)}; the limit is "
+            f"{MOST_ASSIGNMENTS:,}. Pin more groups, or use another strategy."
+        )
+
+
+def exhaustive(desk: Desk, *, batch: int = 1) -> Plan[None]:
+    """Evaluate assignments, cheapest first, until one meets the goals.
+
+    Args:
+        desk: The desk.
+        batch: Candidates evaluated at the same time; all of a batch are trials, also those behind the optimum.
+
+    Raises:
+        UsageError: If there are too many.
+    """
+    setting = desk.setting
+    check_countable(setting.pins)
+    waiting = _by_cost(desk)
+    while found := list(islice(waiting, batch)):
+        runnable = [one for one in found if not desk.bans.avoid(one)[0]]
+        yield from ahead(desk, [Configuration(one, setting.calibration, Treatment()) for one in runnable])
+        for one in runnable:
+            yield from desk.evaluate(one, stage="exhaustive", why="next in the order of cost")
+        if any(trial.is_met for trial in desk.trials):
+            desk.minimal = True
+            return
+    if not any(trial.is_complete for trial in desk.trials):
+        top = uniform(setting.network, setting.target, "high")
+        yield from desk.evaluate(top, stage="all high", why="nothing meets the goals", full=True)
+
+
+def _by_cost(desk: Desk) -> Iterator[Assignment]:
+    """Every assignment, cheapest first; of equal cost, the one with the lower precisions in the earlier groups."""
+    setting = desk.setting
+    own = choices_above_low(setting.pins)
+    rows = np.array(list(product(*_places(own, setting.cost.choices))), np.uint8)
+    for i in np.argsort(setting.cost.indices(rows), kind="stable"):
+        yield _decode(rows[i], setting.cost.choices)
+
+
+def _places(own: Sequence[Sequence[Precision]], legal: Sequence[Sequence[Precision]]) -> list[list[int]]:
+    return [[every.index(p) for p in some] for some, every in zip(own, legal, strict=True)]
+
+
+def _decode(row: npt.NDArray[np.uint8], legal: Sequence[Sequence[Precision]]) -> Assignment:
+    return Assignment(tuple(every[int(i)] for i, every in zip(row, legal, strict=True)))
+
+
+def _readable(count: int) -> str:
+    return f"{count:,}" if count < 10**9 else f"about 10^{len(str(count)) - 1}"

@@ -1,0 +1,164 @@
+"""How much of each point's noise an assignment keeps: the features of the estimator, by table lookup.
+
+A point is a tensor or constant whose error was measured at a base. ``level`` is 1 where it is rounded as at the base,
+``4 ** -(bits gained)`` where it is held finer. A tensor acts at its *edges*: each reader and each model output; those
+that were rounded at the base share its noise evenly. The format that counts at an edge is what the reader asks for, or
+less if the writer cannot produce it, so an edge depends on two groups at most: one small table per edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from search.assignment import Assignment
+from search.precision import Format, Precision
+from search.sensitivity.points import Point, PointKind
+from search.targets.placement import stored_format
+from search.targets.rulebook import Rulebook
+
+Indices = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+POWER = {Format.INT8: 1.0, Format.INT16: 2.0**-16, Format.FP16: 2.0**-12, Format.FP32: 0.0}
+"""Noise power of one tensor by format, relative to int8. fp16: 11 bits of a value that is a quarter of the range."""
+CHUNK = 4096  # assignments per step: keeps temporaries in the cache
+
+
+@dataclass(frozen=True)
+class Options:
+    """Precisions a search chooses among.
+
+    Attributes:
+        book: The rules of the chip laid over the network.
+        base: Effective assignment of the base.
+        choices: Per group; the first is that of the base.
+    """
+
+    book: Rulebook
+    base: Assignment
+    choices: tuple[tuple[Precision, ...], ...]
+
+    def encode(self, assignment: Assignment) -> Indices:
+        """Return an assignment as indices into ``choices``, uint8 ``[groups]``.
+
+        Raises:
+            ValueError: If a group has another precision.
+        """
+        return np.array([own.index(p) for own, p in zip(self.choices, assignment.precisions, strict=True)], np.uint8)
+
+    def decode(self, row: npt.NDArray[np.integer]) -> Assignment:
+        """Return the assignment of one row of indices."""
+        return Assignment(tuple(own[int(i)] for own, i in zip(self.choices, row, strict=True)))
+
+    def holds(self, assignment: Assignment) -> bool:
+        """Whether every precision is one of the choices."""
+        return all(p in own for own, p in zip(self.choices, assignment.precisions, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where one point acts.
+
+    Attributes:
+        point: Index of the point.
+        first: Group whose choice counts, or None.
+        second: Another one, or None.
+        levels: ``[choices of first, choices of second]``, one row or column where there is no group.
+    """
+
+    point: int
+    first: int | None
+    second: int | None
+    levels: Floats
+
+
+class Levels:
+    """Levels of ``points`` under the choices of ``options``.
+
+    Args:
+        options: Choices; the base is the one the points were measured at.
+        points: Points, in the order of the columns.
+    """
+
+    def __init__(self, options: Options, points: Sequence[Point]) -> None:
+        self.options = options
+        self.points = tuple(points)
+        self.edges = tuple(edge for j, point in enumerate(points) for edge in _edges(options, j, point))
+
+    def of(self, index_array: Indices) -> Floats:
+        """Return the level of every point, ``[n, groups]`` -> float64 ``[n, points]``."""
+        found = np.zeros((len(index_array), len(self.points)))
+        for start in range(0, len(index_array), CHUNK):
+            columns = np.ascontiguousarray(index_array[start : start + CHUNK].T).astype(np.intp)
+            part = np.zeros((len(self.points), columns.shape[1]))
+            for edge in self.edges:
+                part[edge.point] += _lookup(edge, columns)
+            found[start : start + CHUNK] = part.T
+        return found
+
+
+def _lookup(edge: Edge, columns: npt.NDArray[np.intp]) -> Floats | float:
+    if edge.first is None:
+        if edge.second is None:
+            return float(edge.levels[0, 0])
+        return edge.levels[0].take(columns[edge.second])
+    if edge.second is None:
+        return edge.levels[:, 0].take(columns[edge.first])
+    return edge.levels.ravel().take(columns[edge.first] * edge.levels.shape[1] + columns[edge.second])
+
+
+def _edges(options: Options, j: int, point: Point) -> list[Edge]:
+    if point.kind is PointKind.WEIGHT:
+        return [_weight_edge(options, j, point)]
+    book, tensor = options.book, options.book.network.tensors[point.index]
+    asks: list[tuple[int | None, Mapping[Precision, Format] | Format]] = [
+        (g, {p: book.read(g, s, p) for p in options.choices[g]}) for g, s in book.network.readers[point.index]
+    ]
+    asks += [(None, fmt) for fmt in book.output_asks(point.index)]
+    rounded = [ask for ask in asks if _at_base(options, tensor.writer, ask) is point.fmt]
+    return [_tensor_edge(options, j, point, tensor.writer, ask, 1.0 / len(rounded)) for ask in rounded]
+
+
+def _at_base(
+    options: Options, writer: int | None, ask: tuple[int | None, Mapping[Precision, Format] | Format]
+) -> Format:
+    group, formats = ask
+    wanted = formats if isinstance(formats, Format) else formats[options.base[group if group is not None else 0]]
+    return counted(options.book, writer, None if writer is None else options.base[writer], wanted)
+
+
+def _tensor_edge(
+    options: Options,
+    j: int,
+    point: Point,
+    writer: int | None,
+    ask: tuple[int | None, Mapping[Precision, Format] | Format],
+    share: float,
+) -> Edge:
+    reader, formats = ask
+    wanted = [formats] if isinstance(formats, Format) or reader is None else [formats[p] for p in options.choices[reader]]
+    sources: Sequence[Precision | None] = (None,) if writer is None else options.choices[writer]
+    if reader is not None and reader == writer:
+        reader = None
+    levels = [
+        [share * POWER[counted(options.book, writer, source, fmt)] / POWER[point.fmt] for fmt in wanted]
+        for source in sources
+    ]
+    return Edge(j, writer, reader, np.array(levels))
+
+
+def _weight_edge(options: Options, j: int, point: Point) -> Edge:
+    constant = options.book.network.constants[point.index]
+    formats = [options.book.constant(constant, p) for p in options.choices[constant.group]]
+    levels = np.array([[POWER[fmt] / POWER[point.fmt]] for fmt in formats])
+    return Edge(j, constant.group, None, levels)
+
+
+def counted(book: Rulebook, writer: int | None, source: Precision | None, ask: Format) -> Format:
+    """Return the format that counts where ``ask`` is read of what ``writer`` produces at ``source``."""
+    caps = None if writer is None or source is None else book.caps(writer, source)
+    return min(stored_format(caps, (ask,)), ask)

@@ -1,0 +1,96 @@
+"""The candidates of a search over calibration settings, from what ``calibrate`` found.
+
+Method, sample count, and which inputs of whole numbers are kept as they are. Two candidates with equal ranges are the
+same model: only the one that wins a tie, which comes first, is evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from search.errors import InvalidDataError
+from search.evaluation.configuration import Calibration
+from search.quant.observers.registry import METHODS
+from search.study.items import methods_by_bits
+from search.study.problem import Problem
+from search.tasks import ItemResult
+
+MAX_FREE_INPUTS = 2
+"""Up to so many inputs are switched one by one, more of them all together."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One calibration setting.
+
+    Attributes:
+        calibration: Scales.
+        inputs: Inputs kept as whole numbers.
+        why_not: Why it is not evaluated; empty if it is.
+    """
+
+    calibration: Calibration
+    inputs: tuple[str, ...]
+    why_not: str = ""
+
+
+def calibrations(problem: Problem, calibrate: ItemResult) -> tuple[Calibration, ...]:
+    """What is evaluated, in the order of the trials; empty where the search is not over calibration settings.
+
+    Raises:
+        InvalidDataError: If every method failed at every count.
+    """
+    found = candidates(problem, calibrate)
+    left = tuple(candidate.calibration for candidate in found if not candidate.why_not)
+    if found and not left:
+        methods = ", ".join(methods_by_bits(problem, 8))
+        raise InvalidDataError(
+            f"Every calibration method failed ({methods}); see calibration.overrides to fix ranges by hand."
+        )
+    return left
+
+
+def candidates(problem: Problem, calibrate: ItemResult) -> tuple[Candidate, ...]:
+    """Every candidate: fewer samples first, then the simpler method, then whole numbers kept before quantized."""
+    return tuple(_all(problem, calibrate)) if "sizes" in calibrate.data else ()
+
+
+def _all(problem: Problem, calibrate: ItemResult) -> Iterator[Candidate]:
+    order = list(METHODS)
+    methods = sorted(methods_by_bits(problem, 8), key=order.index)
+    seen: dict[str, str] = {}
+    for size in calibrate.data["sizes"]:
+        for method in methods:
+            digest, told = size["methods"][method], f"{method} with {size['samples']} samples"
+            why_not = "the method has no range for some tensor"
+            if digest is not None:
+                first = seen.setdefault(digest, told)
+                why_not = "" if first == told else f"same ranges as {first}"
+            yield from _with_inputs(problem, calibrate, method, int(size["samples"]), why_not)
+
+
+def _with_inputs(
+    problem: Problem, calibrate: ItemResult, method: str, samples: int, why_not: str
+) -> Iterator[Candidate]:
+    for chosen in _choices(calibrate.data["whole_inputs"]):
+        calibration = Calibration(
+            blob=calibrate.blobs[f"ranges:{samples}"],
+            method_8=method,
+            method_16=methods_by_bits(problem, 16)[0],
+            samples=samples,
+            exact=tuple(sorted(tensor for _, tensors in chosen for tensor in tensors)),
+        )
+        yield Candidate(calibration, tuple(name for name, _ in chosen), why_not)
+
+
+def _choices(whole: list[list[object]]) -> Iterator[list[tuple[str, list[int]]]]:
+    """Which inputs are kept as whole numbers: all of them first, none of them last."""
+    inputs = [(str(name), [int(t) for t in tensors]) for name, tensors in whole]  # type: ignore[attr-defined]
+    if len(inputs) <= MAX_FREE_INPUTS:
+        for kept in product((True, False), repeat=len(inputs)):
+            yield [one for one, keep in zip(inputs, kept, strict=True) if keep]
+    else:
+        yield inputs
+        yield []

@@ -1,0 +1,142 @@
+"""``layers``: every intermediate result of the float and of the quantized run on one evaluation sample.
+
+One item per sample and one sample per run, so that never more than one run's values are held. Values carry the names of
+the user's model; what the rewriting of the graph took away (a folded BatchNormalization's input) has no value in the
+quantized run. A value that is stored rounded is given as its readers see it: rounded, as a real number.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from search.calibration.collect import fresh_part, with_outputs
+from search.evaluation.configuration import Configuration
+from search.evaluation.measure import Runnable
+from search.runtime.session import Level, Session
+from search.study.bench import Bench, Layers, Raw
+from search.study.loaded import Loaded
+
+Array = npt.NDArray[Any]
+FOLDER = "layers"
+_SEQUENCES = ("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SplitToSequence", "SequenceMap")
+_LEFT_OUT = frozenset({*_SEQUENCES, "Optional", "Constant"})
+"""Operators whose results are no arrays, or no results at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class NamedSession:
+    """A model that gives its inner values.
+
+    Attributes:
+        session: What runs.
+        names: Name of a value in the user's model to its name in ``session``.
+    """
+
+    session: Runnable
+    names: Mapping[str, str]
+
+    def values(self, feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
+        """Return the values of the first of ``batch`` samples by the names of the user's model."""
+        found = self.session.run(feeds, list(dict.fromkeys(self.names.values())))
+        return {name: fresh_part(found[inner], batch, 1) for name, inner in self.names.items()}
+
+
+def run_layers(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Dump one sample under both models."""
+    feeding, sample = bench.loaded.feeding, int(params["sample"])
+    source = bench.calibration if bench.problem.evaluation is None else bench.evaluation
+    batch = feeding.batch if feeding.fixed else 1
+    feeds = source.batch(np.full(batch, sample))
+    own = {name: fresh_part(array, batch, 1) for name, array in feeds.items()}
+    configuration = Configuration.from_json(params["configuration"])
+    blobs = {
+        layer_path("float", sample): npz_bytes({**own, **float_layers(bench).values(feeds, batch)}),
+        layer_path("quantized", sample): npz_bytes(
+            {**own, **quantized_layers(bench, configuration, params["evaluator"]).values(feeds, batch)}
+        ),
+    }
+    return Raw({"sample": sample}, {f"file:{path}": data for path, data in blobs.items()})
+
+
+def layer_path(run: str, sample: int) -> str:
+    """Path of the values of one sample, relative to the output folder."""
+    return f"{FOLDER}/{run}/{sample}.npz"
+
+
+def float_layers(bench: Bench) -> Layers:
+    """The user's model; of one that came with Q/DQ pairs, the float model without them."""
+    if "float" not in bench.layers:
+        loaded = bench.loaded
+        model = loaded.template.model if loaded.was_quantized else loaded.user.proto
+        names = value_names(model)
+        session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=bench.problem.threads)
+        bench.layers["float"] = NamedSession(session, {name: name for name in names})
+    return bench.layers["float"]
+
+
+def quantized_layers(bench: Bench, configuration: Configuration, evaluator: str) -> Layers:
+    """The quantized model of record: integer arithmetic, or the Q/DQ model."""
+    key = f"{evaluator}:{configuration.digest}"
+    if key not in bench.layers:
+        make = _integer_layers if evaluator == "integer" else _qdq_layers
+        bench.layers[key] = make(bench, configuration)
+    return bench.layers[key]
+
+
+def _qdq_layers(bench: Bench, configuration: Configuration) -> NamedSession:
+    made = bench.qdq(configuration)
+    there = {*value_names(made.model), *(value.name for value in made.model.graph.input)}
+    now = {name: made.stored.get(name, name) for name in _names_now(bench.loaded)}
+    inner = {name: value for name, value in now.items() if value in there}
+    session = Session(with_outputs(made.model, list(inner.values())), level=bench.level, threads=bench.problem.threads)
+    return NamedSession(session, _renamed(bench.loaded, inner, session.outputs))
+
+
+def _integer_layers(bench: Bench, configuration: Configuration) -> NamedSession:
+    """Values inside a fused group do not exist in integers: only what a group reads or writes."""
+    extra = [name for name in bench.loaded.template.tensor_of if name not in bench.loaded.template.outputs]
+    session = bench.evaluable(configuration, "integer", extra).session
+    inner = {name: name for name in session.outputs}
+    return NamedSession(session, _renamed(bench.loaded, inner, session.outputs))
+
+
+def _names_now(loaded: Loaded) -> list[str]:
+    """Values of the prepared graph, its inputs first."""
+    model = loaded.template.model
+    return [*(value.name for value in model.graph.input), *value_names(model)]
+
+
+def _renamed(loaded: Loaded, inner: Mapping[str, str], delivered: Iterable[str]) -> dict[str, str]:
+    """Add the names of the user's model for values that now have another one; drop what the session does not give."""
+    given = set(delivered)
+    found = {name: value for name, value in inner.items() if value in given}
+    for before, now in loaded.value_names.items():
+        if now in found:
+            found.setdefault(before, found[now])
+    return found
+
+
+def value_names(model: onnx.ModelProto) -> list[str]:
+    """Values that nodes of the main graph compute and that are arrays."""
+    return [name for node in model.graph.node if node.op_type not in _LEFT_OUT for name in node.output if name]
+
+
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays as the bytes of an ``.npz``; unlike ``np.savez`` any name will do. Equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                continue  # text
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    return buffer.getvalue()

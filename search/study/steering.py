@@ -1,0 +1,70 @@
+"""When a study stops early, for whoever runs it: a process on this machine or a set of workers.
+
+Search seconds are the seconds of all items but those that only deliver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.study.plan import Replay, Stop
+from search.tasks import ItemResult, Task
+
+NOT_SEARCH = frozenset({"export", "confirm", "unoptimized", "layers"})
+"""Kinds whose time is not search time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop early.
+
+    Attributes:
+        max_seconds: Search time over all sittings.
+        max_evaluations: Trials begun.
+    """
+
+    max_seconds: float | None = None
+    max_evaluations: int | None = None
+
+
+def search_seconds(results: Iterable[ItemResult]) -> float:
+    """Search time of these results."""
+    return sum(result.seconds for result in results if result.kind not in NOT_SEARCH)
+
+
+def time_is_up(replay: Replay, limits: Limits, seconds: float) -> bool:
+    """Whether the time limit stops the study now; never while a stopped study delivers."""
+    return replay.progress.stopping is None and limits.max_seconds is not None and seconds >= limits.max_seconds
+
+
+def within_limits(
+    tasks: Sequence[Task], replay: Replay, results: Mapping[str, ItemResult], limits: Limits
+) -> tuple[Task, ...]:
+    """Return ``tasks``, or those that deliver the best so far if they would begin a trial too many."""
+    if tasks and _is_too_many(tasks[0], replay, limits):
+        return replay.advance(results, "evaluations")
+    return tuple(tasks)
+
+
+def next_round(
+    replay: Replay, results: Mapping[str, ItemResult], limits: Limits, stop: Stop | None = None
+) -> tuple[Task, ...]:
+    """Return what to run next, together; empty once the study is finished.
+
+    Args:
+        replay: The study.
+        results: Everything stored, by item digest.
+        limits: When to stop early.
+        stop: Why to stop now.
+    """
+    return within_limits(replay.advance(results, stop), replay, results, limits)
+
+
+def _is_too_many(task: Task, replay: Replay, limits: Limits) -> bool:
+    """Whether the task would begin a trial beyond the limit."""
+    most, desk = limits.max_evaluations, replay.progress.desk
+    if most is None or desk is None or replay.progress.stopping is not None or task.kind != "evaluate":
+        return False
+    begins = task.items[0].params["range"][0] == 0
+    return begins and sum(trial.evaluated for trial in desk.trials) >= most

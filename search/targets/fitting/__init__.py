@@ -1,0 +1,1 @@
+"""Fitting the cost coefficients of a target to measured times."""

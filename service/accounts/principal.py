@@ -1,0 +1,58 @@
+"""Who a request is made for, and what they may do.
+
+``admin`` may do what ``submit`` may, ``submit`` what ``read`` may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from service.problems import ServiceError
+
+Scope = Literal["read", "submit", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+LOCAL_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The one who asks.
+
+    Attributes:
+        tenant_id: Whose rows may be seen.
+        actor: What the audit calls them: the prefix of the key.
+        key_id: The key; None without authentication.
+        scopes: What they may do.
+        session: SHA-256 of the login's token if they came with a cookie.
+    """
+
+    tenant_id: str
+    actor: str
+    key_id: str | None
+    scopes: frozenset[Scope]
+    session: str | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether a scope is theirs, directly or through a wider one."""
+        return scope in self.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Refuse those without a scope.
+
+        Raises:
+            ServiceError: ``forbidden``.
+        """
+        if not self.may(scope):
+            raise ServiceError("forbidden", f"This needs the scope {scope!r}, the key has {_listed(self.scopes)}.")
+
+
+def widened(scopes: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes with everything they include."""
+    highest = max((SCOPES.index(scope) for scope in SCOPES if scope in set(scopes)), default=-1)
+    return frozenset(SCOPES[: highest + 1])
+
+
+def _listed(scopes: frozenset[Scope]) -> str:
+    return ", ".join(repr(scope) for scope in SCOPES if scope in scopes) or "none"

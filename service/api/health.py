@@ -1,0 +1,76 @@
+"""Whether the server lives, whether it can work, what it is and what it allows."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+
+from fastapi import APIRouter, Response
+
+from search.spec.job import JOB_SCHEMA
+from service.api.documented import PROBLEMS, Responses
+from service.api.shapes import Health, Limits, Readiness, Version, Workers, WorkerShape
+from service.db import blobs, workers
+from service.db.migrate import SchemaState, schema_state
+from service.http.context import Administrator, PartsDep, Reader
+
+router = APIRouter(tags=["server"], responses=PROBLEMS)
+_METRICS: Responses = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/livez", operation_id="live")
+def live() -> Health:
+    """Say that the process lives; needs no key."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", operation_id="ready", responses={503: {"model": Readiness, "description": "Not ready."}})
+def ready(parts: PartsDep, response: Response) -> Readiness:
+    """Say whether the database and the blob store can be used; needs no key."""
+    is_up = parts.database.is_up()
+    is_current = is_up and schema_state(parts.database) is SchemaState.CURRENT
+    storage = os.access(parts.store.root, os.W_OK)
+    alive = 0
+    if is_current:
+        with parts.database.reading() as connection:
+            alive = len(workers.alive(connection, parts.settings.dead_s))
+    is_ready = is_current and storage
+    response.status_code = 200 if is_ready else 503
+    return Readiness(
+        status="ready" if is_ready else "not ready",
+        database=is_up,
+        schema_is_current=is_current,
+        storage=storage,
+        workers=alive,
+    )
+
+
+@router.get("/version", operation_id="version")
+def which_version(_: Reader) -> Version:
+    """Return the version of the program, of the interface and of the job spec."""
+    return Version(version=version("bitbudget"), api="v1", job_schema=JOB_SCHEMA)
+
+
+@router.get("/metrics", operation_id="metrics", responses=_METRICS, response_class=Response)
+def metrics(parts: PartsDep, _: Administrator) -> Response:
+    """Return counters for Prometheus; give it an administrator's key."""
+    return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/limits", operation_id="get_limits")
+def limits(parts: PartsDep, principal: Reader) -> Limits:
+    """Return what may be sent, queued and opened, and how much is stored."""
+    with parts.database.reading() as connection:
+        stored = blobs.usage(connection, principal.tenant_id)
+    own = {name: getattr(parts.settings, name) for name in Limits.model_fields if name != "stored_bytes"}
+    return Limits(**own, stored_bytes=stored)
+
+
+@router.get("/v1/workers", operation_id="list_workers")
+def list_workers(parts: PartsDep, _: Administrator) -> Workers:
+    """Return the worker processes, the one seen last first."""
+    with parts.database.reading() as connection:
+        found = workers.listing(connection)
+    return Workers(items=[WorkerShape.model_validate(one) for one in found])

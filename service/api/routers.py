@@ -1,0 +1,17 @@
+"""The routers of the interface."""
+
+from __future__ import annotations
+
+from service.api import blobs, collections, events, health, keys, studies, study_data, targets
+
+ROUTERS = (
+    health.router,
+    blobs.router,
+    collections.router,
+    targets.router,
+    studies.router,
+    study_data.router,
+    events.router,
+    keys.router,
+)
+"""All routers of the interface, in the order of the document."""

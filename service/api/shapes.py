@@ -1,0 +1,395 @@
+"""The bodies that go out and come in, as OpenAPI shows them. Those that go out have no defaults: all is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from service.accounts.principal import Scope
+from service.studies.submission import MAX_PRIORITY
+
+RowT = TypeVar("RowT")
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Values = Mapping[str, Any]
+State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelling", "cancelled"]
+Outcome = Literal["met", "not_met", "not_evaluated"]
+Verdict = Literal["met", "not_met", "rejected", "infeasible"]
+
+
+class Body(BaseModel):
+    """A body that comes in: nothing is converted, nothing unknown is let pass."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Shape(BaseModel):
+    """A body that goes out, read from a row."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class PageOf(BaseModel, Generic[RowT]):
+    """A part of a list; `next` is the cursor of the rest, null at the end."""
+
+    items: list[RowT]
+    next: str | None
+
+
+class PointerShape(Shape):
+    """One mistake of a request."""
+
+    pointer: str
+    message: str
+
+
+class Problem(Shape):
+    """Any answer that is not a success (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    hint: str
+    pointers: list[PointerShape]
+    request_id: str
+
+
+class BlobShape(Shape):
+    """A blob of the tenant."""
+
+    digest: str
+    size: int
+    created: datetime
+
+
+class NewModel(Body):
+    """A model: its file, and its external data by path."""
+
+    name: Name | None = None
+    digest: Digest
+    files: dict[RelativePath, Digest] = Field(default_factory=dict, max_length=100_000)
+
+
+class NewDataset(Body):
+    """A data set of many files."""
+
+    name: Name | None = None
+    files: Annotated[dict[RelativePath, Digest], Field(min_length=1, max_length=100_000)]
+
+
+class Pinned(Body):
+    """Whether a model or data set is kept however long it is not used."""
+
+    pinned: bool
+
+
+class SetLine(Shape):
+    """A model or data set as a list shows it."""
+
+    id: str
+    name: str | None
+    size: int
+    n_files: int
+    pinned: bool
+    created: datetime
+    last_used: datetime
+
+
+class ModelShape(SetLine):
+    """A model."""
+
+    digest: str
+    files: dict[str, str]
+
+
+class DatasetShape(SetLine):
+    """A data set."""
+
+    files: dict[str, str]
+
+
+class TargetLine(Shape):
+    """A chip as a list shows it."""
+
+    name: str
+    title: str
+    march: str | None
+    toolchain_default: str | None
+
+
+class TargetShape(TargetLine):
+    """A chip with its rules, as docs/targets.md describes them."""
+
+    document: dict[str, Any]
+
+
+class StudyError(Shape):
+    """Why a study failed: `blame` says who must act."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, extra="allow")
+
+    code: str
+    blame: str
+    message: str
+    hint: str
+
+
+class StudyLineShape(Shape):
+    """A study as a list shows it. `phase` and the keys of `progress` are open: expect ones you do not know."""
+
+    id: str
+    name: str | None
+    state: State
+    phase: str | None
+    progress: dict[str, Any] | None
+    outcome: Outcome | None
+    stopped: str | None
+    priority: int
+    target: str
+    error: StudyError | None
+    seconds: float
+    version: int
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+
+
+class StudyShape(StudyLineShape):
+    """A study. `result` is the summary of result.json, once there is one."""
+
+    spec: dict[str, Any]
+    spec_digest: str
+    limits: dict[str, Any]
+    timeout_s: float | None
+    result: dict[str, Any] | None
+    attempts: int
+
+
+class StudyChanges(Body):
+    """What may be changed of a study; what is not given stays."""
+
+    name: Name | None = None
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+
+
+class RangeShape(Shape):
+    """Between which values a number is expected."""
+
+    low: float
+    high: float
+
+
+class EstimateShape(Shape):
+    """What a study is expected to take. An estimate: `basis` says from what."""
+
+    basis: Literal["earlier", "bounds"]
+    n_studies: int
+    evaluations: RangeShape
+    seconds: RangeShape | None
+    input_bytes: int
+    waiting: int
+
+
+class DryRun(Shape):
+    """A spec that could be submitted: with its defaults filled in, its identity and what it may take."""
+
+    spec: dict[str, Any]
+    spec_digest: str
+    estimate: EstimateShape
+
+
+class TrialLine(Shape):
+    """One evaluated assignment; `values` are over `n_run` samples."""
+
+    no: int
+    digest: str
+    stage: str
+    verdict: Verdict
+    cost: float
+    ratio: float | None
+    values: dict[str, float | None]
+    n_run: int
+    seconds: float
+    why: str
+
+
+class TrialShape(TrialLine):
+    """One evaluated assignment with its details."""
+
+    detail: dict[str, Any] | None
+
+
+class FrontPoint(Shape):
+    """A trial that no other beats in both cost and accuracy."""
+
+    trial: int
+    cost: float
+    values: dict[str, float | None]
+
+
+class Front(BaseModel):
+    """The front so far; `complete` once the study has ended."""
+
+    items: list[FrontPoint]
+    complete: bool
+
+
+class Rows(BaseModel):
+    """Rows of a table that a study delivers; empty until it does. `complete` once the study has ended."""
+
+    items: list[dict[str, str | int | float | bool | None]]
+    next: str | None
+    complete: bool
+
+
+class FindingShape(Shape):
+    """Something about the model, the data or the search that the user should know."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, extra="allow")
+
+    code: str
+    severity: str
+    message: str
+
+
+class Findings(BaseModel):
+    """All findings; `complete` once the study has ended."""
+
+    items: list[FindingShape]
+    complete: bool
+
+
+class EventShape(Shape):
+    """Something that happened to a study."""
+
+    id: int
+    kind: str
+    data: dict[str, Any]
+    created: datetime
+
+
+class Events(BaseModel):
+    """Events in order; `last` is what to give as `after` next."""
+
+    items: list[EventShape]
+    last: int
+
+
+class ArtifactShape(Shape):
+    """A file that a study delivered."""
+
+    name: str
+    digest: str
+    size: int
+    media_type: str
+    created: datetime
+
+
+class Artifacts(BaseModel):
+    """All files of a study by name."""
+
+    items: list[ArtifactShape]
+
+
+class NewKey(Body):
+    """A key to make."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
+    expires: Annotated[AwareDatetime | None, Field(strict=False)] = None
+
+
+class KeyShape(Shape):
+    """A key, without its secret."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: list[Scope]
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+
+class KeyOnce(KeyShape):
+    """A key that was just made; `key` is shown only here."""
+
+    key: str
+
+
+class AuditEntry(Shape):
+    """Who did what, when."""
+
+    id: int
+    actor: str
+    action: str
+    object: str | None
+    request_id: str | None
+    data: dict[str, Any] | None
+    created: datetime
+
+
+class WorkerShape(Shape):
+    """A worker process; `silent_s` since its last sign of life."""
+
+    executor_id: str
+    host: str
+    pid: int
+    version: str
+    slots: int
+    state: str
+    started: datetime
+    silent_s: float
+
+
+class Workers(BaseModel):
+    """All workers that are known."""
+
+    items: list[WorkerShape]
+
+
+class Version(BaseModel):
+    """What runs here."""
+
+    version: str
+    api: str
+    job_schema: str
+
+
+class Limits(BaseModel):
+    """What a tenant or key may use."""
+
+    max_model_bytes: int
+    max_dataset_bytes: int
+    max_json_bytes: int
+    max_queued_studies: int
+    max_streams_per_key: int
+    requests_per_s: float
+    request_burst: int
+    evaluator_memory_bytes: int
+    evaluator_wall_s: float
+    study_wall_s: float
+    stored_bytes: int
+
+
+class Health(BaseModel):
+    """Whether a process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served; workers are reported, not required."""
+
+    status: Literal["ready", "not ready"]
+    database: bool
+    schema_is_current: bool
+    storage: bool
+    workers: int

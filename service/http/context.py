@@ -1,0 +1,127 @@
+"""What every route may need, as types: the parts of the server, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+
+from service.accounts.principal import Principal, Scope
+from service.accounts.rates import StreamLimit
+from service.blobs.store import BlobStore
+from service.db.engine import Database
+from service.db.pages import MAX_PAGE
+from service.http.metrics import Metrics
+from service.problems import Pointer, ServiceError
+from service.settings import Settings
+from service.studies.engine import Engine
+
+DEFAULT_PAGE = 50
+MAX_CURSOR = 4096
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one server.
+
+    Attributes:
+        settings: What it is configured with.
+        database: Where rows are.
+        store: Where blobs are.
+        engine: What runs studies.
+        streams: Counts open event streams.
+        metrics: Counters of this process.
+        clock: Now, with a time zone; for what callers say about time.
+    """
+
+    settings: Settings
+    database: Database
+    store: BlobStore
+    engine: Engine
+    streams: StreamLimit
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Which part of a list is wanted.
+
+    Attributes:
+        cursor: ``next`` of the page before.
+        limit: Most rows.
+    """
+
+    cursor: str | None
+    limit: int
+
+
+def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+def _principal(request: Request) -> Principal:
+    found = getattr(request.state, "principal", None)
+    if not isinstance(found, Principal):  # the gate lets nobody in without one; a public route must not ask
+        raise ServiceError("unauthenticated", "There is no principal.")
+    return found
+
+
+def _request_id(request: Request) -> str:
+    return str(request.state.request_id)
+
+
+def _paging(
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most rows of the page.")] = DEFAULT_PAGE,
+) -> Paging:
+    return Paging(cursor, limit)
+
+
+def _version(request: Request) -> int | None:
+    """The version of the resource that ``If-Match`` asks for; None takes any."""
+    text = request.headers.get("if-match")
+    if text is None or text.strip() == "*":
+        return None
+    tag = text.strip()
+    if tag.startswith('"v') and tag.endswith('"') and tag[2:-1].isascii() and tag[2:-1].isdigit() and len(tag) < 20:
+        return int(tag[2:-1])
+    raise ServiceError(
+        "changed-meanwhile",
+        "If-Match is not an ETag of this resource.",
+        pointers=[Pointer("header:if-match", "give the ETag of the study as GET answered it")],
+    )
+
+
+def etag(version: int) -> str:
+    """The ETag of a resource that counts its versions."""
+    return f'"v{version}"'
+
+
+class Needs:
+    """A dependency that lets only those with a scope pass."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(self, request: Request) -> Principal:
+        """Return the principal.
+
+        Raises:
+            ServiceError: ``forbidden``.
+        """
+        principal = _principal(request)
+        principal.require(self._scope)
+        return principal
+
+
+PartsDep = Annotated[Parts, Depends(_parts)]
+Reader = Annotated[Principal, Depends(Needs("read"))]
+Submitter = Annotated[Principal, Depends(Needs("submit"))]
+Administrator = Annotated[Principal, Depends(Needs("admin"))]
+RequestId = Annotated[str, Depends(_request_id)]
+PagingDep = Annotated[Paging, Depends(_paging)]
+IfMatch = Annotated[int | None, Depends(_version)]

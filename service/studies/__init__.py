@@ -1,0 +1,1 @@
+"""Studies as users handle them: submitted, watched, steered, read."""

@@ -1,0 +1,43 @@
+"""Schemathesis with all its checks against a live server: what the OpenAPI document says is what happens."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service.api.serving import MODEL, Server, sha256, submit, upload
+
+HERE = Path(__file__).parent
+EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "5")
+"""Requests per operation and phase; raise it for a long run."""
+
+
+@pytest.mark.slow
+def test_every_check_of_schemathesis_passes(server: Server, tmp_path: Path) -> None:
+    client, digest = server.client(), sha256(MODEL)
+    upload(client, MODEL)
+    known = {
+        "CONTRACT_DIGEST": digest,
+        "CONTRACT_STUDY": submit(client),
+        "CONTRACT_MODEL": client.post("/v1/models", json={"digest": digest}).json()["id"],
+        "CONTRACT_DATASET": client.post("/v1/datasets", json={"files": {"a.npy": digest}}).json()["id"],
+        "SCHEMATHESIS_HOOKS": str(HERE / "contract_hooks.py"),
+        "PYTHONPATH": str(HERE.parents[2]),
+    }
+    command = [str(Path(sys.executable).with_name("st")), "--config-file", str(HERE / "contract.toml"), "run"]
+    options = ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES]
+    options += ["--seed", "1", "--suppress-health-check", "all", "--header", f"Authorization: Bearer {server.key()}"]
+    done = subprocess.run(
+        [*command, f"{server.url}/openapi.json", *options],
+        cwd=tmp_path,
+        env={**os.environ, **known},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+    assert "Operations:       45 selected / 45 total" in done.stdout
+    assert client.get("/readyz").status_code == 200

@@ -1,0 +1,65 @@
+"""Casts decide between assignments that are equal otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from search.assignment import Assignment
+from search.precision import Precision
+from search.strategies.desk import Desk
+from search.study.plan import best_trial
+from search.targets.target import Target
+from tests.strategies.nets import J6M
+from tests.strategies.simulated import Simulated
+from tests.targets.networks import Sketch
+
+P = Precision
+THREE, ONE = {1, 4, 7}, {3, 4, 5}
+
+
+def equal_groups():
+    """Nine equal groups in a row."""
+    sketch = Sketch()
+    value = sketch.input()
+    for i in range(9):
+        value = sketch.add("Add", [value], output="y" if i == 8 else "")
+    return sketch.done()
+
+
+def free_casts(target: Target) -> Target:
+    document = target.to_json()
+    for entry in document["cost"]["cast_bytes_per_s"].values():
+        entry["value"] = 1e30
+    return Target.from_json(document)
+
+
+def evaluated(target: Target) -> Desk:
+    """Both assignments evaluated, the three islands first; both meet the goal."""
+    network = equal_groups()
+
+    def plan(desk: Desk):
+        for wide in (THREE, ONE):
+            request = Assignment(tuple(P.INT16 if g in wide else P.INT8 for g in range(9)))
+            yield from desk.evaluate(request, stage="mix")
+
+    return Simulated(network, target, {}).run(plan)
+
+
+def test_the_search_takes_one_island_of_int16_rather_than_three_when_only_casts_differ():
+    desk = evaluated(J6M)
+    assert [trial.is_met for trial in desk.trials] == [True, True]
+    own = [
+        sum(t.picoseconds for t in desk.setting.cost.breakdown(x.configuration.effective).groups) for x in desk.trials
+    ]
+    assert own[0] == own[1]
+    chosen = best_trial(desk.trials, desk.setting.goals)
+    assert chosen is not None
+    assert {g for g in range(9) if chosen.configuration.effective[g] is P.INT16} == ONE
+
+
+def test_without_casts_it_would_not_matter():
+    desk = evaluated(free_casts(J6M))
+    assert desk.trials[0].cost == pytest.approx(desk.trials[1].cost)
+    chosen = best_trial(desk.trials, desk.setting.goals)
+    assert chosen is not None
+    assert chosen.number == 1

@@ -1,0 +1,51 @@
+"""A large round is cut into tasks by its work, so that several workers can share it; the answer stays the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from search.study.bench import Bench
+from search.study.plan import Replay, packed
+from search.study.running import run_items
+from tests.study.memory import MemoryRun, local_problem, without_times
+from tests.study.small import write
+
+TOP1 = [{"metric": "top1", "max_drop": 0.01}]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("shards"), n=300)
+
+
+@pytest.fixture(scope="module")
+def whole(files):
+    run = MemoryRun(local_problem(files, goal=TOP1))
+    return without_times(run.document(run.run()))
+
+
+def run_in_shards(run):
+    """Compute every round backwards, each task with a bench of its own, and note how many tasks there were."""
+    widths, replay = {}, Replay(run.problem)
+    while tasks := replay.advance(run.results):
+        widths[tasks[0].kind] = max(widths.get(tasks[0].kind, 0), len(tasks))
+        for task in reversed(tasks):
+            for item, raw in run_items(Bench(run.problem, run), task):
+                run.keep(item, raw)
+    return widths, run.document(replay.finished)
+
+
+def test_a_large_evaluation_is_cut_by_work_and_gives_the_same_answer(files, whole):
+    macs = 8 * 9 * 64 + 12 * 8 * 9 * 16 + 120  # conv1, conv2, head
+    run = MemoryRun(local_problem(files, goal=TOP1, search={"task_macs": 70.0 * macs}))
+    widths, document = run_in_shards(run)
+    for kind in ("evaluate", "recheck", "unoptimized", "compare"):
+        assert widths[kind] > 1, kind
+    assert without_times(document) == whole
+    assert set(run.computed.values()) == {1}
+
+
+def test_ranges_are_packed_up_to_the_work_of_a_task():
+    ranges = [(0, 64, "a"), (64, 128, "b"), (128, 300, "c"), (300, 310, "d")]
+    assert packed(ranges, 1.0, 128.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"),), ((300, 310, "d"),))
+    assert packed(ranges, 1.0, 1e9) == (tuple(ranges),)

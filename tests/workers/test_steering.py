@@ -1,0 +1,115 @@
+"""Cancelled and paused in every phase: the evaluator is gone at once, and a paused study goes on to the same answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from tests.service.databases import new_url
+from tests.study.memory import MemoryRun, local_problem, without_times
+from tests.workers.installation import installation, is_running
+
+pytestmark = pytest.mark.slow
+TOP1 = [{"metric": "top1", "max_drop": 0.01}]
+PHASES = ("validate", "baseline", "sensitivity", "search", "export", "report")
+WAIT_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def answer(small):
+    run = MemoryRun(local_problem(small, goal=TOP1))
+    return without_times(run.document(run.run()))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def busy(request, tmp_path_factory):
+    """An installation with one worker."""
+    folder = tmp_path_factory.mktemp("steering")
+    with new_url(request.param) as url, installation(folder, url) as service:
+        service.start()
+        yield service
+
+
+def held_in(service, study, phase):
+    """Hold the study's evaluator still as soon as the study is in ``phase``; return its process ids."""
+    service.wait(study, WAIT_S, until=lambda row: row.phase == phase or row.state not in ("queued", "running"))
+    held = service.workers[0].children()
+    for pid in held:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    return held
+
+
+def gone(pids, seconds):
+    deadline = time.monotonic() + seconds
+    while any(is_running(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_cancelled_study_ends_with_its_evaluator(busy, small, phase):
+    study = busy.submit(small, goal=TOP1)
+    held = held_in(busy, study, phase)
+    assert busy.move(study, expect=["running"], to="cancelling") is not None
+    assert busy.wait(study, WAIT_S).state == "cancelled"
+    assert gone(held, WAIT_S)
+    assert busy.study(study).error is None
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_paused_study_goes_on_to_the_same_answer(busy, small, answer, phase):
+    study = busy.submit(small, goal=TOP1)
+    held = held_in(busy, study, phase)
+    assert busy.move(study, expect=["running"], to="paused") is not None
+    assert gone(held, WAIT_S)
+    before = set(busy.stored(study))
+    time.sleep(1.0)
+    assert set(busy.stored(study)) == before  # paused means paused
+    assert busy.study(study).state == "paused"
+    assert busy.move(study, expect=["paused"], to="queued") is not None
+    row = busy.wait(study, WAIT_S)
+    assert (row.state, row.error) == ("succeeded", None)
+    assert busy.result(study) == answer
+    assert set(busy.stored(study).values()) == {1}
+    assert not busy.again(study)
+
+
+def test_paused_and_resumed_at_once_it_still_runs_once(busy, small, answer):
+    study = busy.submit(small, goal=TOP1)
+    for _ in range(3):
+        busy.wait(study, WAIT_S, until=lambda row: row.state == "running")
+        assert busy.move(study, expect=["running"], to="paused") is not None
+        assert busy.move(study, expect=["paused"], to="queued") is not None
+    assert busy.wait(study, WAIT_S).state == "succeeded"
+    assert busy.result(study) == answer
+    assert not busy.again(study)
+
+
+def test_a_study_beyond_its_time_limit_fails_and_says_so(busy, small):
+    study = busy.submit(small, goal=TOP1, run={"timeout_s": 1.0})
+    busy.wait(study, WAIT_S, until=lambda row: row.state == "running")
+    for pid in busy.workers[0].children():
+        os.kill(pid, signal.SIGSTOP)
+    row = busy.wait(study, WAIT_S)
+    assert (row.state, row.error["code"], row.error["blame"]) == ("failed", "timeout", "limit")
+    assert "1 s" in row.error["message"]
+
+
+def test_a_higher_priority_goes_first(busy, small):
+    blocker = busy.submit(small, goal=TOP1)
+    busy.wait(blocker, WAIT_S, until=lambda row: row.state == "running")
+    for worker in busy.workers:
+        worker.signal(signal.SIGSTOP)
+    rows = [busy.submit(small, goal=TOP1, run={"priority": priority}) for priority in (0, 0, 0, 0, 0, 0, 9)]
+    for worker in busy.workers:
+        worker.signal(signal.SIGCONT)
+    ended = [busy.wait(study, WAIT_S) for study in rows]
+    assert ended[-1].started < max(row.started for row in ended[:-1])
+    busy.wait(blocker, WAIT_S)

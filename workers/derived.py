@@ -1,0 +1,76 @@
+"""What people see of a study while it runs, derived from its replay: phase, progress and the rows of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.strategies.trial import Trial
+from search.study.lines import trial_lines
+from search.study.plan import Finished, Replay
+from service.db.trials import TrialRow
+
+DELIVER = "deliver"
+PHASES: Mapping[str, str] = {
+    "check": "validate",
+    "calibrate": "baseline",
+    "baseline": "baseline",
+    "compare": "baseline",
+    "sensitivity": "sensitivity",
+    "evaluate": "search",
+    "recheck": "export",
+    "confirm": "export",
+    "unoptimized": "export",
+    "export": "export",
+    DELIVER: "report",
+}
+LABELS: Mapping[str, str] = {
+    "check": "read and check the model",
+    "calibrate": "collect ranges on calibration samples",
+    "baseline": "evaluate the float model",
+    "compare": "compare calibration methods",
+    "sensitivity": "measure sensitivity",
+    "evaluate": "evaluate an assignment",
+    "recheck": "evaluate the exported model",
+    "confirm": "evaluate on confirmation samples",
+    "unoptimized": "evaluate without optimizations",
+    "export": "write the files for the chip",
+    DELIVER: "write report and result",
+}
+
+
+def phase_of(kind: str) -> str:
+    """Phase of a kind of task; kinds of later versions are their own phase."""
+    return PHASES.get(kind, kind)
+
+
+def trial_rows(replay: Replay) -> list[TrialRow]:
+    """The trials so far, as they are listed."""
+    progress = replay.progress
+    if progress.desk is None:
+        return []
+    lines = trial_lines(Finished(progress.described, progress.desk, None, dict(progress.results)))
+    return [
+        TrialRow(
+            no=trial.number,
+            digest=trial.configuration.digest,
+            stage=line.stage,
+            verdict=line.verdict,
+            cost=line.cost,
+            ratio=line.ratio if isinstance(line.ratio, float) else None,
+            values=dict(line.metrics),
+            n_run=line.samples,
+            seconds=round(line.seconds, 6),
+            why=line.why,
+            detail=_detail(trial),
+        )
+        for trial, line in zip(progress.desk.trials, lines, strict=True)
+    ]
+
+
+def _detail(trial: Trial) -> dict[str, Any]:
+    return {
+        "requested": trial.requested.to_json(),
+        "effective": trial.configuration.effective.to_json(),
+        "reasons": {str(group): why for group, why in trial.reasons.items()},
+    }

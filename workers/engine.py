@@ -1,0 +1,45 @@
+"""The engine as the API sees it: it puts studies in line. Everything else workers read from the rows themselves.
+
+A study that is cancelled or paused is a row that says so: whoever computes for it looks twice a second, ends its
+evaluator and stops. So nothing has to be told, and nothing is lost if the API dies right after its transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from service.db.studies import Study
+from service.settings import Settings
+from workers.durable import Client
+
+
+class DbosEngine:
+    """``service.studies.engine.Engine`` on DBOS."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = Client(settings)
+
+    def submit(self, connection: Connection, study: Study) -> None:
+        """Put a queued study in line; it is in line exactly if the transaction commits."""
+        timeout = study.timeout_s or self._settings.study_wall_s
+        self._client.enqueue(connection, study.id, study.version, priority=study.priority, timeout_s=timeout)
+
+    def cancel(self, connection: Connection, study: Study) -> None:
+        """Nothing: the row says it."""
+
+    def pause(self, connection: Connection, study: Study) -> None:
+        """Nothing: the row says it."""
+
+    def resume(self, connection: Connection, study: Study) -> None:
+        """Put the study in line again; it goes on from its stored results."""
+        self.submit(connection, study)
+
+    def prioritise(self, connection: Connection, study: Study) -> None:
+        """Put a waiting study in line again, with its new priority; the earlier place is given up."""
+        if study.state == "queued":
+            self.submit(connection, study)
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self._client.close()

@@ -1,0 +1,154 @@
+"""What an evaluator does on request: open a study, compute items, write the files of a finished study.
+
+Arrays and files go to ``out/`` in its own directory, one numbered file each; the parent takes them from there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from search.errors import SearchError
+from search.runtime.session import versions
+from search.study.bench import Bench, Raw
+from search.study.delivery import RESULT, sample_files
+from search.study.intake import first_look
+from search.study.plan import Replay
+from search.study.result import Measured, compose
+from search.study.running import run_items
+from search.tasks import Item, ItemResult, Task
+from service.machine import processor
+from workers.evaluator.guard import allow_cpu
+from workers.evaluator.lines import Pipe
+from workers.failures import StudyFailedError, failure_of
+from workers.problem import study_problem
+
+OUT = "out"
+
+
+def environment() -> dict[str, str]:
+    """What results of this process may depend on besides their inputs."""
+    return {**versions(), "processor": processor()}
+
+
+def serve(pipe: Pipe) -> None:
+    """Answer requests one after the other; the first must be ``open``."""
+    os.makedirs(OUT, exist_ok=True)
+    pipe.send("ready", environment=environment())
+    desk: _Desk | None = None
+    while True:
+        message = pipe.receive()
+        pipe.begin()
+        try:
+            if message["op"] == "open":
+                desk = _open(pipe, message)
+            elif desk is not None:
+                desk.answer(message)
+            pipe.send("done")
+        except StudyFailedError as failure:
+            pipe.send("error", error=failure.to_json())
+        except SearchError as error:
+            pipe.send("error", error=failure_of(error).to_json())
+        except MemoryError:
+            text = "The evaluation needs more memory than an evaluator has."
+            pipe.send("error", error=StudyFailedError("memory-limit", "limit", text).to_json())
+        except OSError as error:
+            # The disk is full, or the like: nobody's input is wrong, and it may pass.
+            pipe.send("error", transient=True, message=f"{error.strerror} ({error.errno})")
+        except Exception:  # noqa: BLE001  # a mistake of ours: the study fails, the worker goes on
+            traceback.print_exc()
+            text = traceback.format_exc().strip().splitlines()[-1]
+            pipe.send("error", error=StudyFailedError("internal-error", "system", text).to_json())
+
+
+def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Desk:
+    files = _Files(pipe, {digest: Path(path) for digest, path in message["paths"].items()})
+    study = study_problem(message["spec"], message["problem"], message["environment"], files.get)
+    return _Desk(pipe, Bench(study.problem, files), files)
+
+
+@dataclass
+class _Files:
+    """Inputs lie beside the process; blobs of earlier items are asked for and come as files."""
+
+    pipe: Pipe
+    paths: Mapping[str, Path]
+    _blobs: dict[str, Path] = field(default_factory=dict)
+
+    def path(self, digest: str) -> Path:
+        """File or directory of an input."""
+        return self.paths[digest]
+
+    def get(self, digest: str) -> bytes:
+        """Content of a blob."""
+        if digest not in self._blobs:
+            self.pipe.send("want", digest=digest)
+            answer = self.pipe.receive()
+            if answer.get("path") is None:
+                raise StudyFailedError("missing-input", "system", f"The array {digest} of an earlier step is gone.")
+            self._blobs[digest] = Path(answer["path"])
+        return self._blobs[digest].read_bytes()
+
+
+class _Desk:
+    """One study, open."""
+
+    def __init__(self, pipe: Pipe, bench: Bench, files: _Files) -> None:
+        self._pipe = pipe
+        self._bench = bench
+        self._files = files
+        self._numbers = count()
+
+    def answer(self, message: Mapping[str, Any]) -> None:
+        """Compute items, or deliver."""
+        if message["op"] == "run":
+            self._run([Item(one["kind"], one["context"], one["params"]) for one in message["items"]], message["cpu_s"])
+        else:
+            allow_cpu(message["cpu_s"])
+            self._deliver(message)
+
+    def _run(self, items: list[Item], cpu_s: float) -> None:
+        last = time.monotonic()
+        allow_cpu(cpu_s)
+        for item, raw in self._raws(items):
+            now = time.monotonic()
+            blobs = {name: self._put(data) for name, data in raw.blobs.items()}
+            self._pipe.send(
+                "item", digest=item.digest, kind=item.kind, data=raw.data, blobs=blobs, seconds=round(now - last, 6)
+            )
+            last = now
+            if self._pipe.is_asked_to_stop:
+                return
+            allow_cpu(cpu_s)
+
+    def _raws(self, items: list[Item]) -> Iterator[tuple[Item, Raw]]:
+        if items[0].kind == "check":
+            yield items[0], first_look(self._bench)
+        else:
+            yield from run_items(self._bench, Task(tuple(items)))
+
+    def _deliver(self, message: Mapping[str, Any]) -> None:
+        results = {one["digest"]: ItemResult(**one) for one in message["results"]}
+        replay = Replay(self._bench.problem)
+        replay.advance(results, message["stopped"])
+        if replay.finished is None:
+            raise ValueError("The study is not finished.")
+        measured = Measured(seconds=message["seconds"], stopped=replay.progress.stopping)
+        files = compose(self._bench.problem, replay.finished, measured, self._files.get)
+        if self._bench.problem.exports_calibration:
+            for name, data in sample_files(self._bench.calibration):
+                self._pipe.send("file", name=name, file=self._put(data))
+        for name in sorted(files, key=lambda one: (one == RESULT, one)):
+            self._pipe.send("file", name=name, file=self._put(files[name]))
+
+    def _put(self, data: bytes) -> str:
+        name = f"{next(self._numbers)}"
+        with open(os.path.join(OUT, name), "xb") as file:
+            file.write(data)
+        return name

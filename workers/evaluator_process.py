@@ -1,0 +1,216 @@
+"""One evaluator as its worker sees it: started, asked, and killed when it takes too long or nobody wants its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from search.canonical import canonical_json
+from service.settings import Settings
+from workers.failures import Reported, StudyFailedError
+
+MAX_LINE = 64 * 2**20
+"""Bytes of one line: ``check`` describes the whole network."""
+MAX_FILE = 16 * 2**30
+START_S = 120.0
+KEPT_ERRORS = 40
+_SIGXCPU = -signal.SIGXCPU
+_numbers = count()
+Fetch = Callable[[str], "Path | None"]
+
+
+class EvaluatorDiedError(Exception):
+    """The process ended by itself while it was computing."""
+
+
+class StorageError(Exception):
+    """Nothing could be written for now; the same may succeed later."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A study as an evaluator opens it; JSON values, and where its inputs lie by digest."""
+
+    study_id: str
+    spec: Mapping[str, Any]
+    problem: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+
+class EvaluatorProcess:
+    """One process. It serves one study in its life, so that no study meets what another one left."""
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, wall_s: float) -> None:
+        self._process = process
+        self._wall_s = wall_s
+        self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
+        self._drain = asyncio.create_task(self._read_errors())
+        self.folder = folder
+        self.environment: Mapping[str, str] = {}
+        self.study_id: str | None = None
+
+    @classmethod
+    async def start(cls, settings: Settings, place: Path) -> EvaluatorProcess:
+        """Start a process below ``place`` and wait until it has loaded its libraries."""
+        folder = place / f"{next(_numbers)}"
+        folder.mkdir(parents=True, mode=0o700)
+        limits = [str(settings.evaluator_memory_bytes), str(MAX_FILE), str(os.getpid())]
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-m", "workers.evaluator", *limits],
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=folder,
+            env=_environment(folder),
+            start_new_session=True,
+            limit=MAX_LINE,
+        )
+        made = cls(process, folder, settings.evaluator_wall_s)
+        try:
+            ready = await made._line(START_S)
+            made.environment = {str(key): str(value) for key, value in ready["environment"].items()}
+        except BaseException:
+            await made.kill()
+            raise
+        return made
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also its process group."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.returncode is None
+
+    async def open(self, study: Open, paths: Mapping[str, Path], fetch: Fetch) -> None:
+        """Let it open a study.
+
+        Raises:
+            StudyFailedError: If the study cannot be used.
+            EvaluatorDiedError: If the process ended.
+            StorageError: If it could not write.
+        """
+        self.study_id = study.study_id
+        message = {"op": "open", "spec": study.spec, "problem": study.problem, "environment": study.environment}
+        async for _ in self.ask({**message, "paths": {digest: str(path) for digest, path in paths.items()}}, fetch):
+            pass
+
+    async def ask(self, message: Mapping[str, Any], fetch: Fetch) -> AsyncIterator[Mapping[str, Any]]:
+        """Send a request and yield what it says until it is done; errors as for ``open``.
+
+        Args:
+            message: The request.
+            fetch: Returns the file of a blob that the process asks for, None if there is none.
+        """
+        await self._send(message)
+        while True:
+            line = await self._line(self._wall_s)
+            match line.get("say"):
+                case "done":
+                    return
+                case "want":
+                    path = await asyncio.to_thread(fetch, str(line.get("digest")))
+                    await self._send({"op": "blob", "path": None if path is None else str(path)})
+                case "error" if line.get("transient"):
+                    raise StorageError(str(line.get("message")))
+                case "error":
+                    raise self._named(Reported(line.get("error")).failure())
+                case _:
+                    yield line
+
+    async def stop_after_item(self) -> None:
+        """Ask it to end the request after the item at hand."""
+        await self._send({"op": "stop"})
+
+    def take(self, name: object) -> Path:
+        """Return the file it wrote under ``name``.
+
+        Raises:
+            StudyFailedError: If that is no plain file of its own: it is not to be trusted.
+        """
+        path = self.folder / "out" / str(name)
+        try:
+            info = os.lstat(path)
+        except OSError:
+            info = None
+        if not str(name).isdecimal() or info is None or not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+            raise StudyFailedError("internal-error", "system", "The evaluator named a file that it did not write.")
+        return path
+
+    async def kill(self) -> None:
+        """End it with everything it started, and delete its directory."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        self._drain.cancel()
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        writer = self._process.stdin
+        if writer is None:
+            raise RuntimeError("An evaluator always has a standard input.")
+        try:
+            writer.write(canonical_json(message).encode() + b"\n")
+            await writer.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            raise await self._death() from None
+
+    async def _line(self, wall_s: float) -> dict[str, Any]:
+        reader = self._process.stdout
+        if reader is None:
+            raise RuntimeError("An evaluator always has a standard output.")
+        try:
+            data = await asyncio.wait_for(reader.readline(), wall_s)
+            value = json.loads(data) if data else None
+        except TimeoutError:
+            text = f"One step of the evaluation took longer than {wall_s:g} s, which is the limit."
+            raise StudyFailedError("wall-limit", "limit", text) from None
+        except (ValueError, RecursionError):
+            raise StudyFailedError("internal-error", "system", "The evaluator wrote what is no answer.") from None
+        if value is None:
+            raise await self._death()
+        if not isinstance(value, dict):
+            raise StudyFailedError("internal-error", "system", "The evaluator wrote what is no answer.")
+        return value
+
+    async def _death(self) -> Exception:
+        code = await self._process.wait()
+        if code == _SIGXCPU:
+            return StudyFailedError("cpu-limit", "limit", "One step of the evaluation used up its processor time.")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        last = self._errors[-1] if self._errors else ""
+        return EvaluatorDiedError(f"The evaluator ended with {how}{': ' + last if last else ''}.")
+
+    def _named(self, failure: StudyFailedError) -> StudyFailedError:
+        """Name files as the user knows them, not where they lie here."""
+        text = re.sub(rf"{re.escape(str(self.folder))}/(inputs/\d+-\w+/?)?", "", failure.message)
+        return StudyFailedError(failure.code, failure.blame, text)
+
+    async def _read_errors(self) -> None:
+        """Keep the last of what it prints; a flood of it costs nothing."""
+        reader = self._process.stderr
+        while reader is not None and (data := await reader.read(2**16)):
+            self._errors.extend(line[:500] for line in data.decode(errors="replace").splitlines() if line.strip())
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Nothing of ours: no database URL, no keys."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}

@@ -1,0 +1,260 @@
+"""Everything a worker writes about a study, each in one transaction, whatever becomes of the worker afterwards.
+
+Two workers may believe that a study or a task is theirs (one was stopped and taken over meanwhile): a task's attempt
+number decides, and the first result of an item stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from search.study.steering import NOT_SEARCH
+from search.tasks import ItemResult
+from service.db import artifacts, events, items, studies, tasks, trials, workers
+from service.db.engine import Database
+from service.db.studies import Study
+from service.db.tasks import TaskRow
+from workers.derived import phase_of
+from workers.failures import StudyFailedError
+from workers.patience import T, read, write
+from workers.rounds import Round, item_digests
+
+LIVE = frozenset({"queued", "running"})
+_log = logging.getLogger(__name__)
+
+
+class LostError(Exception):
+    """The task or the study is not ours any more: it was cancelled, paused, failed or taken over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A task this worker has begun.
+
+    Attributes:
+        study: Its study.
+        task: Its row.
+        attempt: Ours, as long as the row says so.
+    """
+
+    study: Study
+    task: TaskRow
+    attempt: int
+
+    @property
+    def digests(self) -> Sequence[str]:
+        """Identities of its items, in order."""
+        return item_digests(self.task.payload or {"items": []})
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A delivered file whose blob is kept."""
+
+    name: str
+    digest: str
+    size: int
+    media_type: str
+
+
+class Ledger:
+    """The database of one worker."""
+
+    def __init__(self, database: Database, executor: str) -> None:
+        self._database = database
+        self._executor = executor
+
+    def study(self, study_id: str) -> Study | None:
+        """The row of a study."""
+        return read(self._database, lambda c: studies.load(c, study_id))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Read something else."""
+        return read(self._database, work)
+
+    def begin_study(self, study_id: str, run: int) -> Study | None:
+        """Return the study if run ``run`` of it is to go on; it is ``running`` then."""
+
+        def work(connection: Connection) -> Study | None:
+            row = studies.load(connection, study_id, lock=True)
+            if row is None or row.state not in LIVE or run < run_of(row):
+                return None
+            if run > run_of(row):
+                studies.update(connection, study_id, progress={**(row.progress or {}), "run": run})
+            if row.state == "queued":
+                return studies.transition(connection, study_id, expect={"queued"}, to="running")
+            return row
+
+        return write(self._database, work)
+
+    def pin(self, row: Study, environment: Mapping[str, str]) -> Study:
+        """Tie a study to the environment its results depend on; one that it has left does not come back.
+
+        Raises:
+            StudyFailedError: If it would.
+        """
+        stored = dict(row.problem or {})
+        seen: list[Mapping[str, str]] = list(stored.get("environments", []))
+        if seen and seen[-1] == environment:
+            return row
+        if environment in seen:
+            raise StudyFailedError("environment-changed", "system", "Workers of different kinds share the study.")
+        stored["environments"] = [*seen, dict(environment)]
+        write(self._database, lambda c: studies.update(c, row.id, expect=LIVE, problem=stored))
+        return replace(row, problem=stored)
+
+    def store_round(self, row: Study, found: Round) -> tuple[TaskRow, ...]:
+        """Store tasks and what is derived from the results; return the tasks, none if the study has moved on."""
+        plan = found.plans[0]
+
+        def work(connection: Connection) -> tuple[TaskRow, ...]:
+            current = studies.load(connection, row.id, lock=True)
+            if current is None or current.state != "running":
+                return ()
+            rows = tasks.put(connection, study_id=row.id, tenant_id=row.tenant_id, plans=found.plans)
+            trials.put(connection, study_id=row.id, tenant_id=row.tenant_id, rows=found.rows)
+            progress = {
+                "run": run_of(current),
+                "task": plan.label,
+                "completed": 0,
+                "total": sum(one.n_items for one in found.plans),
+                "unit": "items",
+                "trials": trials.count(connection, row.id),
+            }
+            phase = phase_of(plan.kind)
+            changes = {"phase": phase, "progress": progress, "seconds": found.seconds, "stopped": found.stopped}
+            studies.update(connection, row.id, expect=None, **changes)
+            if current.phase != phase:
+                _event(connection, row, "phase", {"phase": phase})
+            for trial in found.news:
+                _event(connection, row, "trial", {k: v for k, v in asdict(trial).items() if k != "detail"})
+            return rows
+
+        return write(self._database, work)
+
+    def begin_task(self, study_id: str, no: int) -> Hold | None:
+        """Take a task; None if its study does not want it any more."""
+
+        def work(connection: Connection) -> Hold | None:
+            row = studies.load(connection, study_id, lock=True)
+            if row is None or row.state != "running":
+                return None
+            attempt = tasks.start(connection, study_id, no, self._executor)
+            task = tasks.get(connection, study_id, no)
+            return None if attempt is None or task is None else Hold(study=row, task=task, attempt=attempt)
+
+        return write(self._database, work)
+
+    def known(self, hold: Hold) -> frozenset[str]:
+        """Items of the task that have a result."""
+        return self.read(lambda c: items.known(c, hold.study.id, hold.digests))
+
+    def is_ours(self, hold: Hold) -> bool:
+        """Whether to go on with the task."""
+        return self.read(lambda c: _is_ours(c, hold, self._executor))
+
+    def put_item(self, hold: Hold, result: ItemResult) -> float:
+        """Store a result whose blobs are kept; return the search seconds of the study so far.
+
+        Raises:
+            LostError: If the task is not ours any more; nothing was stored.
+        """
+
+        def work(connection: Connection) -> tuple[bool, float]:
+            row = studies.load(connection, hold.study.id, lock=True)
+            if row is None or not _is_ours(connection, hold, self._executor):
+                raise LostError
+            stored = items.put(connection, study_id=row.id, tenant_id=row.tenant_id, result=result)
+            seconds = items.seconds(connection, row.id, without=NOT_SEARCH)
+            before = dict(row.progress or {})
+            progress = {**before, "completed": int(before.get("completed", 0)) + 1}
+            studies.update(connection, row.id, progress=progress, seconds=seconds)
+            data = {name: value for name, value in progress.items() if name != "run"}
+            _event(connection, row, "progress", {"phase": row.phase, **data})
+            return stored, seconds
+
+        stored, seconds = write(self._database, work)
+        _log.info("item %s %s of study %s", result.digest, "stored" if stored else "known", hold.study.id)
+        return seconds
+
+    def end_task(self, hold: Hold, state: str, error: Mapping[str, Any] | None = None) -> None:
+        """Say how our attempt ended."""
+        no, attempt = hold.task.no, hold.attempt
+        write(self._database, lambda c: tasks.finish(c, hold.study.id, no, state, attempt=attempt, error=error))
+
+    def count_death(self, hold: Hold) -> int:
+        """Count an evaluator that died under the study; return how many did."""
+        return write(self._database, lambda c: studies.add_attempt(c, hold.study.id))
+
+    def fail(self, study_id: str, failure: StudyFailedError) -> None:
+        """End a study with its cause."""
+
+        def work(connection: Connection) -> None:
+            changes = {"error": failure.to_json()}
+            studies.transition(connection, study_id, expect=LIVE, to="failed", changes=changes)
+
+        _log.info("study %s failed: %s: %s", study_id, failure.code, failure.message)
+        write(self._database, work)
+
+    def settle(self, study_id: str, dead_s: float) -> bool:
+        """Make a study that is being cancelled ``cancelled`` once no living worker computes for it."""
+
+        def work(connection: Connection) -> bool:
+            row = studies.load(connection, study_id, lock=True)
+            if row is None or row.state != "cancelling":
+                return False
+            alive = workers.alive(connection, dead_s)
+            if any(task.state == "running" and task.worker in alive for task in tasks.listing(connection, study_id)):
+                return False
+            return studies.transition(connection, study_id, expect={"cancelling"}, to="cancelled") is not None
+
+        return write(self._database, work)
+
+    def succeed(self, hold: Hold, files: Sequence[File], changes: Mapping[str, Any]) -> None:
+        """Deliver all files and end the study, at once.
+
+        Raises:
+            LostError: If the study is not ours any more; nothing was delivered.
+        """
+        row = hold.study
+
+        def work(connection: Connection) -> None:
+            current = studies.load(connection, row.id, lock=True)
+            if current is None or not _is_ours(connection, hold, self._executor):
+                raise LostError
+            for file in files:
+                artifacts.put(connection, study_id=row.id, tenant_id=row.tenant_id, **asdict(file))
+            tasks.finish(connection, row.id, hold.task.no, "succeeded", attempt=hold.attempt)
+            progress = {**(current.progress or {}), "completed": 1}
+            done = {**changes, "progress": progress}
+            studies.transition(connection, row.id, expect={"running"}, to="succeeded", changes=done)
+            for file in files:
+                _event(connection, row, "artifact", {"name": file.name, "size": file.size})
+
+        write(self._database, work)
+
+
+def run_of(row: Study) -> int:
+    """The newest run of a study that a worker has begun; 0 if none has."""
+    return int((row.progress or {}).get("run", 0))
+
+
+def _is_ours(connection: Connection, hold: Hold, executor: str) -> bool:
+    row = studies.load(connection, hold.study.id)
+    task = tasks.get(connection, hold.study.id, hold.task.no)
+    return (
+        row is not None
+        and row.state == "running"
+        and task is not None
+        and task.attempt == hold.attempt
+        and task.worker == executor
+    )
+
+
+def _event(connection: Connection, row: Study, kind: str, data: Mapping[str, Any]) -> None:
+    events.append(connection, study_id=row.id, tenant_id=row.tenant_id, kind=kind, data=data)

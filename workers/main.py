@@ -1,0 +1,112 @@
+"""A worker process: takes studies and tasks from the queue until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from service.blobs.store import BlobStore
+from service.db.engine import connect
+from service.db.migrate import prepare
+from service.settings import Settings
+from workers import durable
+from workers.engine import DbosEngine
+from workers.patience import insist
+from workers.recovery import Recovery, new_executor
+from workers.runner import Runner
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, *, until: Callable[[], bool] = lambda: False) -> None:
+    """Work until SIGTERM or SIGINT, then finish the items at hand and leave; the process ends here.
+
+    Args:
+        settings: Database, places, limits.
+        until: Also ends it; looked at with every heartbeat.
+    """
+    worker = Worker(settings)
+    worker.start()
+    with _signals(worker.stop):
+        while not worker.stopping.wait(settings.heartbeat_s):
+            worker.tick()
+            if until():
+                worker.stop()
+    worker.drain()
+    # Threads that wait for work must not keep a process that has left. Nothing is open that needs to be closed.
+    logging.shutdown()
+    os._exit(0)
+
+
+class Worker:
+    """One life of a worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self._database = connect(settings.database, pool_size=settings.database_pool)
+        self._executor = new_executor()
+        self._store = BlobStore(settings.blobs_dir)
+        self._runner = Runner(settings, self._database, self._store, self._executor)
+        self._recovery = Recovery(settings, self._database, self._executor, DbosEngine(settings))
+
+    def start(self) -> None:
+        """Take part from now on.
+
+        Raises:
+            WrongSchemaError: If the database is not this program's.
+        """
+        prepare(self._database)
+        insist(self._recovery.beat)
+        durable.launch(self.settings, self._executor, self._runner)
+        _log.info("worker %s takes part with %d slots", self._executor, self.settings.slots)
+        self.tick()
+
+    def stop(self) -> None:
+        """Ask the worker to leave."""
+        self.stopping.set()
+
+    def tick(self) -> None:
+        """Heartbeat and the duties that come with it; a database that is away is tried again next time."""
+        try:
+            self._recovery.beat()
+            self._recovery.tick()
+            self._runner.tidy()
+        except Exception as error:  # noqa: BLE001  # the next heartbeat tries again
+            _log.warning("heartbeat: %s: %s", type(error).__name__, str(error).splitlines()[0] if str(error) else "")
+
+    def drain(self) -> None:
+        """Begin nothing, finish the items at hand, hand the rest over."""
+        _log.info("worker %s leaves; %d tasks are running", self._executor, len(self._runner.running))
+        self._runner.stop_beginning()
+        deadline = time.monotonic() + self.settings.drain_s
+        next_beat = 0.0
+        while self._runner.running and time.monotonic() < deadline:
+            if time.monotonic() >= next_beat:
+                with contextlib.suppress(Exception):
+                    self._recovery.beat("draining")
+                next_beat = time.monotonic() + self.settings.heartbeat_s
+            time.sleep(0.05)
+        self._runner.close()
+        with contextlib.suppress(Exception):
+            self._recovery.leave()
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]):  # type: ignore[no-untyped-def]
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

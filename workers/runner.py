@@ -1,0 +1,342 @@
+"""The two things a worker does for a study: say what is next, and compute a task. What DBOS calls, without DBOS.
+
+Nothing here keeps anything that matters: a worker may die at any line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.errors import SearchError
+from search.study.delivery import RESULT
+from search.tasks import ItemResult
+from service.blobs.errors import BlobNotFoundError, StorageFullError
+from service.blobs.store import BlobStore, Staged
+from service.db import items, studies
+from service.db.engine import Database
+from service.db.studies import Study
+from service.settings import Settings
+from service.storage import uploads
+from workers.derived import DELIVER
+from workers.evaluator_process import EvaluatorDiedError, EvaluatorProcess, Open, StorageError
+from workers.failures import StudyFailedError, failure_of
+from workers.inputs import Inputs
+from workers.ledger import File, Hold, Ledger, LostError
+from workers.media import media_type
+from workers.patience import insist
+from workers.pool import Pool
+from workers.problem import StudyProblem, study_problem
+from workers.rounds import Standing, Standings, limits_of
+
+WATCH_S = 0.5
+"""How often a running task looks whether it is still wanted."""
+STORAGE_PATIENCE_S = 900.0
+MAX_RESULT_BYTES = 256 * 2**20
+CHUNK = 2**20
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Runner:
+    """One worker's hands.
+
+    Attributes:
+        settings: Limits and places.
+        database: Shared with all processes.
+        store: Blobs.
+        executor: Name of this life of the worker.
+        draining: Set once nothing new may begin.
+    """
+
+    settings: Settings
+    database: Database
+    store: BlobStore
+    executor: str
+    draining: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.place = self.settings.scratch_dir / self.executor
+        self.pool = Pool(self.settings, self.place)
+        self.running: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ledger = Ledger(self.database, self.executor)
+        self._inputs = Inputs(self.store)
+        self._standings = Standings()
+
+    def tidy(self) -> None:
+        """End idle evaluators whose study has ended; for other threads."""
+        if self._loop is not None:
+            with self.database.reading() as connection:
+                going = studies.in_states(connection, ("running",))
+            asyncio.run_coroutine_threadsafe(self.pool.keep_only(going), self._loop).result(30)
+
+    def stop_beginning(self) -> None:
+        """Begin no item any more; for other threads."""
+        self.draining.set()
+
+    def close(self) -> None:
+        """End all evaluators; for other threads."""
+        if self._loop is not None:
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self.pool.close(), self._loop).result(10)
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    async def propose(self, study_id: str, run: int) -> dict[str, Any]:
+        """Say what run ``run`` of a study needs next.
+
+        Returns:
+            ``tasks``: numbers, empty if there is nothing to do any more; ``inline``: whether to compute the only one
+            on this worker; ``token``: makes the names of this round's jobs unique; ``priority``.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._unless_draining()
+        environment = await self.pool.environment()
+        try:
+            found = await asyncio.to_thread(self._propose, study_id, run, environment)
+        except StudyFailedError as failure:
+            await asyncio.to_thread(self._ledger.fail, study_id, failure)
+            return _nothing()
+        except SearchError as error:
+            await asyncio.to_thread(self._ledger.fail, study_id, failure_of(error))
+            return _nothing()
+        except Exception as error:  # noqa: BLE001  # a mistake of ours: the study fails, the worker goes on
+            _log.exception("study %s: what is next could not be found out", study_id)
+            self._standings.forget(study_id)
+            unknown = StudyFailedError("internal-error", "system", f"{type(error).__name__}: {error}")
+            await asyncio.to_thread(self._ledger.fail, study_id, unknown)
+            return _nothing()
+        if not found["tasks"]:
+            self._standings.forget(study_id)
+            await asyncio.to_thread(self._ledger.settle, study_id, self.settings.dead_s)
+        return found
+
+    def _propose(self, study_id: str, run: int, environment: Mapping[str, str]) -> dict[str, Any]:
+        row = self._ledger.begin_study(study_id, run)
+        if row is None:
+            return _nothing()
+        row = self._ledger.pin(row, environment)
+        standing = self._standings.get(study_id, self._problem(row, environment))
+        with standing.lock:
+            found = self._advance(standing, row)
+        stored = self._ledger.store_round(row, found)
+        return {
+            "tasks": [task.no for task in stored],
+            "inline": found.is_small,
+            "token": secrets.token_hex(4),
+            "priority": row.priority,
+        }
+
+    def _advance(self, standing: Standing, row: Study) -> Any:
+        self._ledger.read(lambda c: standing.catch_up(c, row.id))
+        return standing.advance(row)
+
+    def _problem(self, row: Study, environment: Mapping[str, str]) -> StudyProblem:
+        return study_problem(row.spec, row.problem or {"inputs": {}}, environment, self.store.read)
+
+    async def compute(self, study_id: str, no: int) -> None:
+        """Compute a task item by item; returns when it is done, has failed, or is not wanted any more."""
+        self._loop = asyncio.get_running_loop()
+        await self._unless_draining()
+        work = asyncio.create_task(self._compute(study_id, no))
+        watch = asyncio.create_task(self._watch(study_id, work))
+        key = f"{study_id}/{no}"
+        self.running.add(key)
+        try:
+            await asyncio.wait({work})
+        finally:
+            watch.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+            self.running.discard(key)
+        if work.cancelled():
+            await asyncio.to_thread(self._ledger.settle, study_id, self.settings.dead_s)
+        elif (error := work.exception()) is not None:
+            raise error
+        await self._unless_draining()
+
+    async def _watch(self, study_id: str, work: asyncio.Task[None]) -> None:
+        """End the work, and with it its process, as soon as its study is not running any more."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            row = await asyncio.to_thread(self._ledger.study, study_id)
+            if row is None or row.state != "running":
+                work.cancel()
+                return
+
+    async def _unless_draining(self) -> None:
+        """Wait for the end of the process instead of beginning something: others take the work over then."""
+        if self.draining.is_set():
+            await asyncio.Event().wait()
+
+    async def _compute(self, study_id: str, no: int) -> None:
+        hold = await asyncio.to_thread(self._ledger.begin_task, study_id, no)
+        if hold is None:
+            return
+        try:
+            await self._persist(hold)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.to_thread(self._ledger.end_task, hold, "cancelled"))
+            raise
+
+    async def _persist(self, hold: Hold) -> None:
+        """Attempt the task until it has an end."""
+        deadline = time.monotonic() + STORAGE_PATIENCE_S
+        pause = 1.0
+        while True:
+            try:
+                await self._attempt(hold)
+                return
+            except LostError:
+                _log.info("task %s of study %s is not ours any more", hold.task.no, hold.study.id)
+                return
+            except (StorageError, StorageFullError) as error:
+                if time.monotonic() > deadline:
+                    text = f"Nothing could be written for {STORAGE_PATIENCE_S:g} s: {error}"
+                    await self._fail(hold, StudyFailedError("storage-full", "system", text))
+                    return
+                _log.warning("study %s waits for storage: %s", hold.study.id, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 30.0)
+            except EvaluatorDiedError as death:
+                if not await self._survives(hold, death):
+                    return
+            except StudyFailedError as failure:
+                await self._fail(hold, failure)
+                return
+
+    async def _survives(self, hold: Hold, death: EvaluatorDiedError) -> bool:
+        """Count a death; a study that has killed too many evaluators fails."""
+        count = await asyncio.to_thread(self._ledger.count_death, hold)
+        _log.warning("study %s: %s (%d)", hold.study.id, death, count)
+        if count < self.settings.max_evaluator_deaths:
+            return True
+        text = f"{death} It did so {count} times, while it was asked to {hold.task.label}."
+        await self._fail(hold, StudyFailedError("evaluator-died", "user", text))
+        return False
+
+    async def _fail(self, hold: Hold, failure: StudyFailedError) -> None:
+        await asyncio.to_thread(self._ledger.end_task, hold, "failed", failure.to_json())
+        await asyncio.to_thread(self._ledger.fail, hold.study.id, failure)
+
+    async def _attempt(self, hold: Hold) -> None:
+        async with self.pool.evaluator(hold.study.id) as process:
+            await self._open(process, hold)
+            if hold.task.kind == DELIVER:
+                await self._deliver(process, hold)
+            else:
+                await self._run(process, hold)
+
+    async def _open(self, process: EvaluatorProcess, hold: Hold) -> None:
+        if process.study_id == hold.study.id:
+            return
+        problem = hold.study.problem or {}
+        environment = (problem.get("environments") or [{}])[-1]
+        if environment != process.environment:
+            raise StudyFailedError("environment-changed", "system", "Workers of different kinds share the study.")
+        study = self._problem(hold.study, environment)
+        paths = await asyncio.to_thread(self._inputs.lay_out, study.inputs, process.folder)
+        opened = Open(hold.study.id, hold.study.spec, problem, environment)
+        await process.open(opened, paths, self._fetch)
+
+    def _fetch(self, digest: str) -> Path | None:
+        try:
+            return self._inputs.verified(digest)
+        except (BlobNotFoundError, ValueError):
+            return None
+
+    async def _run(self, process: EvaluatorProcess, hold: Hold) -> None:
+        known = await asyncio.to_thread(self._ledger.known, hold)
+        payload = hold.task.payload or {"items": []}
+        wanted = {
+            digest: one for digest, one in zip(hold.digests, payload["items"], strict=True) if digest not in known
+        }
+        if wanted:
+            message = {"op": "run", "items": list(wanted.values()), "cpu_s": self.settings.evaluator_cpu_s}
+            async for line in process.ask(message, self._fetch):
+                seconds = await asyncio.to_thread(self._take_item, process, hold, wanted, line)
+                if self.draining.is_set() or self._is_late(hold.study, seconds):
+                    await process.stop_after_item()
+        left = set(hold.digests) - await asyncio.to_thread(self._ledger.known, hold)
+        await asyncio.to_thread(self._ledger.end_task, hold, "queued" if left else "succeeded")
+
+    def _is_late(self, row: Study, seconds: float) -> bool:
+        limit = limits_of(row).max_seconds
+        return row.stopped is None and limit is not None and seconds >= limit
+
+    def _take_item(
+        self, process: EvaluatorProcess, hold: Hold, wanted: Mapping[str, Mapping[str, Any]], line: Mapping[str, Any]
+    ) -> float:
+        """Keep the blobs of an item, then its result."""
+        digest = line.get("digest")
+        if line.get("say") != "item" or digest not in wanted or line.get("kind") != wanted[str(digest)]["kind"]:
+            raise StudyFailedError("internal-error", "system", "The evaluator answered what it was not asked.")
+        blobs = {str(name): self._keep(process, hold, file).digest for name, file in dict(line["blobs"]).items()}
+        result = ItemResult(str(digest), str(line["kind"]), line["data"], blobs, seconds=float(line["seconds"]))
+        return self._ledger.put_item(hold, result)
+
+    def _keep(self, process: EvaluatorProcess, hold: Hold, name: object) -> File:
+        """Take a file of the evaluator into the store."""
+        path = process.take(name)
+
+        def keep() -> Staged:
+            with path.open("rb") as file:
+                staged = self.store.stage(iter(lambda: file.read(CHUNK), b""), limit=self.settings.max_dataset_bytes)
+            uploads.keep(self.database, self.store, hold.study.tenant_id, staged)
+            return staged
+
+        kept = insist(keep)
+        path.unlink()
+        return File(name=str(name), digest=kept.digest, size=kept.size, media_type="application/octet-stream")
+
+    async def _deliver(self, process: EvaluatorProcess, hold: Hold) -> None:
+        payload = hold.task.payload or {}
+        results = await asyncio.to_thread(self._ledger.read, lambda c: items.read(c, hold.study.id))
+        message = {
+            "op": DELIVER,
+            "results": [_result_json(result) for result in results.values()],
+            "stopped": payload["stopped"],
+            "seconds": payload["seconds"],
+            "cpu_s": self.settings.evaluator_cpu_s,
+        }
+        files: list[File] = []
+        async for line in process.ask(message, self._fetch):
+            name = str(line.get("name"))
+            kept = await asyncio.to_thread(self._keep, process, hold, line.get("file"))
+            files.append(File(name=name, digest=kept.digest, size=kept.size, media_type=media_type(name)))
+        changes = await asyncio.to_thread(self._summary, files, payload)
+        await asyncio.to_thread(self._ledger.succeed, hold, files, changes)
+
+    def _summary(self, files: list[File], payload: Mapping[str, Any]) -> dict[str, Any]:
+        """What the row of a finished study says, from its ``result.json``."""
+        result = next((file for file in files if file.name == RESULT), None)
+        if result is None or result.size > MAX_RESULT_BYTES:
+            raise StudyFailedError("internal-error", "system", "The evaluator delivered no result of a sensible size.")
+        document = json.loads(self.store.read(result.digest))
+        summary = {key: document[key] for key in ("outcome", "stopped", "metrics", "cost", "search")}
+        return {"outcome": document["outcome"], "stopped": payload["stopped"], "result": summary}
+
+
+def _nothing() -> dict[str, Any]:
+    return {"tasks": [], "inline": False, "token": "", "priority": 0}
+
+
+def _result_json(result: ItemResult) -> dict[str, Any]:
+    return {
+        "digest": result.digest,
+        "kind": result.kind,
+        "data": result.data,
+        "blobs": dict(result.blobs),
+        "seconds": result.seconds,
+        "reused": result.reused,
+    }
