@@ -193,16 +193,14 @@ def main() -> None:
         args.write.write_text(f"# Cases\n\n{stamp()}\n\n{GOALS}\n\n{text}\n")
 
 
-def stamp() -> str:
+def stamp(command: str = "make bench-cases CASES=DIR") -> str:
     """Date, machine and command."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next(
         (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")),
         platform.processor(),
     )
-    return (
-        f"{datetime.date.today().isoformat()}, {model}, {platform.system()}, one thread; `make bench-cases CASES=DIR`."
-    )
+    return f"{datetime.date.today().isoformat()}, {model}, {platform.system()}, one thread; `{command}`."
 
 
 def markdown(table: list[list[str]]) -> str:

@@ -24,6 +24,7 @@ from service.http.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.studies.engine import Engine
 from service.web import login
+from service.webhooks.background import sending
 
 
 def create_app(
@@ -59,7 +60,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
-        lifespan=_lifespan(opened if database is None else None),
+        lifespan=_lifespan(settings, opened, is_ours=database is None),
     )
     app.state.parts = Parts(
         settings=settings,
@@ -93,11 +94,14 @@ def _describe(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]  # the documented way to change it
 
 
-def _lifespan(database: Database | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, database: Database, *, is_ours: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        if database is not None:
+        with sending(settings, database):
+            yield
+        if is_ours:
             database.close()
 
     return lifespan

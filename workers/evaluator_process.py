@@ -9,31 +9,20 @@ import re
 import shutil
 import signal
 import stat
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from search.canonical import canonical_json
-from service.settings import Settings
 from workers.failures import Reported, StudyFailedError
+from workers.nursery import Born, EvaluatorDiedError
 
-MAX_LINE = 64 * 2**20
-"""Bytes of one line: ``check`` describes the whole network."""
-MAX_FILE = 16 * 2**30
-START_S = 120.0
 KEPT_ERRORS = 40
-_SIGXCPU = -signal.SIGXCPU
-_numbers = count()
+END_S = 5.0
 Fetch = Callable[[str], "Path | None"]
-
-
-class EvaluatorDiedError(Exception):
-    """The process ended by itself while it was computing."""
 
 
 class StorageError(Exception):
@@ -53,49 +42,19 @@ class Open:
 class EvaluatorProcess:
     """One process. It serves one study in its life, so that no study meets what another one left."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, wall_s: float) -> None:
-        self._process = process
+    def __init__(self, born: Born, folder: Path, wall_s: float) -> None:
+        self._born = born
         self._wall_s = wall_s
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._drain = asyncio.create_task(self._read_errors())
         self.folder = folder
-        self.environment: Mapping[str, str] = {}
+        self.environment = born.environment
         self.study_id: str | None = None
-
-    @classmethod
-    async def start(cls, settings: Settings, place: Path) -> EvaluatorProcess:
-        """Start a process below ``place`` and wait until it has loaded its libraries."""
-        folder = place / f"{next(_numbers)}"
-        folder.mkdir(parents=True, mode=0o700)
-        limits = [str(settings.evaluator_memory_bytes), str(MAX_FILE), str(os.getpid())]
-        process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-I", "-m", "workers.evaluator", *limits],
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=folder,
-            env=_environment(folder),
-            start_new_session=True,
-            limit=MAX_LINE,
-        )
-        made = cls(process, folder, settings.evaluator_wall_s)
-        try:
-            ready = await made._line(START_S)
-            made.environment = {str(key): str(value) for key, value in ready["environment"].items()}
-        except BaseException:
-            await made.kill()
-            raise
-        return made
-
-    @property
-    def pid(self) -> int:
-        """Its process id, which is also its process group."""
-        return self._process.pid
 
     @property
     def is_alive(self) -> bool:
         """Whether it can be asked."""
-        return self._process.returncode is None
+        return not self._born.ended.done()
 
     async def open(self, study: Open, paths: Mapping[str, Path], fetch: Fetch) -> None:
         """Let it open a study.
@@ -154,34 +113,30 @@ class EvaluatorProcess:
 
     async def kill(self) -> None:
         """End it with everything it started, and delete its directory."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        if self.is_alive:
+            with suppress(ProcessLookupError):
+                os.killpg(self._born.pid, signal.SIGKILL)
+            await self._born.ended
         self._drain.cancel()
+        self._born.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def _send(self, message: Mapping[str, Any]) -> None:
-        writer = self._process.stdin
-        if writer is None:
-            raise RuntimeError("An evaluator always has a standard input.")
         try:
-            writer.write(canonical_json(message).encode() + b"\n")
-            await writer.drain()
+            self._born.writer.write(canonical_json(message).encode() + b"\n")
+            await self._born.writer.drain()
         except (BrokenPipeError, ConnectionResetError):
             raise await self._death() from None
 
     async def _line(self, wall_s: float) -> dict[str, Any]:
-        reader = self._process.stdout
-        if reader is None:
-            raise RuntimeError("An evaluator always has a standard output.")
         try:
-            data = await asyncio.wait_for(reader.readline(), wall_s)
+            data = await asyncio.wait_for(self._born.reader.readline(), wall_s)
             value = json.loads(data) if data else None
         except TimeoutError:
             text = f"One step of the evaluation took longer than {wall_s:g} s, which is the limit."
             raise StudyFailedError("wall-limit", "limit", text) from None
+        except ConnectionResetError:
+            value = None
         except (ValueError, RecursionError):
             raise StudyFailedError("internal-error", "system", "The evaluator wrote what is no answer.") from None
         if value is None:
@@ -191,8 +146,11 @@ class EvaluatorProcess:
         return value
 
     async def _death(self) -> Exception:
-        code = await self._process.wait()
-        if code == _SIGXCPU:
+        try:
+            code = await asyncio.wait_for(asyncio.shield(self._born.ended), END_S)
+        except TimeoutError:
+            return EvaluatorDiedError("The evaluator closed its pipe.")
+        if code == -signal.SIGXCPU:
             return StudyFailedError("cpu-limit", "limit", "One step of the evaluation used up its processor time.")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         last = self._errors[-1] if self._errors else ""
@@ -205,12 +163,5 @@ class EvaluatorProcess:
 
     async def _read_errors(self) -> None:
         """Keep the last of what it prints; a flood of it costs nothing."""
-        reader = self._process.stderr
-        while reader is not None and (data := await reader.read(2**16)):
+        while data := await self._born.errors.read(2**16):
             self._errors.extend(line[:500] for line in data.decode(errors="replace").splitlines() if line.strip())
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of ours: no database URL, no keys."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}

@@ -20,6 +20,7 @@ from workers.engine import DbosEngine
 from workers.patience import insist
 from workers.recovery import Recovery, new_executor
 from workers.runner import Runner
+from workers.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Worker:
         self._executor = new_executor()
         self._store = BlobStore(settings.blobs_dir)
         self._runner = Runner(settings, self._database, self._store, self._executor)
+        self._upkeep = Upkeep(settings, self._database, self._store)
         self._recovery = Recovery(settings, self._database, self._executor, DbosEngine(settings))
 
     def start(self) -> None:
@@ -67,6 +69,7 @@ class Worker:
         durable.launch(self.settings, self._executor, self._runner)
         _log.info("worker %s takes part with %d slots", self._executor, self.settings.slots)
         self.tick()
+        self._upkeep.start()
 
     def stop(self) -> None:
         """Ask the worker to leave."""
@@ -85,6 +88,7 @@ class Worker:
         """Begin nothing, finish the items at hand, hand the rest over."""
         _log.info("worker %s leaves; %d tasks are running", self._executor, len(self._runner.running))
         self._runner.stop_beginning()
+        self._upkeep.stop()
         deadline = time.monotonic() + self.settings.drain_s
         next_beat = 0.0
         while self._runner.running and time.monotonic() < deadline:

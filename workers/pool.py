@@ -1,7 +1,6 @@
 """The evaluators of one worker: as many at work as it has slots, kept warm between tasks of their study.
 
-A process serves one study in its life. When one ends, another is started ahead, so that the next study does not wait for
-its imports.
+A process serves one study in its life; it is forked from the nursery, which has loaded the libraries.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 from service.settings import Settings
-from workers.evaluator_process import EvaluatorDiedError, EvaluatorProcess
+from workers.evaluator_process import EvaluatorProcess
+from workers.nursery import EvaluatorDiedError, Nursery
 
-STARTS = 3
+MAX_PAUSE_S = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -28,14 +29,13 @@ class Pool:
         self._slots = asyncio.Semaphore(settings.slots)
         self._warm: list[EvaluatorProcess] = []  # idle, longest first
         self._busy: set[EvaluatorProcess] = set()
-        self._spare: asyncio.Task[EvaluatorProcess] | None = None
-        self._environment: Mapping[str, str] | None = None
+        self._nursery: Nursery | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = count()
 
     async def environment(self) -> Mapping[str, str]:
         """What results of this worker's evaluators may depend on besides their inputs."""
-        if self._environment is None:
-            self._environment = (await asyncio.shield(self._ahead())).environment
-        return self._environment
+        return (await self._ready()).environment
 
     @asynccontextmanager
     async def evaluator(self, study_id: str) -> AsyncIterator[EvaluatorProcess]:
@@ -57,32 +57,28 @@ class Pool:
 
     async def keep_only(self, studies: Collection[str]) -> None:
         """End idle evaluators of other studies."""
-        ended = [one for one in self._warm if one.study_id not in studies]
-        for process in ended:
+        for process in [one for one in self._warm if one.study_id not in studies]:
             self._warm.remove(process)
             await process.kill()
-        if ended:
-            self._ahead()  # the next study is as likely as not to be another one; while one runs, nobody needs it
 
     async def close(self) -> None:
         """End all of them."""
-        if self._spare is not None:
-            self._spare.cancel()
-            await asyncio.gather(self._spare, return_exceptions=True)
-            if not self._spare.cancelled() and self._spare.exception() is None:
-                await self._spare.result().kill()
-            self._spare = None
         for process in [*self._warm, *self._busy]:
             await process.kill()
         self._warm.clear()
+        if self._nursery is not None:
+            await self._nursery.close()
+            self._nursery = None
 
     async def _take(self, study_id: str) -> EvaluatorProcess:
         mine = next((one for one in self._warm if one.study_id == study_id and one.is_alive), None)
         if mine is not None:
             self._warm.remove(mine)
             return mine
-        spare, self._spare = self._ahead(), None
-        return await spare
+        nursery = await self._ready()
+        folder = self._place / f"{next(self._numbers)}"
+        folder.mkdir(parents=True, mode=0o700)
+        return EvaluatorProcess(await nursery.bear(folder), folder, self._settings.evaluator_wall_s)
 
     async def _put_back(self, process: EvaluatorProcess) -> None:
         if process.is_alive:
@@ -90,22 +86,15 @@ class Pool:
         while len(self._warm) > self._settings.slots:
             await self._warm.pop(0).kill()
 
-    def _ahead(self) -> asyncio.Task[EvaluatorProcess]:
-        """The process that is being started ahead."""
-        if self._spare is None or self._failed(self._spare):
-            self._spare = asyncio.create_task(self._start())
-        return self._spare
-
-    def _failed(self, task: asyncio.Task[EvaluatorProcess]) -> bool:
-        return task.done() and (task.cancelled() or task.exception() is not None or not task.result().is_alive)
-
-    async def _start(self) -> EvaluatorProcess:
-        for attempt in range(STARTS):
-            try:
-                return await EvaluatorProcess.start(self._settings, self._place)
-            except (EvaluatorDiedError, OSError) as error:
-                _log.warning("an evaluator did not start: %s", error)
-                if attempt == STARTS - 1:
-                    raise
-                await asyncio.sleep(1 + attempt)
-        raise AssertionError("not reached")
+    async def _ready(self) -> Nursery:
+        """The nursery, started again if it has ended."""
+        async with self._starting:
+            pause = 1.0
+            while self._nursery is None or not self._nursery.is_alive:
+                try:
+                    self._nursery = await Nursery.start(self._settings)
+                except (EvaluatorDiedError, OSError) as error:
+                    _log.warning("%s", error)  # no study is to blame: try until the machine lets us
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, MAX_PAUSE_S)
+            return self._nursery

@@ -97,7 +97,7 @@ class Recovery:
                 self._rescue(study_id)
 
     def _end_unwanted(self, runs: dict[str, list[str]], going: Collection[str]) -> None:
-        """End workflows of studies that do not run, and those a newer one has replaced, unless they end by themselves."""
+        """End workflows of studies that do not run, and those that are replaced, unless they end by themselves."""
         unwanted = set()
         for study_id, names in runs.items():
             newest = max(names, key=lambda name: int(name.rpartition(".")[2]))

@@ -28,12 +28,14 @@ from service.db.engine import Database
 from service.db.studies import Study
 from service.settings import Settings
 from service.storage import uploads
+from workers.arrivals import Arrivals
 from workers.derived import DELIVER
-from workers.evaluator_process import EvaluatorDiedError, EvaluatorProcess, Open, StorageError
+from workers.evaluator_process import EvaluatorProcess, Open, StorageError
 from workers.failures import StudyFailedError, failure_of
 from workers.inputs import Inputs
 from workers.ledger import File, Hold, Ledger, LostError
 from workers.media import media_type
+from workers.nursery import EvaluatorDiedError
 from workers.patience import insist
 from workers.pool import Pool
 from workers.problem import StudyProblem, study_problem
@@ -72,6 +74,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ledger = Ledger(self.database, self.executor)
         self._inputs = Inputs(self.store)
+        self._arrivals = Arrivals(self.settings, self.database, self.store)
         self._standings = Standings()
 
     def tidy(self) -> None:
@@ -123,6 +126,7 @@ class Runner:
 
     def _propose(self, study_id: str, run: int, environment: Mapping[str, str]) -> dict[str, Any]:
         row = self._ledger.begin_study(study_id, run)
+        row = None if row is None else self._arrivals.bring(row)
         if row is None:
             return _nothing()
         row = self._ledger.pin(row, environment)

@@ -73,6 +73,7 @@ class GridSettings:
     Attributes:
         method_8: Method at 8 bit.
         method_16: Method at 16 bit.
+        method_other: Method at 8 bit of tensors that no gemm writes; None if it is ``method_8``.
         fixed: Tensor index to what the user fixed.
         stated: ``(tensor, bits)`` to scale and zero point that tensor overrides state; they come before all else.
         stated_weights: ``(constant, bits)`` to scales and zero points, one per channel or one altogether.
@@ -83,6 +84,7 @@ class GridSettings:
 
     method_8: str
     method_16: str
+    method_other: str | None = None
     fixed: Mapping[int, Fixed] = field(default_factory=dict)
     stated: Mapping[tuple[int, int], tuple[float, int]] = field(default_factory=dict)
     stated_weights: Mapping[tuple[int, int], tuple[tuple[float, ...], tuple[int, ...]]] = field(default_factory=dict)
@@ -155,7 +157,11 @@ class Grids:
             return self.method_of(source, fmt)
         if tensor in self._settings.ranges:
             return "fixed"
-        return self._settings.method_8 if fmt is Format.INT8 else self._settings.method_16
+        if fmt is not Format.INT8:
+            return self._settings.method_16
+        writer = self._network.tensors[tensor].writer
+        is_written_by_gemm = writer is not None and self._network.groups[writer].is_gemm
+        return self._settings.method_8 if is_written_by_gemm else self._settings.method_other or self._settings.method_8
 
     def _known_grid(self, tensor: int, fmt: Format) -> Grid | None:
         """The grid where no method of its own decides."""

@@ -25,6 +25,7 @@ class Calibration:
         samples: How many samples they come from.
         exact: Tensors of model inputs that are held as the whole numbers they are, never rounded, because a strategy
             chose so; those the job spec fixes are not listed.
+        method_other: Method at 8 bit of tensors that no gemm writes; None if it is ``method_8``.
     """
 
     blob: str
@@ -32,11 +33,13 @@ class Calibration:
     method_16: str
     samples: int
     exact: tuple[int, ...] = ()
+    method_other: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
         stated = {"blob": self.blob, "method_8": self.method_8, "method_16": self.method_16, "samples": self.samples}
-        return {**stated, "exact": list(self.exact)} if self.exact else stated
+        exact = {"exact": list(self.exact)} if self.exact else {}
+        return {**stated, **exact, **({"method_other": self.method_other} if self.method_other else {})}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Calibration:

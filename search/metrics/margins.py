@@ -9,6 +9,7 @@ evenly and independently over the classes, moves the difference of two scores by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,18 @@ from search.metrics.classification import class_scores
 
 PLACES = {"top1": 1, "top5": 5}
 """Metrics that have margins, and their ``k``."""
+
+
+def margin_order(found: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.int64]:
+    """Return the positions of the samples by their smallest margin, of any goal and either sign, smallest first.
+
+    What noise turns over stands at the front; equal margins keep their order.
+
+    Args:
+        found: Goal to margins ``[n]``, at least one.
+    """
+    nearest = np.min(np.abs(np.stack(list(found.values()))), axis=0)
+    return np.argsort(nearest, kind="stable").astype(np.int64)
 
 
 def margins(outputs: npt.NDArray[Any], labels: npt.NDArray[Any], *, places: int) -> npt.NDArray[np.float32] | None:

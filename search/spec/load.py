@@ -13,7 +13,7 @@ from search.spec.messages import validation_text
 from search.spec.suggestion import listing
 from search.spec.yaml_text import read_values
 
-AVAILABLE_STRATEGIES = ("auto", "ladder")
+AVAILABLE_STRATEGIES = ("auto", "ladder", "optuna", "exhaustive")
 
 
 def read_spec(text: str, *, where: str = "spec") -> dict[str, Any]:
@@ -49,18 +49,14 @@ def load_job(text: str, *, where: str = "spec") -> JobSpec:
     return build_job(read_spec(text, where=where), where=where)
 
 
-def check_available(job: JobSpec, *, by_target: frozenset[str] = frozenset()) -> None:
+def check_available(job: JobSpec) -> None:
     """Refuse what the schema knows but this version cannot run.
-
-    Args:
-        job: The spec.
-        by_target: Strategies that only some targets have, for the caller to check once the target is read.
 
     Raises:
         UsageError: If the strategy or a metric is not available.
     """
     for name, wanted, available in (("strategy", job.search.strategy, AVAILABLE_STRATEGIES),):
-        if wanted not in {*available, *by_target}:
+        if wanted not in available:
             raise UsageError(f"{name} {wanted!r} is not available in this version; use {listing(available)}.")
     for goal in job.goal:
         if goal.metric.startswith("python:"):

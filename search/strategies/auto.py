@@ -14,8 +14,9 @@ from __future__ import annotations
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
 from search.precision import Format, Precision
-from search.strategies.descent import Descent, Start
+from search.strategies.descent import Descent, Start, judge_of
 from search.strategies.desk import Desk
+from search.strategies.goal_curve import GoalCurve
 from search.strategies.ladder import fp16_set, has_float_elementwise, high_format, one_sided
 from search.strategies.treatments import treat
 from search.strategies.trial import Trial
@@ -27,7 +28,9 @@ def auto(desk: Desk) -> Plan[None]:
     """Run the search; the trials on the desk are its result."""
     setting = desk.setting
     bottom = uniform(setting.network, setting.target, "low")
-    low = yield from desk.evaluate(bottom, stage="all low", why="lower bound", errors=True)
+    desk.judge = judge_of(setting, [GoalCurve(goal, setting.n_samples) for goal in setting.goals])
+    low = yield from desk.evaluate(bottom, stage="all low", why="lower bound", errors=True, provisional=True)
+    low = yield from _completed(desk, low)
     if low.is_met:
         desk.minimal = True
         return
@@ -42,6 +45,11 @@ def auto(desk: Desk) -> Plan[None]:
         yield from _with_fp16(desk, bottom, low, high)
     elif high.is_met:
         yield from _descend(desk, low, Treatment(), "mix")
+
+
+def _completed(desk: Desk, trial: Trial) -> Plan[Trial]:
+    """A trial that looks good, run on everything."""
+    return (yield from desk.complete(trial)) if trial.is_promising else trial
 
 
 def _descend(desk: Desk, base: Trial, treatment: Treatment, label: str) -> Plan[bool]:
@@ -64,8 +72,14 @@ def _treated(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[No
     if not high.is_met:
         return
     floor = yield from desk.evaluate(
-        bottom.with_(changes), stage="low, treated", why="lower bound", treatment=treatment, errors=True
+        bottom.with_(changes),
+        stage="low, treated",
+        why="lower bound",
+        treatment=treatment,
+        errors=True,
+        provisional=True,
     )
+    floor = yield from _completed(desk, floor)
     if floor.is_met:
         desk.minimal = True
         return
@@ -84,7 +98,10 @@ def _with_fp16(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[
     if reached is None:
         return
     start = bottom.with_(dict.fromkeys(sorted(reached[1]), Precision.FP16))
-    floor = yield from desk.evaluate(start, stage="int8/fp16", why="lower bound with the fp16 set", errors=True)
+    floor = yield from desk.evaluate(
+        start, stage="int8/fp16", why="lower bound with the fp16 set", errors=True, provisional=True
+    )
+    floor = yield from _completed(desk, floor)
     if floor.is_met:
         desk.minimal = True
         return

@@ -20,18 +20,22 @@ from search.precision import Format, Precision
 from search.sensitivity.points import Point
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
-from search.strategies.estimator import Estimator, Noise, OutputNoise, power
+from search.strategies.estimator import Estimator, OutputNoise, power
 from search.strategies.frontier import Frontier, raised
 from search.strategies.goal_curve import GoalCurve
+from search.strategies.judge import Judge
+from search.strategies.kin import Kin, Noise
 from search.strategies.levels import Floats, Levels, Options
+from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 from search.tasks import Plan
 
-TIGHTNESS = (0.02, 0.1, 0.25, 0.45, 0.7, 1.0, 1.4, 2.0)  # of the believed noise limit
+TIGHTNESS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.85, 1.0, 1.4, 2.0)  # of the believed noise limit
 WORTH_A_TRIAL = 0.004  # of the cost of all_low: expected saving below which no further evaluation is made
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
-EXCLUDED = 0.05  # chance below which a demotion counts as missed
+EXCLUDED = 0.1  # chance below which a demotion counts as missed
 MOST_TRIALS = 24
+MOST_DEMOTIONS = 10  # evaluated in one sweep; more: nothing is claimed
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,15 @@ class Descent:
     Attributes:
         desk: The desk.
         start: Where it starts.
-        best: The cheapest trial that meets every goal, if any.
         minimal: Whether the sweep came to its end.
     """
 
     desk: Desk
     start: Start
-    best: Trial | None = None
     minimal: bool = False
     _curves: list[GoalCurve] = field(default_factory=list)
     _tried: dict[str, Trial] = field(default_factory=dict)
+    _lucks: dict[str, Kin] = field(default_factory=dict)
 
     def run(self) -> Plan[Trial | None]:
         """Return the cheapest trial that meets the goals; None if none is believed to."""
@@ -94,26 +97,36 @@ class Descent:
     def prepare(self) -> Plan[None]:
         """Measure the points and set the estimator up."""
         start, setting = self.start, self.desk.setting
-        tables = yield from self.desk.tables(
-            start.base, start.label, formats=start.formats, every=True, spared=False
-        )
+        tables = yield from self.desk.tables(start.base, start.label, formats=start.formats, every=True, spared=False)
         self._curves = [GoalCurve(goal, setting.n_samples) for goal in setting.goals]
+        self.desk.judge = judge_of(setting, self._curves)
         self._tables = {table.output: table for table in tables}
         self._set_up()
         for trial in self.desk.trials:
             self.learn(trial)
 
+    @property
+    def best(self) -> Trial | None:
+        """The cheapest trial that meets every goal, for certain or as far as was seen."""
+        good = [trial for trial in self._tried.values() if trial.is_promising]
+        return min(good, key=lambda trial: (trial.cost, trial.number)) if good else None
+
     def descend(self) -> Plan[Trial | None]:
-        """Evaluate what is worth it, then sweep."""
-        if not self._tables:
-            return self.best
-        for _ in range(MOST_TRIALS):
-            candidate = self._next()
-            if candidate is None:
-                break
-            yield from self._evaluate(candidate, "frontier")
-        if self.best is not None:
+        """Evaluate what is worth it, sweep, and run the winner on everything; again if it fails there."""
+        while self._tables:
+            for _ in range(MOST_TRIALS):
+                candidate = self._next()
+                if candidate is None:
+                    break
+                yield from self._evaluate(candidate, "frontier")
+            if self.best is None:
+                return None
             yield from self._sweep()
+            best = yield from self.desk.complete(self.best)
+            if best.is_met:
+                return best
+            self.minimal = False
+            self.learn(best)
         return self.best
 
     def learn(self, trial: Trial) -> None:
@@ -122,8 +135,6 @@ class Descent:
             return
         effective = trial.configuration.effective
         self._tried[effective.digest] = trial
-        if trial.is_met and (self.best is None or trial.cost < self.best.cost):
-            self.best = trial
         measured = self._measured(trial)
         relative = 1.0 / np.sqrt(max(trial.n_run, 1))
         if self._options.holds(effective):
@@ -131,6 +142,21 @@ class Descent:
         for curve in self._curves:
             if curve.goal.output in measured:
                 curve.observe(trial.parts[curve.goal.id], measured[curve.goal.output])
+        self._compare()
+
+    def _compare(self) -> None:
+        """Set every result against the curves as they are now."""
+        self._lucks = {curve.goal.id: Kin(signs=curve.is_rate) for curve in self._curves}
+        for trial in self._tried.values():
+            measured, effective = self._measured(trial), trial.configuration.effective
+            if not self._options.holds(effective):
+                continue
+            levels = self._levels.of(self._options.encode(effective)[np.newaxis])[0]
+            for curve in self._curves:
+                noise = measured.get(curve.goal.output)
+                found = None if noise is None else curve.deviation(trial.parts[curve.goal.id], noise)
+                if found is not None:
+                    self._lucks[curve.goal.id].add(levels, found.value, found.variance)
 
     def _set_up(self) -> None:
         setting = self.desk.setting
@@ -183,10 +209,13 @@ class Descent:
         """Believed chance of each assignment to meet every goal."""
         rows = np.array([self._options.encode(a) for a in assignments], np.uint8)
         noises: Mapping[str, Noise] = self._estimator.predict(rows)
+        levels = self._levels.of(rows)
         chance = np.ones(len(assignments))
         for curve in self._curves:
-            if curve.goal.output in noises:
-                chance = chance * curve.chance(noises[curve.goal.output])
+            output = curve.goal.output
+            if output in noises:
+                luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
+                chance = chance * curve.chance(noises[output], luck)
         return chance
 
     def _next(self) -> Candidate | None:
@@ -230,6 +259,7 @@ class Descent:
     def _rebuild(self) -> None:
         """Choices have been ruled out: set up again and learn everything anew."""
         self._curves = [GoalCurve(curve.goal, self.desk.setting.n_samples) for curve in self._curves]
+        self.desk.judge = judge_of(self.desk.setting, self._curves)
         self._set_up()
         for trial in self.desk.trials:
             self.learn(trial)
@@ -241,6 +271,7 @@ class Descent:
             why=f"believed chance {candidate.chance:.0%}",
             treatment=self.start.treatment,
             errors=True,
+            provisional=True,
         )
         self._tried[candidate.assignment.digest] = trial
         self.learn(trial)
@@ -248,7 +279,7 @@ class Descent:
 
     def _sweep(self) -> Plan[None]:
         """Try every raised group lower, alone, starting over below a better one."""
-        while True:
+        for _ in range(MOST_DEMOTIONS):
             assert self.best is not None
             todo = [one for one in self._demotions(self.best) if one.chance >= EXCLUDED]
             if not todo:
@@ -271,6 +302,23 @@ class Descent:
 
     def _cost(self, assignment: Assignment) -> float:
         return self.desk.setting.cost.index(assignment)
+
+
+def judge_of(setting: Setting, curves: Sequence[GoalCurve]) -> Judge | None:
+    """Who judges evaluations after a part of the samples; None where they are not staged."""
+    if not setting.staged:
+        return None
+    ranking = {goal.output: goal.ranking for goal in setting.goals}
+
+    def noises(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        found = {}
+        for output, metric in ranking.items():
+            known = [errors[value][metric] for value in setting.ranking_values[output] if value in errors]
+            if known:
+                found[output] = power(max(known), metric)
+        return found
+
+    return Judge(curves, setting.n_samples, noises)
 
 
 def _metric(table: Table) -> str:

@@ -7,17 +7,21 @@ and an evaluation stops as soon as the samples seen rule a goal out, unless it i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
+from search.metrics.part import Part
 from search.precision import Format
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, points_of
 from search.sensitivity.table import Table, combined, make_table, ranking_samples
 from search.strategies.bans import Bans
-from search.strategies.evaluation_run import Run, run_configuration
+from search.strategies.evaluation_run import Run, run_configuration, sample_ranges
+from search.strategies.goals import values_of
+from search.strategies.judge import Judge, Look
+from search.strategies.recheck import recheck
 from search.strategies.setting import Setting
 from search.strategies.trial import Exported, Trial, Verdict
 from search.targets.legalise import Legal
@@ -37,6 +41,15 @@ class Asked:
     ratio: float | None
 
 
+@dataclass(frozen=True)
+class Depth:
+    """How far an evaluation goes; see ``Desk.evaluate``."""
+
+    full: bool
+    errors: bool
+    provisional: bool
+
+
 @dataclass
 class Desk:
     """What has been asked so far. Built anew at every replay of the study.
@@ -45,12 +58,14 @@ class Desk:
         setting: The facts.
         trials: In order.
         table_list: All tables measured, in order.
+        judge: Decides about evaluations after a part of the samples; None where only ``early_verdict`` does.
         minimal: Whether no raised group of the best trial can go lower alone; None where the strategy does not say.
     """
 
     setting: Setting
     trials: list[Trial] = field(default_factory=list)
     table_list: list[Table] = field(default_factory=list)
+    judge: Judge | None = None
     minimal: bool | None = None
     _by_digest: dict[str, int] = field(default_factory=dict)
 
@@ -72,6 +87,7 @@ class Desk:
         calibration: Calibration | None = None,
         full: bool = False,
         errors: bool = False,
+        provisional: bool = False,
     ) -> Plan[Trial]:
         """Evaluate a request after the chip rules; known configurations answer at once.
 
@@ -88,14 +104,16 @@ class Desk:
             calibration: Scales other than those in use.
             full: Run all samples even if the goal is out of reach, and keep the bad cases.
             errors: Keep the bad cases and mean errors of what runs, also where it is stopped early.
+            provisional: Also stop with a provisional yes, where the desk has a judge.
         """
         asked = Asked(requested=requested, stage=stage, why=why, ratio=ratio)
+        depth = Depth(full=full, errors=errors or self.setting.staged, provisional=provisional)
         while True:
             legal = self._feasible(requested, sides)
             configuration = Configuration(
                 legal.effective, calibration or self.setting.calibration, treatment or Treatment()
             )
-            trial = yield from self._trial(asked, configuration, legal.reasons, full=full, errors=errors)
+            trial = yield from self._trial(asked, configuration, legal.reasons, depth)
             if trial.infeasible is None or not self.bans.learn(trial.infeasible, legal.effective):
                 return trial
 
@@ -115,21 +133,22 @@ class Desk:
         return Legal(legal.effective.with_(changes), {**legal.reasons, **reasons})
 
     def _trial(
-        self, asked: Asked, configuration: Configuration, reasons: Mapping[int, str], *, full: bool, errors: bool
+        self, asked: Asked, configuration: Configuration, reasons: Mapping[int, str], depth: Depth
     ) -> Plan[Trial]:
         """Evaluate one configuration, or return what is known of it."""
         setting = self.setting
         known = self._by_digest.get(configuration.digest)
-        if known is not None and self._knows_enough(self.trials[known], full=full, errors=errors):
+        if known is not None and self._knows_enough(self.trials[known], depth):
             return self.trials[known]
-        before = () if known is None else self._stops(self.trials[known])
         run = yield from run_configuration(
             setting,
             configuration,
             evaluator=setting.evaluator,
-            full=full,
-            keep_errors=full or errors,
-            stops=before,
+            full=depth.full,
+            keep_errors=depth.full or depth.errors,
+            stops=() if known is None else self._stops(self.trials[known]),
+            judge=self.judge,
+            provisional=depth.provisional,
         )
         exported = None if setting.evaluator == "integer" else run
         if run.is_met and exported is None:
@@ -153,25 +172,67 @@ class Desk:
             warnings=run.warnings,
             float_interior=run.float_interior,
             worst=run.worst,
-            errors={name: {e: total / run.n for e, total in sums.items()} for name, sums in run.errors.items()},
+            errors=run.mean_errors(),
             evaluated=run.evaluated,
             seconds=run.seconds + (0.0 if exported is None or exported is run else exported.seconds),
         )
+        self._keep(trial)
+        return trial
+
+    def _keep(self, trial: Trial) -> None:
+        """Record a trial; one of the same configuration gives way."""
+        known = self._by_digest.get(trial.configuration.digest)
         if known is None:
-            self._by_digest[configuration.digest] = len(self.trials)
+            self._by_digest[trial.configuration.digest] = len(self.trials)
             self.trials.append(trial)
         else:
             self.trials[known] = trial
-        return trial
+
+    def complete(self, trial: Trial) -> Plan[Trial]:
+        """Run a trial that was stopped with a provisional yes on everything.
+
+        As a Q/DQ model it is the exported file itself that runs: what ran before is compared bit by bit, the rest is
+        measured by it, and nothing is left to be checked in the end.
+        """
+        if trial.is_complete or trial.infeasible is not None:
+            return trial
+        if self.setting.evaluator == "integer":
+            asked = Asked(requested=trial.requested, stage=trial.stage, why=trial.why, ratio=trial.ratio)
+            depth = Depth(full=True, errors=True, provisional=False)
+            return (yield from self._trial(asked, trial.configuration, trial.reasons, depth))
+        rest = sample_ranges(trial.n_run, self.setting.n_samples, self.setting)
+        checked = (*trial.ranges, *((start, stop, None) for start, stop in rest))
+        result = yield from recheck(self.setting, trial.configuration, checked)
+        parts = {name: [Part.from_json(part) for part in found] for name, found in result.data["parts"].items()}
+        digests = result.data["digests"]
+        ranges = tuple((start, stop, digest) for (start, stop, _), digest in zip(checked, digests, strict=True))
+        values = values_of(self.setting.goals, parts)
+        is_met = all(goal.is_met(parts[goal.id]) for goal in self.setting.goals)
+        done = replace(
+            trial,
+            parts=parts,
+            ranges=ranges,
+            values=values,
+            n_run=self.setting.n_samples,
+            n_again=trial.n_run,
+            checked=checked,
+            verdict=Verdict.MET if is_met else Verdict.MISSED,
+            exported=Exported(ranges, values, self.setting.n_samples),
+            seconds=trial.seconds + result.seconds,
+        )
+        self._keep(done)
+        return done
 
     def _stops(self, trial: Trial) -> tuple[int, ...]:
         """Ends of the ranges that a trial ran with its errors kept: they need not run again."""
         return tuple(stop for _, stop, _ in trial.ranges if stop < self.setting.n_samples) if trial.worst else ()
 
-    def _knows_enough(self, trial: Trial, *, full: bool, errors: bool) -> bool:
-        if full:
+    def _knows_enough(self, trial: Trial, depth: Depth) -> bool:
+        if depth.full:
             return bool(trial.worst) and (trial.is_complete or trial.infeasible is not None)
-        return bool(trial.worst) or not errors
+        if trial.verdict is Verdict.PROMISING and not depth.provisional:
+            return False
+        return bool(trial.worst) or not depth.errors
 
     def tables(
         self, base: Trial, name: str, *, formats: Sequence[Format], every: bool = False, spared: bool = True
@@ -243,5 +304,5 @@ def _verdict(run: Run, exported: Run | None) -> Verdict:
     if run.infeasible is not None:
         return Verdict.INFEASIBLE
     if not run.is_complete:
-        return Verdict.REJECTED
+        return Verdict.PROMISING if run.said is Look.ACCEPT else Verdict.REJECTED
     return Verdict.MET if run.is_met and exported is not None and exported.is_met else Verdict.MISSED

@@ -16,30 +16,17 @@ larger they are. See docs/search.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from search.strategies.kin import Kin, Noise
 from search.strategies.levels import Floats, Indices, Levels
 
 COMMON_SD = 1.0  # of the multipliers together
-OWN_SD = 0.7  # of each
-MISFIT = 0.15  # of a prediction, where noise is small
+OWN_SD = 0.4  # of each
+MISFIT = 0.08  # of a prediction, where noise is small
 SATURATION = 0.5  # relative power at which additivity is lost
 SMALLEST = 0.02  # of a multiplier: none is ever believed to have no noise
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Predictions for many assignments.
-
-    Attributes:
-        mean: ``[n]`` noise power.
-        sd: ``[n]`` standard deviation of its logarithm.
-    """
-
-    mean: Floats
-    sd: Floats
 
 
 class OutputNoise:
@@ -60,11 +47,13 @@ class OutputNoise:
         self._cov = np.full((n, n), COMMON_SD**2) + np.eye(n) * OWN_SD**2
         self._cov[-1, :] = self._cov[:, -1] = 0.0
         self._cov[-1, -1] = 0.05**2
+        self._seen: list[tuple[Floats, float, float]] = []
 
     @property
     def coefficients(self) -> Floats:
         """Believed noise power of each point at level 1, ``[points]``."""
-        return np.maximum(self._mean[:-1], SMALLEST) * self._powers[:-1]
+        found: Floats = np.maximum(self._mean[:-1], SMALLEST) * self._powers[:-1]
+        return found
 
     @property
     def floor(self) -> float:
@@ -79,6 +68,7 @@ class OutputNoise:
             measured: Noise power.
             relative: Standard deviation of the measurement itself, relative.
         """
+        self._seen.append((levels, measured, relative))
         features = np.append(levels, 1.0) * self._powers
         predicted = float(features @ self._mean)
         spread = misfit(max(measured, 0.0)) ** 2 + relative**2
@@ -95,8 +85,18 @@ class OutputNoise:
         mean = levels @ self.coefficients + self.floor
         variance = np.maximum(np.einsum("ij,ij->i", features @ self._cov, features), 0.0)
         safe = np.maximum(mean, 1e-30)
-        relative = variance / safe**2
-        return Noise(mean, np.sqrt(np.log1p(relative) + MISFIT**2))
+        alike = self._misfits(levels)
+        sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (MISFIT * alike.sd) ** 2)
+        return Noise(mean * np.exp(MISFIT * alike.mean), sd)
+
+    def _misfits(self, levels: Floats) -> Noise:
+        """What measured assignments that are alike say about the error of a prediction, in units of ``MISFIT``."""
+        kin = Kin(signs=False)
+        for seen, measured, relative in self._seen:
+            predicted = float(seen @ self.coefficients) + self.floor
+            if measured > 0 and predicted > 0:
+                kin.add(seen, float(np.log(measured / predicted)) / MISFIT, (relative / MISFIT) ** 2)
+        return kin.expected(self.coefficients, levels)
 
 
 def power(error: float, metric: str) -> float:
@@ -139,5 +139,3 @@ class Estimator:
         for name, noise in measured.items():
             if name in self.outputs:
                 self.outputs[name].observe(levels, noise, relative=relative)
-
-

@@ -11,11 +11,14 @@ from search.metrics.part import Part
 from search.metrics.sequential import look_schedule
 from search.spec.job import Evaluator
 from search.strategies.goals import values_of
+from search.strategies.judge import Judge, Look
 from search.strategies.setting import Setting
 from search.strategies.trial import Exported
 from search.tasks import Item, ItemResult, Plan
 
 MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
+FEWEST, MOST_AT_FIRST = 16, 128  # samples of the first look
+LAST_LOOK_SHARE = 0.8
 Worst = dict[str, dict[str, list[tuple[int, float]]]]
 
 
@@ -33,6 +36,9 @@ class Run:
         evaluated: Whether any of it was computed for this study.
         seconds: Measured time.
         infeasible: Why the chip cannot run it, or None.
+        said: What the last look said.
+        n_errors: Samples that ``errors`` sums over: the first range only where evaluations are staged, so that all
+            configurations are compared on the same ones.
         warnings: What the integer program gave way to.
         float_interior: Groups the simulator computed in float.
     """
@@ -46,6 +52,8 @@ class Run:
     evaluated: bool = False
     seconds: float = 0.0
     infeasible: Mapping[str, Any] | None = None
+    said: Look = Look.GO_ON
+    n_errors: int = 0
     warnings: tuple[Mapping[str, Any], ...] = ()
     float_interior: tuple[str, ...] = ()
 
@@ -86,20 +94,48 @@ class Run:
         self.infeasible = self.infeasible or data.get("infeasible")
         self.warnings = tuple(data.get("warnings", ()))
         self.float_interior = tuple(data.get("float_interior", ()))
-        for output, sums in data.get("errors", {}).items():
-            known_sums = self.errors.setdefault(output, {})
-            for error, total in sums.items():
-                known_sums[error] = known_sums.get(error, 0.0) + float(total)
+        self._add_errors(data.get("errors", {}), stop)
         for output, by_error in data["worst"].items():
             for error, found in by_error.items():
                 known = self.worst.setdefault(output, {}).setdefault(error, [])
                 known.extend((int(sample), float(value)) for sample, value in found)
                 known.sort(key=lambda pair: -pair[1])
 
+    def _add_errors(self, found: Mapping[str, Mapping[str, float]], stop: int) -> None:
+        if self.setting.staged and self.errors:
+            return
+        self.n_errors = stop
+        for output, sums in found.items():
+            known = self.errors.setdefault(output, {})
+            for error, total in sums.items():
+                known[error] = known.get(error, 0.0) + float(total)
+
+    def mean_errors(self) -> dict[str, dict[str, float]]:
+        """Value to error name to mean error."""
+        return {
+            name: {error: total / max(self.n_errors, 1) for error, total in sums.items()}
+            for name, sums in self.errors.items()
+        }
+
+    def look(self, looks: int, judge: Judge | None) -> Look:
+        """What the samples seen say."""
+        if self.is_complete:
+            return Look.GO_ON
+        if not self.setting.ordered and self.is_hopeless(looks):
+            return Look.REJECT
+        return Look.GO_ON if judge is None else judge.look(self.parts, self.mean_errors())
+
 
 def run_configuration(
-    setting: Setting, configuration: Configuration, *, evaluator: Evaluator, full: bool, keep_errors: bool = False,
+    setting: Setting,
+    configuration: Configuration,
+    *,
+    evaluator: Evaluator,
+    full: bool,
+    keep_errors: bool = False,
     stops: Sequence[int] = (),
+    judge: Judge | None = None,
+    provisional: bool = False,
 ) -> Plan[Run]:
     """Evaluate ``configuration``.
 
@@ -110,8 +146,10 @@ def run_configuration(
         full: Run all samples even if a goal is out of reach.
         keep_errors: Keep the bad cases and mean errors.
         stops: Where ranges ended that ran before; they are taken over as they are.
+        judge: Decides where samples run by margin.
+        provisional: Also stop with a provisional yes.
     """
-    looks = look_schedule(setting.n_samples, setting.batch)
+    looks = stages(setting) if setting.staged else look_schedule(setting.n_samples, setting.batch)
     run = Run(setting, {goal.id: [] for goal in setting.goals})
     shared = {
         **setting.evaluation,
@@ -119,7 +157,8 @@ def run_configuration(
         "configuration": configuration.to_json(),
         "errors_of": list(setting.all_ranking_values) if keep_errors else [],
     }
-    for look in (*stops, setting.n_samples) if full else looks:
+    first = looks[:1] if setting.staged and not stops else ()
+    for look in dict.fromkeys((*first, *stops, setting.n_samples) if full else looks):
         ranges = sample_ranges(run.n, look, setting)
         items = [
             Item("evaluate", setting.context, {**shared, "range": [start, stop]}, work=setting.macs * (stop - start))
@@ -128,9 +167,22 @@ def run_configuration(
         results = yield tuple(items)
         for item, (_, stop) in zip(items, ranges, strict=True):
             run.add(results[item.digest], stop)
-        if not full and (run.infeasible is not None or (not run.is_complete and run.is_hopeless(len(looks)))):
+        if full:
+            continue
+        run.said = run.look(len(looks), judge)
+        if run.infeasible is not None or run.said is Look.REJECT or (run.said is Look.ACCEPT and provisional):
             break
     return run
+
+
+def stages(setting: Setting) -> tuple[int, ...]:
+    """Return after how many samples to look: from a sixteenth of the set on, growing by half, the whole set last."""
+    n, looks = setting.n_samples, []
+    look = min(max(FEWEST, n // 16), MOST_AT_FIRST)
+    while look <= n * LAST_LOOK_SHARE:
+        looks.append(-(-look // setting.batch) * setting.batch if look >= setting.batch else look)
+        look = -(-3 * looks[-1] // 2)
+    return (*looks, n)
 
 
 def sample_ranges(start: int, stop: int, setting: Setting) -> list[tuple[int, int]]:

@@ -69,7 +69,9 @@ def exhaustive(desk: Desk, *, batch: int = 1) -> Plan[None]:
         yield from ahead(desk, [Configuration(one, setting.calibration, Treatment()) for one in runnable])
         for one in runnable:
             yield from desk.evaluate(one, stage="exhaustive", why="next in the order of cost")
-        if any(trial.is_met for trial in desk.trials):
+        # What takes the place of a candidate that cannot run is dearer: it counts when its turn comes.
+        reached = setting.cost.index(found[-1])
+        if any(trial.is_met and trial.cost <= reached for trial in desk.trials):
             desk.minimal = True
             return
     if not any(trial.is_complete for trial in desk.trials):

@@ -6,8 +6,8 @@
 
 A group's own time and the noise of its weights depend on its own choice: one binary per group and choice. Casts and
 noise of a tensor depend on its writer and readers together: one variable per combination of their choices that behave
-alike, tied to the binaries by their sums. With binaries fixed only the true combination can be 1, so these variables
-need not be integers and the cost is exact. Tensors with very many combinations are priced as if free of casts.
+alike, tied to the binaries by their sums. With binaries fixed only the true combination can be 1, so the cost is
+exact. Tensors with very many combinations are priced as if free of casts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from search.targets.cost_tables import behaviour, price
 from search.targets.work import own_time
 
 MOST_COMBINATIONS = 256
+BEYOND = 2.0  # of a limit: more than that is ruled out anyway
 GAP = 1e-3
 NODE_LIMIT = 2000
 
@@ -94,18 +95,18 @@ class Frontier:
             terms: dict[int, float] = {}
             for variable, point, level in self._noise:
                 value = level * float(one[point]) / left
-                if value > 1e-9:
-                    terms[variable] = terms.get(variable, 0.0) + min(value, 1e4)
+                if value > 1e-6:
+                    terms[variable] = min(terms.get(variable, 0.0) + value, BEYOND)
             rows.add(terms, -np.inf, 1.0)
         n = len(self._costs)
         matrix = sparse.csr_array((rows.values, (rows.rows, rows.columns)), shape=(len(rows.bounds), n))
         low, high = np.array(rows.bounds).T
         found = optimize.milp(
             np.array(self._costs) / self._scale,
-            integrality=np.arange(n) < self._n_binary,
+            integrality=np.ones(n, np.int64),
             bounds=optimize.Bounds(0.0, 1.0),
             constraints=optimize.LinearConstraint(matrix, low, high),
-            options={"mip_rel_gap": GAP, "node_limit": NODE_LIMIT},
+            options={"mip_rel_gap": GAP, "node_limit": NODE_LIMIT, "presolve": False},
         )
         if found.x is None:
             return None
@@ -196,7 +197,5 @@ def _at(group: int | None, chosen: Mapping[int, int]) -> int:
 
 def raised(precisions: Sequence[Precision], base: Precision) -> tuple[Precision, ...]:
     """Return ``base`` and those precisions that are nowhere below it."""
-    above = [
-        p for p in precisions if p is not base and p.activation >= base.activation and p.weight >= base.weight
-    ]
+    above = [p for p in precisions if p is not base and p.activation >= base.activation and p.weight >= base.weight]
     return (base, *above)

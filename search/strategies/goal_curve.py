@@ -25,13 +25,16 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from search.metrics.part import Part, merge
-from search.strategies.estimator import Noise
+from search.metrics.sequential import fewest_right
 from search.strategies.goals import GoalState
+from search.strategies.kin import Noise
 from search.strategies.levels import Floats
 
 GRID = np.logspace(-9, 4, 261)
+_LOG_GRID = np.log(GRID)
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-PROCESS_SD = 0.2  # of log kappa from one assignment to another
+PROCESS_SD = 0.06  # of log kappa from one assignment to another
+PART_SD = 0.15  # of the logarithm of noise: what a small part of the samples says about all
 GAIN_PRIOR = 5.0  # samples
 _LABEL_ERRORS = ("mae", "rmse")
 
@@ -53,6 +56,19 @@ class Shape:
     prior: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Deviation:
+    """How far one result lies from the curve.
+
+    Attributes:
+        value: In units of the scatter.
+        variance: Of the measurement: a part of the samples only.
+    """
+
+    value: float
+    variance: float
+
+
 class GoalCurve:
     """What is believed of one goal.
 
@@ -65,18 +81,50 @@ class GoalCurve:
         self.goal = goal
         self._n = n_samples
         self.shape = _rate_shape(goal) or _shape(goal)
-        self._is_rate = bool(self.shape.gains.any()) or goal.metric.is_rate
+        self.is_rate = bool(self.shape.gains.any()) or goal.metric.is_rate
         self._log_kappa, sd = self.shape.prior
         self._variance = sd**2
         self._gained = self._expected = GAIN_PRIOR
+        self._by_count: dict[int, tuple[Floats, Floats]] = {}
 
     @property
     def gamma(self) -> float:
         """Gains over what the margins say."""
         return self._gained / self._expected
 
+    @property
+    def allowed_samples(self) -> int:
+        """Largest net loss of samples that meets a rate's goal."""
+        reference = self.goal.float_part
+        assert reference is not None
+        assert reference.values is not None
+        return int(np.count_nonzero(reference.values)) - fewest_right(self.goal.required, self._n)
+
+    @property
+    def confidence_sd(self) -> float:
+        """How many standard deviations the bound lies below the estimate."""
+        return 0.0 if self.goal.confidence is None else float(ndtri(self.goal.confidence))
+
+    def believed(self, noise: float | None) -> tuple[float, float]:
+        """Return mean and standard deviation of ``log x`` for a measured noise; wide where it was not measured."""
+        if noise is None:
+            return math.log(self.limit()) + self._log_kappa, 2.0
+        return math.log(max(noise, 1e-9)) + self._log_kappa, math.sqrt(self._variance)
+
     def limit(self) -> float:
         """Return the noise at which the goal is just met, by the mean of what is believed."""
+        return math.exp(self._log_limit() - self._log_kappa)
+
+    def chance_seen(self, noise: float | None, *, share: float) -> float:
+        """Return the chance that a goal without margins is met, from noise measured on a share of the samples."""
+        if noise is None:
+            return 0.5
+        center, spread = self.believed(noise)
+        sd = math.sqrt(spread**2 + PROCESS_SD**2 + (PART_SD * (1.0 - share)) ** 2)
+        return float(ndtr((self._log_limit() - center) / sd))
+
+    def _log_limit(self) -> float:
+        """Logarithm of the effective noise at which the goal is just met."""
         net = np.maximum.accumulate(self.shape.badness - self.gamma * self.shape.gains)
         above = np.flatnonzero(net > self.shape.allowed)
         if len(above) == 0:
@@ -85,60 +133,104 @@ class GoalCurve:
             x = float(GRID[0])
         else:
             x = float(_between(self.shape.allowed, net[above[0] - 1 : above[0] + 1], GRID[above[0] - 1 : above[0] + 1]))
-        return x / math.exp(self._log_kappa)
+        return math.log(x)
 
-    def chance(self, noise: Noise) -> Floats:
-        """Return the chance that the goal is met, ``[n]``."""
+    def chance(self, noise: Noise, luck: Noise) -> Floats:
+        """Return the chance that the goal is met, ``[n]``.
+
+        Args:
+            noise: Of each assignment.
+            luck: What is expected of its deviation from the curve, in units of its scatter: mean and standard
+                deviation ``[n]``.
+        """
         log_x = np.log(np.maximum(noise.mean, 1e-12)) + self._log_kappa
-        sd = np.sqrt(noise.sd**2 + self._variance + PROCESS_SD**2)
+        sd = np.sqrt(noise.sd**2 + self._variance)
+        if not self.is_rate:
+            sd = np.sqrt(sd**2 + (PROCESS_SD * luck.sd) ** 2)
+            return np.asarray(ndtr((self._log_limit() - log_x - PROCESS_SD * luck.mean) / np.maximum(sd, 1e-3)))
         total = np.zeros(len(log_x))
         for node, weight in zip(NODES, WEIGHTS / WEIGHTS.sum(), strict=True):
-            total += weight * self._chance_at(log_x + sd * node)
+            total += weight * self._chance_at(log_x + sd * node, luck)
         return total
+
+    def deviation(self, parts: Sequence[Part], noise: float) -> Deviation | None:
+        """Return how far a result lies from the curve, in units of its scatter; positive is worse."""
+        log_x = math.log(max(noise, 1e-12)) + self._log_kappa
+        seen = merge(parts)
+        if not self.is_rate:
+            found = self._value_seen(parts)
+            return None if found is None else Deviation((found[0] - log_x) / PROCESS_SD, (found[1] / PROCESS_SD) ** 2)
+        counts = self.counts(seen)
+        if counts is None:
+            return None
+        front = [float(np.interp(log_x, _LOG_GRID, one)) for one in self._expected_flips(seen.n)]
+        expected = front[0] - self.gamma * front[1]
+        flips = front[0] + self.gamma * front[1]
+        every = max(float(sum(self._flips(log_x))) * self._n, 1.0)
+        seen_share = min(1.0, max(flips, 0.5) / every)
+        value = (counts[0] - counts[1] - expected) / math.sqrt(every)
+        return Deviation(value / seen_share, 1.0 / seen_share - 1.0 + 0.05)
 
     def observe(self, parts: Sequence[Part], noise: float) -> None:
         """Take in the results of one assignment whose noise was measured as ``noise``."""
         seen = merge(parts)
-        found = self._rate_seen(seen) if self._is_rate else self._value_seen(parts)
+        found = self._rate_seen(seen) if self.is_rate else self._value_seen(parts)
         if found is None or noise <= 0:
             return
         log_x, sd = found
-        variance = sd**2 + PROCESS_SD**2
+        part = 0.0 if self.is_rate else PART_SD * (1.0 - seen.n / self._n)
+        variance = sd**2 + PROCESS_SD**2 + 4.0 * part**2
         gain = self._variance / (self._variance + variance)
         self._log_kappa += gain * (log_x - math.log(noise) - self._log_kappa)
         self._variance *= 1.0 - gain
 
-    def _chance_at(self, log_x: Floats) -> Floats:
-        losses = np.interp(log_x, np.log(GRID), self.shape.badness)
-        gains = self.gamma * np.interp(log_x, np.log(GRID), self.shape.gains)
+    def _flips(self, log_x: Floats | float) -> tuple[Floats, Floats]:
+        losses = np.interp(log_x, _LOG_GRID, self.shape.badness)
+        return np.asarray(losses), np.asarray(self.gamma * np.interp(log_x, _LOG_GRID, self.shape.gains))
+
+    def _chance_at(self, log_x: Floats, luck: Noise) -> Floats:
+        losses, gains = self._flips(log_x)
         room = self.shape.allowed - (losses - gains)
-        if not self._is_rate:
-            return np.where(room >= 0, 1.0, 0.0)
         scatter = np.sqrt(np.maximum(losses + gains, 1.0 / self._n) / self._n)
         if self.goal.confidence is not None:
-            room = room - float(ndtri(self.goal.confidence)) * scatter
-        return np.asarray(ndtr((room + 0.5 / self._n) / scatter))
+            room = room - self.confidence_sd * scatter
+        return np.asarray(ndtr(((room + 0.5 / self._n) / scatter - luck.mean) / np.maximum(luck.sd, 0.05)))
 
-    def _rate_seen(self, seen: Part) -> tuple[float, float] | None:
+    def counts(self, seen: Part) -> tuple[int, int] | None:
+        """Samples lost and gained against float."""
         reference = self.goal.float_part
         if reference is None or reference.values is None or seen.values is None or seen.values.dtype != np.bool_:
             return None
         right = reference.values[: seen.n]
-        lost = int(np.count_nonzero(right & ~seen.values))
-        gained = int(np.count_nonzero(seen.values & ~right))
-        share = (lost + 0.5) / (seen.n + 1)
-        x = _inverse(share, self.shape.badness)
+        return int(np.count_nonzero(right & ~seen.values)), int(np.count_nonzero(seen.values & ~right))
+
+    def _rate_seen(self, seen: Part) -> tuple[float, float] | None:
+        counts = self.counts(seen)
+        if counts is None:
+            return None
+        lost, gained = counts
+        losses, gains = self._expected_flips(seen.n)
+        x = _inverse(lost + 0.5, losses)
         self._gained += gained
-        self._expected += seen.n * float(np.interp(math.log(x), np.log(GRID), self.shape.gains))
-        saturated = 1.0 if share > 0.4 * self.shape.badness[-1] else 0.0
+        self._expected += float(np.interp(math.log(x), _LOG_GRID, gains))
+        saturated = 1.0 if lost > 0.4 * losses[-1] else 0.0
         return math.log(x), 2.0 / math.sqrt(lost + 0.5) + saturated
+
+    def _expected_flips(self, n: int) -> tuple[Floats, Floats]:
+        """Expected losses and gains among the first ``n`` samples, for every noise of ``GRID``."""
+        margins = self.goal.margins
+        if margins is None or n > len(margins) or n == self._n:
+            return n * self.shape.badness, n * self.shape.gains
+        if n not in self._by_count:
+            self._by_count[n] = _flip_curves(margins[:n].astype(np.float64))
+        return self._by_count[n]
 
     def _value_seen(self, parts: Sequence[Part]) -> tuple[float, float] | None:
         value = self.goal.judged(parts)
         if value is None:
             return None
         badness = _badness(self.goal, value)
-        sd = 0.1
+        sd = 0.05
         if badness <= 0.05 * self.shape.allowed:
             badness, sd = 0.05 * self.shape.allowed, 1.5
         return math.log(_inverse(badness, self.shape.badness)), sd
@@ -150,12 +242,17 @@ def _rate_shape(goal: GoalState) -> Shape | None:
         return None
     margins = goal.margins.astype(np.float64)
     n = len(margins)
-    right, wrong = margins[margins > 0], margins[margins <= 0]
-    scale = 1.0 / np.sqrt(GRID)
-    losses = np.array([float(ndtr(-right * s).sum()) / n for s in scale])
-    gains = np.array([float(ndtr(wrong * s).sum()) / n for s in scale])
+    losses, gains = (one / n for one in _flip_curves(margins))
     allowed = goal.float_value - goal.required
     return Shape(losses, gains, allowed, (0.0, 0.7 if goal.ranking == "cosine" else 4.0))
+
+
+def _flip_curves(margins: Floats) -> tuple[Floats, Floats]:
+    """Expected number of losses and gains among samples, for every noise of ``GRID``."""
+    right, wrong = margins[margins > 0], margins[margins <= 0]
+    scale = 1.0 / np.sqrt(GRID)
+    losses = np.array([float(ndtr(-right * s).sum()) for s in scale])
+    return losses, np.array([float(ndtr(wrong * s).sum()) for s in scale])
 
 
 def _shape(goal: GoalState) -> Shape:

@@ -76,6 +76,10 @@ class Edge:
     levels: Floats
 
 
+Ask = tuple[int | None, Mapping[Precision, Format] | Format]
+"""A reading group and the format it asks for by its choice; no group and one format for a model output."""
+
+
 class Levels:
     """Levels of ``points`` under the choices of ``options``.
 
@@ -101,54 +105,61 @@ class Levels:
         return found
 
 
-def _lookup(edge: Edge, columns: npt.NDArray[np.intp]) -> Floats | float:
+def _lookup(edge: Edge, columns: npt.NDArray[np.intp]) -> Floats | np.float64:
+    """Levels of one edge for one chunk, ``columns`` of shape ``[groups, n]``."""
+    table = edge.levels.ravel()
     if edge.first is None:
-        if edge.second is None:
-            return float(edge.levels[0, 0])
-        return edge.levels[0].take(columns[edge.second])
-    if edge.second is None:
-        return edge.levels[:, 0].take(columns[edge.first])
-    return edge.levels.ravel().take(columns[edge.first] * edge.levels.shape[1] + columns[edge.second])
+        key = None if edge.second is None else columns[edge.second]
+    elif edge.second is None:
+        key = columns[edge.first]
+    else:
+        key = columns[edge.first] * edge.levels.shape[1] + columns[edge.second]
+    if key is None:
+        return np.float64(table[0])
+    found: Floats = table.take(key)
+    return found
 
 
 def _edges(options: Options, j: int, point: Point) -> list[Edge]:
     if point.kind is PointKind.WEIGHT:
         return [_weight_edge(options, j, point)]
     book, tensor = options.book, options.book.network.tensors[point.index]
-    asks: list[tuple[int | None, Mapping[Precision, Format] | Format]] = [
+    asks: list[Ask] = [
         (g, {p: book.read(g, s, p) for p in options.choices[g]}) for g, s in book.network.readers[point.index]
     ]
     asks += [(None, fmt) for fmt in book.output_asks(point.index)]
     rounded = [ask for ask in asks if _at_base(options, tensor.writer, ask) is point.fmt]
-    return [_tensor_edge(options, j, point, tensor.writer, ask, 1.0 / len(rounded)) for ask in rounded]
+    return [_tensor_edge(options, Part(j, point, 1.0 / len(rounded)), tensor.writer, ask) for ask in rounded]
 
 
-def _at_base(
-    options: Options, writer: int | None, ask: tuple[int | None, Mapping[Precision, Format] | Format]
-) -> Format:
+def _at_base(options: Options, writer: int | None, ask: Ask) -> Format:
     group, formats = ask
-    wanted = formats if isinstance(formats, Format) else formats[options.base[group if group is not None else 0]]
+    wanted = formats if isinstance(formats, Format) else formats[options.base[group or 0]]
     return counted(options.book, writer, None if writer is None else options.base[writer], wanted)
 
 
-def _tensor_edge(
-    options: Options,
-    j: int,
-    point: Point,
-    writer: int | None,
-    ask: tuple[int | None, Mapping[Precision, Format] | Format],
-    share: float,
-) -> Edge:
+@dataclass(frozen=True)
+class Part:
+    """One point's share at one edge: its column, the point, how much of its noise."""
+
+    column: int
+    point: Point
+    share: float
+
+
+def _tensor_edge(options: Options, part: Part, writer: int | None, ask: Ask) -> Edge:
     reader, formats = ask
-    wanted = [formats] if isinstance(formats, Format) or reader is None else [formats[p] for p in options.choices[reader]]
-    sources: Sequence[Precision | None] = (None,) if writer is None else options.choices[writer]
-    if reader is not None and reader == writer:
+    if isinstance(formats, Format) or reader is None or reader == writer:
+        wanted: list[Format] = [formats] if isinstance(formats, Format) else list(formats.values())[:1]
         reader = None
+    else:
+        wanted = [formats[p] for p in options.choices[reader]]
+    sources: Sequence[Precision | None] = (None,) if writer is None else options.choices[writer]
+    full = POWER[part.point.fmt]
     levels = [
-        [share * POWER[counted(options.book, writer, source, fmt)] / POWER[point.fmt] for fmt in wanted]
-        for source in sources
+        [part.share * POWER[counted(options.book, writer, source, fmt)] / full for fmt in wanted] for source in sources
     ]
-    return Edge(j, writer, reader, np.array(levels))
+    return Edge(part.column, writer, reader, np.array(levels))
 
 
 def _weight_edge(options: Options, j: int, point: Point) -> Edge:

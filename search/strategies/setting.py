@@ -19,6 +19,21 @@ from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 
 
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Ranges of one number of calibration samples.
+
+    Attributes:
+        samples: How many.
+        blob: Digest of the ranges.
+        methods: 8-bit methods that gave every tensor a range.
+    """
+
+    samples: int
+    blob: str
+    methods: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Setting:
     """Everything but the results of trials.
@@ -42,7 +57,10 @@ class Setting:
         context: Context digest of items.
         evaluation: Parameters every evaluation shares.
         sensitivity: Parameters every sensitivity measurement shares.
-        calibrations: Scales to choose among, where the search is over them.
+        calibrations: Scales to choose among, where the search is over them alone.
+        sizes: Calibration sample counts to choose among beside precisions.
+        staged: Whether evaluations stop early by the model of search/strategies/judge.py.
+        ordered: Whether samples run by margin, the smallest first; parts and margins of the goals are in that order.
         evaluator: Evaluator of record. A goal counts as met only if the Q/DQ model meets it, too.
     """
 
@@ -63,6 +81,9 @@ class Setting:
     evaluation: Mapping[str, Any]
     sensitivity: Mapping[str, Any]
     calibrations: tuple[Calibration, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    staged: bool = False
+    ordered: bool = False
     evaluator: Evaluator = "fake_quant"
     task_macs: float = float("inf")
 
@@ -72,6 +93,11 @@ class Setting:
         wanted = {goal.output for goal in self.goals}
         ordered = (name for name in self.network.outputs if name in wanted)
         return tuple(dict.fromkeys(value for name in ordered for value in self.ranking_values[name]))
+
+    @property
+    def methods_8(self) -> tuple[str, ...]:
+        """8-bit methods that gave every tensor a range at some sample count, in the order of the first count."""
+        return tuple(dict.fromkeys(method for size in self.sizes for method in size.methods))
 
     @property
     def bounds(self) -> tuple[Assignment, Assignment]:

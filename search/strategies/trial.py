@@ -17,6 +17,7 @@ class Verdict(Enum):
 
     MET = "met"
     MISSED = "missed"
+    PROMISING = "met so far"  #: stopped early with a provisional yes; never delivered as it is
     REJECTED = "rejected early"  #: the samples seen rule the goal out; no value on the full set
     INFEASIBLE = "infeasible"  #: the chip cannot run it
 
@@ -61,6 +62,9 @@ class Trial:
         worst: Output to error name to the worst samples; empty unless asked for.
         errors: Output to error name to the mean over the samples run; empty unless asked for.
         evaluated: Whether any of it was computed for this study rather than taken over from another.
+        checked: Ranges the exported file was measured on, as ``ranges`` but with None where nothing was to be compared;
+            None where the trial was not completed by its exported file.
+        n_again: Samples run once more by the exported file.
         seconds: Measured time.
     """
 
@@ -84,12 +88,19 @@ class Trial:
     worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     evaluated: bool = True
+    checked: tuple[tuple[int, int, str | None], ...] | None = None
+    n_again: int = 0
     seconds: float = 0.0
 
     @property
     def is_met(self) -> bool:
         """Whether every goal is reached on the full evaluation set."""
         return self.verdict is Verdict.MET
+
+    @property
+    def is_promising(self) -> bool:
+        """Whether every goal is reached, for certain or as far as was seen."""
+        return self.verdict in (Verdict.MET, Verdict.PROMISING)
 
     @property
     def is_complete(self) -> bool:

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from search.data.source import SampleSource
 from search.evaluation.measure import Use, measure
-from search.metrics.margins import PLACES, margins
+from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part
 from search.study.bench import Bench, Raw, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
-MAX_MARGINS = 8192
-"""Samples, the first of the order, whose margins are kept: a few hundred KiB at most."""
+MAX_MARGINS = 16384
+"""Numbers, over all goals, that a result has room for: 87 KiB."""
 
 
 def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
@@ -36,16 +36,17 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
         kept.take(indices, values)
         margin.take(indices, values)
 
-    measured = measure(
-        loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=sink
-    )
+    measured = measure(loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=sink)
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
         "digest": measured.digest,
         "inputs": {name: list(ends) for name, ends in samples.ends.items()},
         "margins": {name: Part(len(found), values=found).to_json() for name, found in margin.found().items()},
     }
-    return Raw(data, {"outputs": save_arrays(kept.arrays)} if kept.arrays else {})
+    blobs = {"outputs": save_arrays(kept.arrays)} if kept.arrays else {}
+    if margin.are_complete:
+        blobs["order"] = save_arrays({"order": margin_order(margin.found())})
+    return Raw(data, blobs)
 
 
 class _Watched:
@@ -74,14 +75,22 @@ class _Margins:
     def __init__(self, uses: Sequence[Use], samples: _Watched) -> None:
         self._uses = [use for use in uses if use.metric.name in PLACES and use.labels is not None]
         self._samples = samples
+        self._n_goals = len(uses)
+        self._room = MAX_MARGINS // max(1, len(self._uses))
         self._parts: dict[str, list[npt.NDArray[np.float32]]] = {use.id: [] for use in self._uses}
         self._n = 0
 
+    @property
+    def are_complete(self) -> bool:
+        """Whether every goal has a margin for every sample."""
+        found = self.found()
+        return bool(found) and len(found) == self._n_goals and all(len(one) == self._n for one in found.values())
+
     def take(self, indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take the outputs of one run."""
-        if self._n >= MAX_MARGINS:
-            return
         self._n += len(indices)
+        if self._n > self._room:
+            return
         for use in self._uses:
             assert use.labels is not None
             labels = self._samples.labels(use.labels)[indices]
@@ -90,8 +99,8 @@ class _Margins:
                 self._parts[use.id].append(part)
 
     def found(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Goal to its margins, at most ``MAX_MARGINS``."""
-        return {name: np.concatenate(parts)[:MAX_MARGINS] for name, parts in self._parts.items() if parts}
+        """Goal to its margins."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items() if parts}
 
 
 class _Outputs:

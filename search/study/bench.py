@@ -74,6 +74,7 @@ class Bench:
         self._inner: tuple[str, Session] | None = None
         self.layers: dict[str, Layers] = {}
         self._grids: dict[str, Grids] = {}
+        self._orders: dict[str, npt.NDArray[np.int64]] = {}
         self._references: dict[str, Mapping[str, Array]] = {}
         self._metrics: dict[str, Metric] = {}
 
@@ -132,6 +133,15 @@ class Bench:
         """Seeded order in which evaluation samples are run."""
         return sample_order(self.evaluation.n_samples, seed=self.problem.spec.search.seed)
 
+    def order_of(self, params: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+        """The order an item runs samples in: that of the study, or a stored rearrangement of it."""
+        blob = params.get("order")
+        if blob is None:
+            return self.order
+        if blob not in self._orders:
+            self._orders = {blob: self.order[load_arrays(self.files.get(blob))["order"]]}
+        return self._orders[blob]
+
     def _open(self, digest: str) -> SampleSource:
         return open_data(self.files.path(digest), self.inputs, self.problem.spec.data.preprocess)
 
@@ -148,6 +158,7 @@ class Bench:
         settings = GridSettings(
             method_8=configuration.calibration.method_8,
             method_16=configuration.calibration.method_16,
+            method_other=configuration.calibration.method_other,
             fixed={**self.fixed, **{tensor: Fixed(exact=True) for tensor in configuration.calibration.exact}},
             stated={**imported_scales(self.loaded, self.problem.target), **self.stated.scales},
             stated_weights={**imported_weights(self.loaded), **self.stated.weights},

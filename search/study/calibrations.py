@@ -13,6 +13,8 @@ from itertools import product
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.quant.observers.registry import METHODS
+from search.strategies.one_precision import has_one_precision
+from search.strategies.setting import Size
 from search.study.items import methods_by_bits
 from search.study.problem import Problem
 from search.tasks import ItemResult
@@ -54,7 +56,23 @@ def calibrations(problem: Problem, calibrate: ItemResult) -> tuple[Calibration, 
 
 def candidates(problem: Problem, calibrate: ItemResult) -> tuple[Candidate, ...]:
     """Every candidate: fewer samples first, then the simpler method, then whole numbers kept before quantized."""
-    return tuple(_all(problem, calibrate)) if "sizes" in calibrate.data else ()
+    is_searched = has_one_precision(problem.target) and "sizes" in calibrate.data
+    return tuple(_all(problem, calibrate)) if is_searched else ()
+
+
+def sizes(problem: Problem, calibrate: ItemResult) -> tuple[Size, ...]:
+    """Sample counts to choose among where precisions are searched, too; empty where only one was calibrated."""
+    if has_one_precision(problem.target):
+        return ()
+    allowed = methods_by_bits(problem, 8)
+    return tuple(
+        Size(
+            samples=int(size["samples"]),
+            blob=calibrate.blobs[f"ranges:{size['samples']}"],
+            methods=tuple(method for method in allowed if size["methods"].get(method) is not None),
+        )
+        for size in calibrate.data.get("sizes", ())
+    )
 
 
 def _all(problem: Problem, calibrate: ItemResult) -> Iterator[Candidate]:

@@ -49,7 +49,7 @@ def calibrate_item(problem: Problem, described: Described) -> Item:
         "rule": problem.target.activation_rule,
         "seed": problem.spec.search.seed if problem.is_random else 0,
     }
-    if has_one_precision(problem.target):
+    if has_one_precision(problem.target) or problem.spec.search.strategy == "optuna":
         params["sizes"] = list(sample_sizes(params["samples"]))
         params["order_seed"] = problem.spec.search.seed
         params["decided"] = [sorted(problem.spec.inputs), sorted(problem.spec.calibration.overrides)]

@@ -20,6 +20,7 @@ import onnx
 from search.calibration.collect import fresh_part, with_outputs
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
+from search.quant.grid import fake_quantize
 from search.runtime.session import Level, Session
 from search.study.bench import Bench, Layers, Raw
 from search.study.loaded import Loaded
@@ -57,13 +58,23 @@ def run_layers(bench: Bench, params: Mapping[str, Any]) -> Raw:
     feeds = source.batch(np.full(batch, sample))
     own = {name: fresh_part(array, batch, 1) for name, array in feeds.items()}
     configuration = Configuration.from_json(params["configuration"])
+    rounded = quantized_layers(bench, configuration, params["evaluator"]).values(feeds, batch)
     blobs = {
         layer_path("float", sample): npz_bytes({**own, **float_layers(bench).values(feeds, batch)}),
-        layer_path("quantized", sample): npz_bytes(
-            {**own, **quantized_layers(bench, configuration, params["evaluator"]).values(feeds, batch)}
-        ),
+        layer_path("quantized", sample): npz_bytes({**rounded_inputs(bench, configuration, own), **rounded}),
     }
     return Raw({"sample": sample}, {f"file:{path}": data for path, data in blobs.items()})
+
+
+def rounded_inputs(bench: Bench, configuration: Configuration, own: Mapping[str, Array]) -> dict[str, Array]:
+    """Model inputs as the quantized model reads them first: on their grid, where they are stored as integers."""
+    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    found = dict(own)
+    for name, array in own.items():
+        tensor = bench.loaded.template.roots.get(name)
+        if tensor is not None and array.dtype == np.float32 and placement.stored[tensor].is_integer:
+            found[name] = fake_quantize(array, grids.activation(tensor, placement.stored[tensor]))
+    return found
 
 
 def layer_path(run: str, sample: int) -> str:

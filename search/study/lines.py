@@ -11,6 +11,7 @@ from search.study.plan import Finished
 _VERDICTS = {
     Verdict.MET: "met",
     Verdict.MISSED: "not_met",
+    Verdict.PROMISING: "promising",
     Verdict.REJECTED: "rejected",
     Verdict.INFEASIBLE: "fail",
 }

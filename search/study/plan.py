@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -15,9 +16,12 @@ from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
 from search.strategies.auto import auto
 from search.strategies.desk import Desk
+from search.strategies.exhaustive import check_countable, exhaustive
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.ladder import ladder
 from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
+from search.strategies.optuna_search import Sampling, optuna
+from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
 from search.strategies.trial import Trial
 from search.study.described import Described, describe
 from search.study.items import baseline_item, calibrate_item, check_item, knight_params, method_items
@@ -27,6 +31,7 @@ from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult, Plan, Task
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
+Strategy = Callable[[Desk], Plan[Any]]
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 MAX_ITEMS = 64  # per task: a task is what a worker may lose when it dies
 
@@ -66,13 +71,17 @@ class Replay:
 
     It goes as far as the results given to ``advance`` allow and can be fed again; making a new one over all results
     leads to the same point.
+
+    Args:
+        problem: The study.
+        strategy: What searches instead of the strategy of the spec: for comparisons.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, strategy: Strategy | None = None) -> None:
         self.problem = problem
         self.progress = Progress()
         self.finished: Finished | None = None
-        self._plan: Plan[Finished] = _study(problem, self.progress)
+        self._plan: Plan[Finished] = _study(problem, self.progress, strategy or strategy_of(problem))
         self._wanted: tuple[Item, ...] = ()
         self._started = False
 
@@ -131,7 +140,7 @@ def group_items(items: Sequence[Item], task_macs: float) -> tuple[Task, ...]:
     return tuple(Task(tuple(found)) for found in tasks)
 
 
-def _study(problem: Problem, progress: Progress) -> Plan[Finished]:
+def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Finished]:
     described = yield from _checked(problem, progress)
     calibrate = yield from _one(calibrate_item(problem, described))
     _keep(progress, "calibrate", calibrate)
@@ -151,17 +160,29 @@ def _study(problem: Problem, progress: Progress) -> Plan[Finished]:
     elif goals_above_float(setting.goals):
         high = uniform(setting.network, setting.target, "high")
         yield from desk.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
-    elif problem.spec.search.strategy == "auto":
-        yield from auto(desk)
     else:
-        yield from ladder(desk)
+        yield from strategy(desk)
     return (yield from _deliver(problem, progress))
+
+
+def strategy_of(problem: Problem) -> Strategy:
+    """The strategy that the spec names, with its settings."""
+    search = problem.spec.search
+    strategies: dict[str, Strategy] = {
+        "auto": auto,
+        "ladder": ladder,
+        "exhaustive": partial(exhaustive, batch=search.batch),
+        "optuna": partial(optuna, sampling=Sampling(sampler=search.sampler, seed=search.seed, batch=search.batch)),
+    }
+    return strategies[search.strategy]
 
 
 def _checked(problem: Problem, progress: Progress) -> Plan[Described]:
     check = yield from _one(check_item(problem))
     _keep(progress, "check", check)
     progress.described = describe(problem, check)
+    if problem.spec.search.strategy == "exhaustive":
+        check_countable(progress.described.pins)
     return progress.described
 
 
@@ -184,15 +205,15 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     context = problem.context
     if chosen is not None:
         exported = yield from desk.evaluate_exported(chosen)
-        ranges = [list(found) for found in exported.ranges]
-        params = {**desk.setting.evaluation, "configuration": chosen.configuration.to_json(), "errors_of": []}
-        shards = packed(ranges, desk.setting.macs, problem.spec.search.task_macs)
-        results["recheck"] = yield from _together(_recheck_items(desk, params, shards))
+        ranges = exported.ranges if chosen.checked is None else chosen.checked
+        params = recheck_params(desk.setting, chosen.configuration)
+        shards = packed(ranges, desk.setting.macs, desk.setting.task_macs)
+        results["recheck"] = yield from recheck(desk.setting, chosen.configuration, ranges)
         model = {**params, "model": results["recheck"].blobs["model"]}
         if problem.confirmation is not None or problem.spec.data.confirmation_share:
             confirm = {**model, "confirmation": problem.confirmation}
             results["confirm"] = yield from _one(Item("confirm", context, confirm))
-        results["unoptimized"] = yield from _together(_plain_items(desk, model, shards))
+        results["unoptimized"] = yield from together(_plain_items(desk, model, shards))
     if chosen is not None or desk.setting.n_samples == 0:
         results["export"] = yield from _one(_export_item(problem, desk, chosen, results))
     if problem.dumps_layers and "export" in results:
@@ -200,30 +221,6 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         found = yield items
         results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
     return Finished(progress.described, desk, chosen, results, progress.comparison)
-
-
-def packed(ranges: Sequence[Sequence[Any]], macs: float, task_macs: float) -> tuple[tuple[Sequence[Any], ...], ...]:
-    """Put consecutive ``(start, stop, ...)`` together as long as they take at most ``task_macs``."""
-    packs: list[list[Sequence[Any]]] = []
-    for one in ranges:
-        last = packs[-1] if packs else None
-        if last is not None and (one[1] - last[0][0]) * macs <= task_macs:
-            last.append(one)
-        else:
-            packs.append([one])
-    return tuple(tuple(pack) for pack in packs)
-
-
-Shards = Sequence[Sequence[Sequence[Any]]]
-
-
-def _recheck_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
-    """One item per shard of the evaluation that is checked."""
-    setting = desk.setting
-    return [
-        Item("recheck", setting.context, {**params, "ranges": list(shard)}, work=setting.macs * _n_samples(shard))
-        for shard in shards
-    ]
 
 
 def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
@@ -237,24 +234,6 @@ def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[
         Item("unoptimized", setting.context, {**params, "range": end}, work=setting.macs * (end[1] - end[0]))
         for end in ends
     ]
-
-
-def _n_samples(shard: Sequence[Sequence[Any]]) -> int:
-    return int(shard[-1][1]) - int(shard[0][0])
-
-
-def _together(items: Sequence[Item]) -> Plan[ItemResult]:
-    """Several items that measure parts of the same, as one result."""
-    found = yield tuple(items)
-    results = [found[item.digest] for item in items]
-    if len(results) == 1:
-        return results[0]
-    parts: dict[str, list[Any]] = {}
-    for result in results:
-        for goal, part in result.data["parts"].items():
-            parts.setdefault(goal, []).extend(part if isinstance(part, list) else [part])
-    seconds = sum(result.seconds for result in results)
-    return replace(results[0], data={**results[0].data, "parts": parts}, seconds=seconds)
 
 
 def _layer_items(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> tuple[Item, ...]:

@@ -71,7 +71,7 @@ class Problem:
     @property
     def evaluator(self) -> Evaluator:
         """Evaluator of record: integer arithmetic for a chip, unless the spec says otherwise."""
-        return self.spec.search.evaluator or "fake_quant"
+        return self.spec.search.evaluator or ("fake_quant" if self.is_deployed_here else "integer")
 
     @property
     def is_deployed_here(self) -> bool:

@@ -14,6 +14,7 @@ from search.study.exporting import run_export
 from search.study.layers import run_layers
 from search.study.measuring import run_points
 from search.study.problem import Files, Problem
+from search.study.proposing import run_propose
 from search.tasks import Item, Task
 
 RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
@@ -21,6 +22,7 @@ RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
     "baseline": run_baseline,
     "calibrate": run_calibrate,
     "compare": run_compare,
+    "propose": run_propose,
     "evaluate": run_evaluate,
     "recheck": run_recheck,
     "confirm": run_confirm,

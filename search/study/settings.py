@@ -12,11 +12,13 @@ import numpy.typing as npt
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
+from search.metrics.margins import margin_order
 from search.metrics.part import Part
 from search.spec.goals import Goal
 from search.strategies.goals import GoalState
+from search.strategies.one_precision import STRATEGY, has_one_precision
 from search.strategies.setting import Setting
-from search.study.calibrations import calibrations
+from search.study.calibrations import calibrations, sizes
 from search.study.described import Described
 from search.study.goal_metric import goal_metric
 from search.study.items import evaluation_data, methods_by_bits, metric_uses, quantization
@@ -79,6 +81,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
         "float": None if baseline is None else baseline.blobs.get("outputs"),
         "transforms": {name: s.transform for name, s in spec.outputs.items() if s.transform is not None},
     }
+    order = margin_order_of(basis)
     return Setting(
         network=described.network,
         target=problem.target,
@@ -104,11 +107,15 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
         context=problem.context,
         evaluation={
             **shared,
+            **({} if order is None or baseline is None else {"order": baseline.blobs["order"]}),
             "uses": metric_uses(problem, described.goals),
             "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
         },
         sensitivity=shared,
         calibrations=calibrations(problem, calibrate),
+        sizes=sizes(problem, calibrate),
+        staged=problem.spec.search.strategy == STRATEGY and not has_one_precision(problem.target),
+        ordered=order is not None,
         evaluator=problem.evaluator,
         task_macs=spec.search.task_macs,
     )
@@ -121,6 +128,7 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
         InvalidDataError: If ``expected_float`` does not agree, or the float model has no value.
     """
     problem, baseline = basis.problem, basis.baseline
+    order = margin_order_of(basis)
     states = []
     for goal in basis.described.goals:
         metric = goal_metric(goal)
@@ -128,6 +136,9 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
         if baseline is not None and not metric.is_fidelity:
             part = Part.from_json(baseline.data["parts"][goal.id])
         value = None if part is None else metric.value([part])
+        margins = _margins(baseline, goal.id)
+        if order is not None and part is not None and part.values is not None and margins is not None:
+            part, margins = Part(part.n, values=part.values[order]), margins[order]
         _check_expected(problem, goal.id, value)
         states.append(
             GoalState(
@@ -138,7 +149,7 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
                 float_value=value,
                 float_part=part,
                 ranking=goal.ranking or "cosine",
-                margins=_margins(baseline, goal.id),
+                margins=margins,
                 confidence=problem.spec.search.confidence,
             )
         )
@@ -148,6 +159,18 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
 def _margins(baseline: ItemResult | None, goal: str) -> npt.NDArray[np.float32] | None:
     stored = None if baseline is None else baseline.data.get("margins", {}).get(goal)
     return None if stored is None else Part.from_json(stored).values
+
+
+def margin_order_of(basis: Basis) -> npt.NDArray[np.int64] | None:
+    """Samples by margin, for ``auto`` where every goal has margins; None otherwise: the order of the study."""
+    baseline = basis.baseline
+    if baseline is None or "order" not in baseline.blobs or basis.problem.spec.search.strategy != STRATEGY:
+        return None
+    if has_one_precision(basis.problem.target):
+        return None
+    found = {goal.id: _margins(baseline, goal.id) for goal in basis.described.goals}
+    known = {name: one for name, one in found.items() if one is not None}
+    return margin_order(known) if len(known) == len(found) else None
 
 
 def _check_expected(problem: Problem, goal: str, value: float | None) -> None:

@@ -16,6 +16,7 @@ from service.db.blobs import Blob
 from service.http.context import Parts, PartsDep, Reader, Submitter
 from service.http.downloads import Download, download
 from service.problems import ServiceError, not_found
+from service.retention.quota import over_quota, watch_quota
 from service.storage import uploads
 
 router = APIRouter(prefix="/v1", tags=["blobs"], responses=PROBLEMS)
@@ -46,10 +47,16 @@ async def put_blob(
     before = await run_in_threadpool(_find, parts, principal, digest)
     settings = parts.settings
     limit = max(settings.max_model_bytes, settings.max_dataset_bytes)
+    announced = request.headers.get("content-length", "0")
+    if before is None:
+        await run_in_threadpool(_check_quota, parts, principal, int(announced) if announced.isdecimal() else 0)
     with parts.store.receiving(limit=limit) as receiver:
         await _receive(request, receiver)
+        if before is None:
+            await run_in_threadpool(_check_quota, parts, principal, receiver.size)
         staged = await run_in_threadpool(receiver.finish, digest)
     await run_in_threadpool(uploads.keep, parts.database, parts.store, principal.tenant_id, staged)
+    await run_in_threadpool(_watch_quota, parts, principal)
     parts.metrics.uploaded.inc(staged.size)
     response.status_code = 201 if before is None else 200
     response.headers["Location"] = f"/v1/blobs/{digest}"
@@ -91,6 +98,19 @@ async def _receive(request: Request, receiver: Receiver) -> None:
             block.clear()
     if block:
         await run_in_threadpool(receiver.write, bytes(block))
+
+
+def _check_quota(parts: Parts, principal: Principal, n_bytes: int) -> None:
+    with parts.database.reading() as connection:
+        refusal = over_quota(connection, principal.tenant_id, parts.settings.tenant_quota_bytes, n_bytes)
+    if refusal is not None:
+        raise ServiceError("over-quota", refusal)
+
+
+def _watch_quota(parts: Parts, principal: Principal) -> None:
+    if parts.settings.tenant_quota_bytes is not None:
+        with parts.database.writing() as connection:
+            watch_quota(connection, principal.tenant_id, parts.settings.tenant_quota_bytes)
 
 
 def _find(parts: Parts, principal: Principal, digest: str) -> Blob | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.api import blobs, collections, events, health, keys, studies, study_data, targets
+from service.api import blobs, collections, connections, events, health, keys, studies, study_data, targets, webhooks
 
 ROUTERS = (
     health.router,
@@ -13,5 +13,7 @@ ROUTERS = (
     study_data.router,
     events.router,
     keys.router,
+    webhooks.router,
+    connections.router,
 )
 """All routers of the interface, in the order of the document."""

@@ -188,11 +188,12 @@ class RangeShape(Shape):
 class EstimateShape(Shape):
     """What a study is expected to take. An estimate: `basis` says from what."""
 
-    basis: Literal["earlier", "bounds"]
+    basis: Literal["earlier", "similar", "bounds"]
     n_studies: int
     evaluations: RangeShape
     seconds: RangeShape | None
     input_bytes: int
+    output_bytes: RangeShape | None
     waiting: int
 
 
@@ -376,6 +377,7 @@ class Limits(BaseModel):
     evaluator_memory_bytes: int
     evaluator_wall_s: float
     study_wall_s: float
+    tenant_quota_bytes: int | None
     stored_bytes: int
 
 

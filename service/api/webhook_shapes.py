@@ -33,11 +33,11 @@ class NewWebhook(Body):
 
 
 class WebhookChanges(Body):
-    """What to change; what is left away stays."""
+    """What to change; what is left away or null stays."""
 
-    url: Url = ""
-    kinds: Kinds = Field(default_factory=list)
-    active: bool = True
+    url: Url | None = None
+    kinds: Kinds | None = None
+    active: bool | None = None
 
 
 class WebhookShape(Shape):

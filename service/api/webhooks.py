@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from sqlalchemy.engine import Connection
 
@@ -70,7 +72,7 @@ def change_webhook(
     """Change where a webhook goes or what it tells, or switch it off or on."""
     with parts.database.writing() as connection:
         registry = _registry(connection, parts, principal, request_id)
-        return _shape(registry.change(webhook_id, **body.model_dump(exclude_unset=True)))
+        return _shape(registry.change(webhook_id, **body.model_dump(exclude_none=True)))
 
 
 @router.delete("/{webhook_id}", operation_id="delete_webhook", status_code=204)
@@ -136,7 +138,7 @@ def _once(one: Webhook) -> WebhookOnce:
     return WebhookOnce(**_values(one), secret=one.secrets[0])
 
 
-def _values(one: Webhook) -> dict[str, object]:
+def _values(one: Webhook) -> dict[str, Any]:
     return {
         "id": one.id,
         "url": one.url,

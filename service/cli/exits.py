@@ -12,6 +12,18 @@ from search.errors import (
     SelfTestError,
     UsageError,
 )
+from service.client.errors import (
+    ApiError,
+    AuthenticationError,
+    ClientError,
+    ForbiddenError,
+    NotFoundError,
+    ServerError,
+    TemporaryError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+from service.client.shapes import StudyLine
 
 
 class Exit(IntEnum):
@@ -23,6 +35,10 @@ class Exit(IntEnum):
     CONTENT = 4
     FAILED = 5
     CANCELLED = 6
+    NOT_ALLOWED = 7
+    NOT_FOUND = 8
+    TEMPORARY = 75
+    WAIT_TIMED_OUT = 124
     INTERRUPTED = 130
 
 
@@ -33,11 +49,31 @@ _BY_ERROR: tuple[tuple[type[SearchError], Exit], ...] = (
     (SelfTestError, Exit.FAILED),
     (ExportMismatchError, Exit.FAILED),
 )
+_BY_CLIENT_ERROR: tuple[tuple[type[ClientError], Exit], ...] = (
+    (WaitTimeoutError, Exit.WAIT_TIMED_OUT),
+    (UnreachableError, Exit.TEMPORARY),
+    (TemporaryError, Exit.TEMPORARY),
+    (AuthenticationError, Exit.NOT_ALLOWED),
+    (ForbiddenError, Exit.NOT_ALLOWED),
+    (NotFoundError, Exit.NOT_FOUND),
+    (ServerError, Exit.FAILED),
+    (ApiError, Exit.USAGE),
+)
+FULL_QUEUE = "too-many-studies"
+_BY_CODE = {"invalid-spec": Exit.USAGE, "pin-conflict": Exit.USAGE, "environment-changed": Exit.TEMPORARY}
+"""Causes of a failed study that say more than who is to blame."""
 
 
 def exit_of_error(error: SearchError) -> Exit:
     """Exit code of an error the user meets."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), Exit.FAILED)
+
+
+def exit_of_client_error(error: ClientError) -> Exit:
+    """Exit code of what went wrong between here and the server."""
+    if isinstance(error, ApiError) and error.code == FULL_QUEUE:
+        return Exit.TEMPORARY
+    return next((code for kind, code in _BY_CLIENT_ERROR if isinstance(error, kind)), Exit.FAILED)
 
 
 def exit_of_result(outcome: str, stopped: str | None) -> Exit:
@@ -47,3 +83,14 @@ def exit_of_result(outcome: str, stopped: str | None) -> Exit:
     if stopped == "cancel":
         return Exit.CANCELLED
     return Exit.NOT_MET if outcome == "not_met" else Exit.MET
+
+
+def exit_of_study(study: StudyLine) -> Exit:
+    """Exit code of a study as it stands: one that has not ended is 0, the request was granted."""
+    if study.state == "cancelled":
+        return Exit.CANCELLED
+    if study.state == "failed":
+        error = study.error or {}
+        blamed = Exit.FAILED if error.get("blame", "system") == "system" else Exit.CONTENT
+        return _BY_CODE.get(str(error.get("code")), blamed)
+    return exit_of_result(study.outcome or "", study.stopped) if study.is_terminal else Exit.MET

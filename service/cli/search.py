@@ -14,7 +14,6 @@ import typer
 from search.errors import InvalidDataError, InvalidModelError, UsageError
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.load import build_job, check_available, read_spec
-from search.strategies.one_precision import STRATEGY
 from search.study.bench import Bench
 from search.study.delivery import RESULT
 from search.study.result import Measured, compose, large_files
@@ -167,7 +166,7 @@ def _open(request: Request) -> LocalProblem:
             raise UsageError(f"The spec {str(request.spec)!r} cannot be read: {error}.") from None
         base = request.spec.parent
     job = build_job(merge_flags(values, request.flags))
-    check_available(job, by_target=frozenset({STRATEGY}))
+    check_available(job)
     return open_problem(
         job,
         base=base,

@@ -91,6 +91,15 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     412: ConflictError,
 }
 
+_WITHOUT_BODY: Mapping[int, str] = {
+    401: "The server does not accept the key, or there is none.",
+    403: "The key may not do this.",
+    404: "There is nothing at this address.",
+    429: "The server is asked too often.",
+    503: "The server cannot answer now.",
+}
+"""What to say where the answer has no body, as to HEAD."""
+
 
 def error_of(status: int, body: bytes, *, retry_after: str | None = None) -> ApiError:
     """Return the error that an answer means.
@@ -104,10 +113,10 @@ def error_of(status: int, body: bytes, *, retry_after: str | None = None) -> Api
     if kind is None:
         kind = TemporaryError if status in TEMPORARY else ServerError if status >= 500 else InvalidRequestError
     seconds = float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
-    return kind(status, _document(body), retry_after_s=seconds)
+    return kind(status, _document(status, body), retry_after_s=seconds)
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
+def _document(status: int, body: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -115,4 +124,6 @@ def _document(body: bytes) -> Mapping[str, Any]:
     if isinstance(found, Mapping):
         return found
     text = " ".join(body.decode(errors="replace").split())[:MAX_TEXT]
-    return {"detail": f"The answer is no problem document: {text!r}."} if text else {}
+    if text:
+        return {"detail": f"The answer is no problem document: {text!r}."}
+    return {"detail": _WITHOUT_BODY[status]} if status in _WITHOUT_BODY else {}

@@ -1,4 +1,4 @@
-"""When the same request is sent again: ``delay = min(largest, first * 2**n) * random(0.5, 1)``, or what Retry-After says.
+"""When the same request is sent again: after ``min(largest, first * 2**n) * random(0.5, 1)`` or what Retry-After says.
 
 A request that changes something is sent again only if it surely had no effect, or if having it twice changes nothing.
 """

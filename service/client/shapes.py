@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
-_MOMENTS = frozenset({"created", "started", "finished", "expires", "revoked", "last_used"})
+_MOMENTS = frozenset({"created", "started", "finished", "expires", "revoked", "last_used", "due"})
 Values = Mapping[str, Any]
 
 
@@ -238,6 +238,43 @@ class Worker(Answer):
     state: str
     started: datetime | None
     silent_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPlace(Answer):
+    """A named place of the administrator that studies may read from."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook(Answer):
+    """An address that is told; ``secret`` is there only in the answers that made it."""
+
+    id: str
+    url: str
+    kinds: tuple[str, ...] | list[str]
+    active: bool
+    n_secrets: int
+    created: datetime | None
+    secret: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Answer):
+    """A message to a webhook."""
+
+    id: str
+    kind: str
+    payload: Values
+    state: str
+    attempts: int
+    status: int | None
+    error: str | None
+    created: datetime | None
+    due: datetime | None
+    finished: datetime | None
 
 
 Watch = Callable[[Event], None]

@@ -88,6 +88,14 @@ def needed_by(connection: Connection, holder_id: str) -> frozenset[str]:
     return frozenset(connection.scalars(sa.select(blob_refs.c.digest).where(blob_refs.c.holder_id == holder_id)))
 
 
+def made_by(connection: Connection, study_id: str) -> int:
+    """Bytes of the blobs that a study has made and still holds."""
+    mine = sa.and_(blob_refs.c.holder_id == study_id, blob_refs.c.holder.in_(("item", "artifact")))
+    made = sa.select(blob_refs.c.digest).where(mine).distinct().scalar_subquery()
+    query = sa.select(sa.func.coalesce(sa.func.sum(blobs.c.size), 0)).where(blobs.c.digest.in_(made))
+    return int(connection.scalar(query) or 0)
+
+
 def usage(connection: Connection, tenant_id: str) -> int:
     """Bytes of all blobs of a tenant."""
     return int(

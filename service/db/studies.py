@@ -131,7 +131,7 @@ def add(
     values |= {"spec": dict(spec), "spec_digest": spec_digest, "priority": priority, "limits": dict(limits or {})}
     values |= {"timeout_s": timeout_s, "problem": problem, "submitted_by": submitted_by}
     row = connection.execute(studies.insert().values(**values).returning(studies)).mappings().one()
-    announce_study(connection, row, "queued")
+    announce_study(connection, {**row}, "queued")
     events.append(connection, study_id=found, tenant_id=tenant_id, kind="state", data={"state": "queued", "version": 1})
     return Study(**row)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.db import audit, blobs, deliveries, idempotency, items, sessions, studies, workers
+from service.db import blobs, deliveries, idempotency, items, sessions, studies, workers
 from service.db.collections import DATASETS, MODELS
 from service.db.engine import Database
 from service.settings import Settings
+from service.storage.tombstones import bury
 
 DAY_S = 86400.0
 WORKER_DAYS = 1.0
@@ -47,13 +48,5 @@ def _delete_studies(database: Database, age_s: float) -> int:
         found = studies.ended(connection, age_s)
     for study in found:
         with database.writing() as connection:
-            if studies.delete(connection, study.tenant_id, study.id):
-                audit.add(
-                    connection,
-                    actor="retention",
-                    action="study.delete",
-                    tenant_id=study.tenant_id,
-                    object=f"study:{study.id}",
-                )
-                count += 1
+            count += bury(connection, study, actor="retention")
     return count

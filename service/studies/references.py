@@ -84,9 +84,11 @@ def read_reference(named: Named) -> Reference | Pointer:
         forms = ", ".join(_FORMS[place] for place in named.places)
         return Pointer(named.pointer, f"must be one of {forms}, got {_shown(named.text)}")
     if found.place == "connection":
-        mistakes = list(path_problems([found.value], at=named.pointer))
+        mistakes = [one.message for one in path_problems([found.value], at=named.pointer)]
+        if "::" in found.value:
+            mistakes.append("must not have '::'")
         if mistakes:
-            return Pointer(named.pointer, f"the path of the connection {mistakes[0].message}")
+            return Pointer(named.pointer, f"the path of the connection {mistakes[0]}")
     return found
 
 

@@ -18,6 +18,7 @@ from service.db import audit, studies
 from service.db.ids import is_id
 from service.db.studies import Study
 from service.problems import ServiceError, not_found
+from service.storage.tombstones import bury
 from service.studies.engine import Engine
 
 
@@ -100,8 +101,7 @@ class Steering:
         study = self._study()
         if not study.is_terminal:
             return self.cancel()
-        studies.delete(self.connection, study.tenant_id, study.id)
-        self._note("delete")
+        bury(self.connection, study, actor=self.principal.actor, request_id=self.request_id)
         return None
 
     def _study(self) -> Study:

@@ -145,7 +145,7 @@ def _parse(text: str) -> httpx.URL:
 
 
 def _literal(host: str) -> Ip | None:
-    """The address that a host stands for by itself, also in the old forms (``127.1``, ``0x7f000001``, ``2130706433``)."""
+    """The address that a host is by itself, also in the old forms (``127.1``, ``0x7f000001``, ``2130706433``)."""
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -46,11 +46,11 @@ def test_a_ladder_on_this_chip_is_a_usage_error(files, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("strategy", "target"), [("auto", "j6m"), ("optuna", "tx5105c"), ("exhaustive", "j6m")])
-def test_other_strategies_are_refused_as_before(files, tmp_path, strategy, target):
-    ended = search(files, tmp_path / "out", "--strategy", strategy, target=target, goal=LOOSE)
+@pytest.mark.parametrize("strategy", ["optuna", "exhaustive"])
+def test_other_strategies_are_refused(files, tmp_path, strategy):
+    ended = search(files, tmp_path / "out", "--strategy", strategy, target="tx5105c", goal=LOOSE)
     assert ended.code == USAGE
-    assert f"strategy '{strategy}' is not available in this version; use 'ladder'." in ended.err
+    assert strategy in ended.err
 
 
 def test_a_missed_goal_still_delivers_the_best_setting(files, tmp_path):

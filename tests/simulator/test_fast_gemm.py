@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fast_equal import Array, ROUNDINGS, check, grids, integers, program, rescales, signed, weights
+from fast_equal import ROUNDINGS, Array, check, grids, integers, program, rescales, signed, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,6 +185,7 @@ def test_an_accumulator_that_leaves_its_width_is_treated_alike(data: st.DataObje
         values,
         window=Window((2, 2), (1, 1), (0, 0, 0, 0), (1, 1)) if kind == "conv" else None,
         bias=data.draw(st.sampled_from([None, rng.integers(-(2**24), 2**24, 4)])),
+        lift=data.draw(st.sampled_from([0, 0, 3])),
         acc_bits=data.draw(st.integers(16, 32)),
         overflow=data.draw(st.sampled_from(["error", "wrap", "saturate"])),
         rescale=data.draw(rescales(2.0**30, signed(8), (4,))),

@@ -138,5 +138,3 @@ def test_only_a_chip_with_one_precision_has_this_search():
     for strategy in ("ladder", "optuna", "exhaustive"):
         with pytest.raises(UsageError, match=r"tx5105c runs everything at a8w8\. Use --strategy auto"):
             check_strategy(strategy, TX)
-    with pytest.raises(UsageError, match="strategy 'auto' is not available in this version; use 'ladder'"):
-        check_strategy("auto", J6M)

@@ -19,6 +19,7 @@ from search.data.order import Subset, sample_order
 from search.errors import InvalidDataError, UsageError
 from search.precision import Format
 from search.quant.grid import ScaleRule
+from search.strategies.trial import Verdict
 from search.study.bench import Bench, Raw, load_arrays
 from search.study.calibrations import calibrations, candidates
 from search.study.plan import Replay
@@ -254,6 +255,19 @@ def test_nothing_runs_is_a_missed_goal_with_both_remedies(tmp_path):
     assert document["metrics"][0]["loss"]["percent"] is None
 
 
+def test_shifts_out_of_range_are_found_by_the_integer_evaluator_itself(tmp_path):
+    target = tmp_path / "narrow.toml"
+    target.write_text('extends = "tx5105c"\nname = "narrow"\n[arithmetic]\nshift_max = 17\n')
+    local = local_problem(write(tmp_path, n=40), target=str(target), goal=[TOP1], search={"evaluator": "integer"})
+    run = MemoryRun(local)
+    finished = run.run()
+    assert {trial.verdict for trial in finished.desk.trials} == {Verdict.INFEASIBLE}
+    assert finished.chosen is None
+    first = run.document(finished)["findings"][0]
+    assert first["code"] == "nothing-feasible"
+    assert "must range in [0, 17]" in first["message"]
+
+
 def test_a_limit_delivers_the_best_so_far(searched, tmp_path):
     run, finished = searched
     half = MemoryRun(run.local, results=dict(list(run.results.items())[:9]), blobs=run.blobs)
@@ -307,5 +321,3 @@ def test_strategies_are_chosen_by_the_chip(tmp_path):
     assert local_problem(files, target="j6m").problem.spec.search.strategy == "ladder"
     with pytest.raises(UsageError, match="Use --strategy auto"):
         local_problem(files, target="tx5105c", search={"strategy": "ladder"})
-    with pytest.raises(UsageError, match="strategy 'auto' is not available"):
-        local_problem(files, target="j6m", search={"strategy": "auto"})

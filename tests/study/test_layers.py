@@ -24,6 +24,7 @@ TOP1 = {"metric": "top1", "max_drop": 0.05}
 
 def dumped(folder, *, target="j6m", proto=None, n=40, **spec):
     spec.setdefault("goal", [TOP1])
+    spec.setdefault("search", {"evaluator": "fake_quant"})
     run = MemoryRun(local_problem(write(folder, proto, n=n), target=target, dumps_layers=True, **spec))
     return run, run.run()
 
@@ -111,6 +112,20 @@ def test_one_item_holds_one_sample(dump):
         for digest in run.results[item.digest].blobs.values():
             with np.load(io.BytesIO(run.get(digest))) as archive:
                 assert all(archive[name].shape[0] == 1 for name in archive.files)
+
+
+@pytest.mark.parametrize("evaluator", ["integer", "fake_quant"])
+def test_values_are_those_of_the_evaluator_of_record(tmp_path, evaluator):
+    run, finished = dumped(tmp_path, target="tx5105c", search={"evaluator": evaluator})
+    bench, configuration = Bench(run.problem, run), finished.chosen.configuration
+    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    found = arrays(run, finished, "layers/quantized/1.npz")
+    for t, tensor in enumerate(bench.loaded.structure.network.tensors):
+        steps = found[tensor.name] / np.float32(grids.activation(t, placement.stored[t]).scale)
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
+    session = bench.evaluable(configuration, evaluator, ()).session
+    x = np.load(tmp_path / "evaluation.npz")["x"][1:2]
+    np.testing.assert_allclose(found["logits"], session.run({"x": x}, ["logits"])["logits"], atol=1e-5)
 
 
 def renamed_net():

@@ -90,11 +90,18 @@ def test_a_study_stopped_after_every_item_delivers_its_best_and_goes_on_to_the_s
     assert seen or run.problem.evaluation is None
 
 
+def delivers(item):
+    """Whether an item belongs to the delivery: the Q/DQ model of the best trial may not have been measured yet."""
+    if item.kind == "evaluate":
+        return item.params["evaluator"] == "fake_quant"
+    return item.kind in {"recheck", "confirm", "unoptimized", "export", "layers"}
+
+
 def check_early_end(run, results, answer):
     """Deliver the best so far, then go on with everything that was stored."""
     cut = MemoryRun(run.local, results=results, blobs=run.blobs)
     early = cut.run(stop="interrupt")
-    assert not {one.kind for one in cut.order} - {"recheck", "confirm", "unoptimized", "export"}
+    assert all(delivers(one) for one in cut.order)
     document = cut.document(early, stopped="interrupt")
     if early.chosen is not None:
         assert document["outcome"] == ("met" if early.chosen.is_met else "not_met")
@@ -138,8 +145,7 @@ def test_a_fresh_bench_for_every_task_gives_the_same_results(tmp_path):
 def test_a_limit_asks_for_nothing_but_the_delivery_of_the_best(whole):
     run, _ = whole
     half = dict(list(run.results.items())[: len(run.order) // 2])
-    kinds = {task.kind for task in next_tasks(run.problem, half, stop="evaluations")}
-    assert kinds <= {"recheck", "export"}
+    assert all(delivers(item) for task in next_tasks(run.problem, half, stop="evaluations") for item in task.items)
 
 
 @pytest.mark.parametrize("change", ["threads", "onnxruntime", "processor"])

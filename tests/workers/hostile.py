@@ -61,7 +61,7 @@ def _models() -> Iterator[Attack]:
         ("M5 fewer bytes than declared", "", USER, _dims([1000])),
         ("M10 an unknown domain", "", USER, _with(node("Hack", "x", "z", domain="evil"), domains={"evil": 1})),
         ("M10 an unknown opset", "opset", USER, _opset(99)),
-        ("M12 deep nesting", "deep", USER, _nested(24)),
+        ("M12 deep nesting", "nests", USER, _nested(24)),
         ("M13 functions in a circle", "circle", USER, _circle()),
         ("M14 a name of 10 MB", "characters", USER, _named("n" * 10_000_000)),
         ("M14 control characters", "control", USER, _named("a\x1b[2Jb")),
@@ -189,8 +189,8 @@ def _data_loop() -> onnx.ModelProto:
     before = [
         node("ReduceMax", "x", "m", keepdims=0),
         node("Abs", "m", "a"),
-        node("Mul", "a huge", "p"),
-        node("Cast", "p", "trips", to=TensorProto.INT64),
+        node("Mul", "a huge", "product"),
+        node("Cast", "product", "trips", to=TensorProto.INT64),
     ]
     return _looping("trips", before, {"huge": np.array(1e15, np.float32)})
 

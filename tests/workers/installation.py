@@ -49,7 +49,7 @@ class Installation:
         digest = uploads.put(self.database, self.store, self.tenant, path.read_bytes())
         return {"kind": "file", "digest": digest, "size": path.stat().st_size}
 
-    def submit(self, files: Files, *, target: str = "j6m", inputs: Mapping[str, Any] | None = None, **spec: Any) -> str:
+    def submit(self, files: Files, *, inputs: Mapping[str, Any] | None = None, **spec: Any) -> str:
         """Put a study in line; ``inputs`` replaces some of those that come from ``files``."""
         given = {
             "model": self.put(files.model),
@@ -57,7 +57,15 @@ class Installation:
             "data.evaluation": self.put(files.evaluation),
             **(inputs or {}),
         }
-        names = {key: f"sha256:{'0' * 64}" for key in given}
+        return self.enqueue(given, **spec)
+
+    def submit_random(self, inputs: Mapping[str, Any], **spec: Any) -> str:
+        """Put a study without data in line."""
+        return self.enqueue(inputs, data={"calibration": "random"}, **spec)
+
+    def enqueue(self, given: Mapping[str, Any], *, target: str = "j6m", **spec: Any) -> str:
+        """What the API does."""
+        names = dict.fromkeys(given, f"sha256:{'0' * 64}")
         data = {key.removeprefix("data."): names[key] for key in given if key.startswith("data.")}
         values = {"schema": "bitbudget.job/1", "model": names["model"], "data": {**data, **spec.pop("data", {})}}
         job = build_job({**values, "target": {"name": target}, **spec})
@@ -69,7 +77,7 @@ class Installation:
                 spec=job.to_json(),
                 spec_digest="0" * 64,
                 target=target,
-                problem={"inputs": given},
+                problem={"inputs": dict(given)},
                 limits={"max_seconds": search.max_seconds, "max_evaluations": search.max_evaluations},
                 priority=job.run.priority,
                 timeout_s=job.run.timeout_s,
@@ -183,8 +191,12 @@ class Worker:
             self.process.send_signal(number)
 
     def children(self) -> list[int]:
-        """Process ids of its evaluators."""
-        return children_of(self.process.pid)
+        """Process ids of its evaluators, which are forked by its only child."""
+        return [pid for nursery in children_of(self.process.pid) for pid in children_of(nursery)]
+
+    def processes(self) -> list[int]:
+        """Process ids of everything it started, and its own."""
+        return [self.process.pid, *children_of(self.process.pid), *self.children()]
 
 
 def children_of(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ from tests.service.databases import new_url
 from tests.study.small import Files
 from tests.workers.hostile import LIMIT, attacks
 from tests.workers.installation import installation
+from workers.problem import study_problem
 
 pytestmark = pytest.mark.slow
 TOP1 = [{"metric": "top1", "max_drop": 0.01}]
@@ -67,8 +68,6 @@ def test_after_all_of_them_the_worker_does_the_next_study(fought):
 
 
 def test_too_many_files_of_one_input_are_refused(fought, small, monkeypatch):
-    from workers.problem import study_problem
-
     monkeypatch.setattr("workers.problem.MAX_FILES", 3)
     files = {f"x/{n}.npy": "0" * 64 for n in range(4)}
     stored = {

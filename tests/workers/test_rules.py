@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from search import errors
 from workers import durable
 from workers.failures import HINTS, Reported, StudyFailedError, failure_of
 from workers.problem import study_problem
@@ -53,8 +54,6 @@ def test_no_path_of_a_row_leads_out_of_its_folder(path):
 
 
 def test_every_error_of_the_core_has_a_code_with_a_way_out():
-    from search import errors
-
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.SearchError)]
     for kind in kinds:
         failure = failure_of(kind("text"))

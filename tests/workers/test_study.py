@@ -84,7 +84,7 @@ def test_sigterm_hands_the_work_on_and_leaves_no_process(service, small, answer)
     first = service.start()
     study = service.submit(small, goal=TOP1)
     service.wait(study, until=lambda row: row.phase in ("baseline", "sensitivity", "search"))
-    children = first.children()
+    children = first.processes()[1:]
     first.signal(15)
     assert first.process.wait(20) == 0
     assert not any(is_running(pid) for pid in children)

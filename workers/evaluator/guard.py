@@ -27,13 +27,22 @@ def restrict(*, memory_bytes: int, file_bytes: int, parent: int) -> None:
     _lower(resource.RLIMIT_NOFILE, MAX_FILES)
     _lower(resource.RLIMIT_AS, memory_bytes)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error where it is written, not the end
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's business
+    ignore_terminal()
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    die_with_parent(parent)
+
+
+def ignore_terminal() -> None:
+    """Leave a terminal's Ctrl-C to the worker; a file that grows too large is an error where it is written."""
+    for number in (signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when process ``parent``, which started it, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(0)
 

@@ -1,6 +1,6 @@
 """The pipe between an evaluator and its parent: one JSON value per line, both ways.
 
-Parent to child: ``open``, ``run``, ``deliver``, ``blob``, ``stop``. Child to parent: ``ready``, ``item``, ``file``,
+Parent to child: ``open``, ``run``, ``deliver``, ``blob``, ``stop``. Child to parent: ``item``, ``file``,
 ``want``, ``done``, ``error``. The child's standard output is kept for this alone: what libraries print goes to
 standard error.
 """

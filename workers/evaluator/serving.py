@@ -40,7 +40,6 @@ def environment() -> dict[str, str]:
 def serve(pipe: Pipe) -> None:
     """Answer requests one after the other; the first must be ``open``."""
     os.makedirs(OUT, exist_ok=True)
-    pipe.send("ready", environment=environment())
     desk: _Desk | None = None
     while True:
         message = pipe.receive()

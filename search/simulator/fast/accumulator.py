@@ -12,10 +12,18 @@ from onnx import TensorProto
 
 from search.simulator.fast.context import Context, Watched
 from search.simulator.fast.convolution import added
-from search.simulator.fast.graph import Laying
+from search.simulator.fast.requantize import Requantizer
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Whole, as_double
 from search.simulator.program import Gemm
 from search.simulator.rescale import Int64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Completed:
+    """An accumulator, and what of the bias is still to be added."""
+
+    whole: Whole
+    waiting: Int64Array | None = None
 
 
 @dataclass(frozen=True)
@@ -25,26 +33,32 @@ class Accumulator:
     Attributes:
         context: Where operators are appended.
         step: The gemm.
-        lay: Makes a constant of values per channel that broadcasts.
+        requantizer: That of the gemm, which knows where its channels are.
     """
 
     context: Context
     step: Gemm
-    lay: Laying
+    requantizer: Requantizer
 
     def needs_care(self, bound: int, bias: Int64Array | None, preload: Whole | None) -> bool:
         """Whether the accumulator can leave its width."""
         return self._total(bound, bias, preload) >= 1 << (self.step.acc_bits - 1)
 
-    def completed(self, sums: Whole, bias: Int64Array | None, preload: Whole | None) -> Whole:
-        """Add bias and summed input, watched or held in the width where it matters."""
+    def completed(self, sums: Whole, bias: Int64Array | None, preload: Whole | None) -> Completed:
+        """Add bias and summed input, watched or held in the width where it matters.
+
+        The bias waits where nothing else is to be done: the requantizer may add it on its way.
+        """
         if self._total(sums.bound, bias, preload) > EXACT_DOUBLE:
             raise ValueError(f"{self.step.name}: sums up to 2**53 and more are not exact in float64.")
         needs_care = self.needs_care(sums.bound, bias, preload)
+        if not needs_care and not self.step.lift:
+            acc = sums if preload is None else added(self.context.graph, sums, preload)
+            return Completed(acc, bias)
         watches = needs_care and self.step.overflow == "error"
         acc = self._watched(sums) if watches else sums
         if bias is not None:
-            acc = self._biased(acc, bias)
+            acc = self.biased(acc, bias)
             acc = self._watched(acc) if watches else acc
         if self.step.lift:
             acc = self._lifted(acc)
@@ -52,7 +66,7 @@ class Accumulator:
         if preload is not None:
             acc = added(self.context.graph, acc, preload)
             acc = self._watched(acc) if watches else acc
-        return self._held(acc) if needs_care and not watches else acc
+        return Completed(self._held(acc) if needs_care and not watches else acc)
 
     def _total(self, bound: int, bias: Int64Array | None, preload: Whole | None) -> int:
         size = 0 if bias is None else int(np.abs(bias).max(initial=0))
@@ -67,13 +81,13 @@ class Accumulator:
         factor = graph.float64(float(1 << self.step.lift))
         return Whole(graph.add("Mul", as_double(graph, acc).name, factor), bound, is_double=True)
 
-    def _biased(self, acc: Whole, bias: Int64Array) -> Whole:
-        graph = self.context.graph
+    def biased(self, acc: Whole, bias: Int64Array) -> Whole:
+        """Add the bias."""
         bound = acc.bound + int(np.abs(bias).max(initial=0))
         if not acc.is_double and bound <= EXACT_SINGLE:
-            return Whole(graph.add("Add", acc.name, self.lay(bias, np.float32)), bound)
-        total = graph.add("Add", as_double(graph, acc).name, self.lay(bias, np.float64))
-        return Whole(total, bound, is_double=True)
+            added_bias = self.requantizer.constant(bias, np.float32)
+            return Whole(self.context.graph.add("Add", acc.name, added_bias), bound)
+        return self.requantizer.biased(acc, bias)
 
     def _watched(self, acc: Whole) -> Whole:
         """Hand out the largest absolute value."""

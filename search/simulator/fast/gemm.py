@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from search.simulator.fast.accumulator import Accumulator
+from search.simulator.fast.accumulator import Accumulator, Completed
 from search.simulator.fast.context import Context
 from search.simulator.fast.convolution import Convolution
 from search.simulator.fast.graph import Array, Laying
+from search.simulator.fast.requantize import Requantizer
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Landing, Whole, as_double
 from search.simulator.program import Fixed, Gemm, Operand, Rescale
 from search.simulator.rescale import Int64Array, apply
@@ -29,26 +30,30 @@ UNKNOWN_DEPTH = 1 << 20
 def write_gemm(context: Context, step: Gemm) -> None:
     """Append a gemm."""
     lay = _laying(context, step)
+    axis = None if step.kind == "matmul" else 1
+    requantizer = context.requantizer(lay, axis)
     preload = None
     if step.preload is not None:
-        summed_in = context.whole(step.preload.input)
-        preload = context.requantizer(lay).integer(summed_in, step.preload.rescale)
+        preload = requantizer.integer(context.whole(step.preload.input), step.preload.rescale)
+    accumulator = Accumulator(context, step, requantizer)
     if step.kind == "matmul":
-        whole = Accumulator(context, step, lay).completed(_matmul(context, step), step.bias, preload)
+        made = accumulator.completed(_matmul(context, step), step.bias, preload)
     else:
-        whole = _convolution(context, step, lay, preload)
+        made = _convolution(context, step, accumulator, preload)
+    acc, waiting = made.whole, made.waiting
+    if waiting is not None and (step.rescale is None or not requantizer.takes_bias(acc, step.rescale, waiting)):
+        acc, waiting = accumulator.biased(acc, waiting), None
     if step.rescale is None:
-        _write_float(context, step, whole, lay)
+        _write_float(context, step, acc, lay)
     else:
-        _write_integer(context, step, step.rescale, whole, lay)
+        _write_integer(context, step, Completed(acc, waiting), requantizer)
 
 
-def _convolution(context: Context, step: Gemm, lay: Laying, preload: Whole | None) -> Whole:
+def _convolution(context: Context, step: Gemm, accumulator: Accumulator, preload: Whole | None) -> Completed:
     """The accumulator of a convolution; the bias is inside the convolution where there is room."""
     if step.window is None or not isinstance(step.b, Fixed):
         raise ValueError(f"{step.name}: a convolution needs a window and constant weights.")
     convolution = Convolution(context.graph, step.window, step.kind == "conv_transpose")
-    accumulator = Accumulator(context, step, lay)
     x, weights = context.whole(step.a), step.b.values
     bound = x.bound * int(convolution.channel_sums(np.abs(weights)).max(initial=0))
     inside = None if accumulator.needs_care(bound, step.bias, preload) else step.bias
@@ -90,26 +95,28 @@ def _largest_sum(weights: Int64Array, axis: int) -> int:
     return int(np.abs(weights).sum(axis=axis).max(initial=0))
 
 
-def _write_integer(context: Context, step: Gemm, rescale: Rescale, acc: Whole, lay: Laying) -> None:
+def _write_integer(context: Context, step: Gemm, made: Completed, requantizer: Requantizer) -> None:
     """Requantize, within the bounds of the accumulator."""
-    graph = context.graph
+    if step.rescale is None:
+        raise ValueError(f"{step.name}: integers need a rescale.")
+    graph, acc = context.graph, made.whole
     whole = context.landing(step.output)
-    low, high = (
-        _moved(context, step.low, rescale, whole.low, whole),
-        _moved(context, step.high, rescale, whole.high, whole),
-    )
-    to = Landing(whole.grid, whole.low if low.ndim else int(low), whole.high if high.ndim else int(high))
+    low = _moved(context, step.low, step.rescale, whole.low, whole)
+    high = _moved(context, step.high, step.rescale, whole.high, whole)
     least = None
     if step.low is not None and not np.any(step.low) and not acc.is_double:
         acc, least = Whole(graph.add("Relu", acc.name), acc.bound), 0
     if acc.bound > WIDEST:
         ends = (graph.float64(-WIDEST), graph.float64(WIDEST))
         acc = Whole(graph.add("Clip", acc.name, *ends), WIDEST, is_double=True)
-    axis = None if step.kind == "matmul" else 1
-    y = context.requantizer(lay, axis).land(acc, rescale, to, least=least)
-    for op, bound in (("Max", low), ("Min", high)):
-        if bound.ndim:
-            y = graph.add(op, y, lay(bound, np.float32))
+    if low.ndim:
+        y = requantizer.land(acc, step.rescale, whole, least=least, bias=made.waiting)
+        y = graph.add("Max", y, requantizer.constant(low, np.float32))
+        y = graph.add("Min", y, requantizer.constant(high, np.float32))
+    else:
+        to = Landing(whole.grid, int(low), int(high.max()))
+        caps = high if high.ndim else None
+        y = requantizer.land(acc, step.rescale, to, caps=caps, least=least, bias=made.waiting)
     context.name(y, step.output)
 
 

@@ -48,6 +48,13 @@ class Span:
     high: int
 
 
+def only_one(rescale: Rescale) -> Rescale:
+    """Return a rescale of one factor in any shape as one of no shape."""
+    if rescale.multiplier.size != 1 or rescale.multiplier.ndim == 0:
+        return rescale
+    return Rescale(rescale.multiplier.reshape(()), rescale.shift.reshape(()))
+
+
 Formula = Callable[[Int64Array, FloatArray], FloatArray]
 
 

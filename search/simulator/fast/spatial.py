@@ -32,15 +32,16 @@ def write_max_pool(context: Context, step: MaxPool) -> None:
 
 
 def write_mean(context: Context, step: Mean) -> None:
-    """Exact sums, then one factor."""
+    """Exact sums, then one factor. Axes of size 1 come back last: element by element they are slow at the end."""
     graph, x = context.graph, context.whole(step.input)
     if step.window is not None:
         total = _window_sum(context, x, step.window)
-    else:
-        axes = graph.int64(list(step.axes))
-        name = graph.add("ReduceSum", graph.doubled(x.name), axes, keepdims=int(step.keepdims))
-        total = Whole(name, x.bound * MOST_VALUES, is_double=True)
-    context.name(context.landed(total, step.rescale, step.output), step.output)
+        context.name(context.landed(total, step.rescale, step.output), step.output)
+        return
+    axes = graph.int64(list(step.axes))
+    name = graph.add("ReduceSum", graph.doubled(x.name), axes, keepdims=0)
+    y = context.landed(Whole(name, x.bound * MOST_VALUES, is_double=True), step.rescale, step.output)
+    context.name(graph.add("Unsqueeze", y, axes) if step.keepdims else y, step.output)
 
 
 def _window_sum(context: Context, x: Whole, window: Window) -> Whole:

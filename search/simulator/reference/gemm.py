@@ -50,7 +50,8 @@ def _accumulate(step: Gemm, values: Values) -> Int64Array:
         acc = acc + _along(step.bias, acc.ndim, step.axis)
         largest = max(largest, _largest(acc))
     if step.lift:
-        acc, largest = acc << step.lift, largest << step.lift
+        acc = acc << step.lift
+        largest = max(largest, _largest(acc))
     if step.preload is not None:
         acc = acc + _preloaded(step.preload, values, acc.ndim, step.axis)
         largest = max(largest, _largest(acc))

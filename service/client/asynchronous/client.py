@@ -10,6 +10,7 @@ from service.client.asynchronous.blobs import AsyncBlobs, AsyncCollections
 from service.client.asynchronous.connection import AsyncConnection
 from service.client.asynchronous.server import AsyncKeys, AsyncServer
 from service.client.asynchronous.studies import AsyncStudies
+from service.client.asynchronous.webhooks import AsyncWebhooks
 from service.client.retries import Retries
 
 AGENT = "bitbudget-client"
@@ -25,6 +26,7 @@ class AsyncClient:
         datasets: Data sets of many files.
         server: The server itself.
         keys: API keys.
+        webhooks: Addresses that are told when studies change.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class AsyncClient:
         self.datasets = AsyncCollections(connection, "datasets")
         self.server = AsyncServer(connection)
         self.keys = AsyncKeys(connection)
+        self.webhooks = AsyncWebhooks(connection)
 
     async def __aenter__(self) -> AsyncClient:
         """Return the client, closed at the end of the block."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 from service.client.asynchronous.connection import AsyncConnection
 from service.client.errors import TemporaryError
 from service.client.retries import NO_RETRIES
-from service.client.shapes import AuditEntry, Key, Page, Target, Values, Worker, page, read
+from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Target, Values, Worker, page, read
 
 
 class AsyncServer:
@@ -54,6 +54,10 @@ class AsyncServer:
     async def target(self, name: str) -> Target:
         """Return one chip with its rules."""
         return read(Target, await self._values(f"/v1/targets/{name}"))
+
+    async def connections(self) -> tuple[NamedPlace, ...]:
+        """Return the named places that studies may read from."""
+        return page(NamedPlace, await self._values("/v1/connections")).items
 
     async def workers(self) -> tuple[Worker, ...]:
         """Return the worker processes; administrators only."""

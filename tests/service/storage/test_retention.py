@@ -99,7 +99,7 @@ def test_ended_studies_are_deleted_only_if_the_administrator_says_so(database: D
     assert sweep(database, Settings(study_days=99))["studies"] == 1
     with database.reading() as connection:
         assert studies.load(connection, ended.id) is None
-        assert audit.page(connection, mine).rows[0].object == f"study:{ended.id}"
+        assert audit.page(connection, mine).rows[0].object == ended.id
 
 
 def test_missing_damaged_and_forgotten_files_are_found(database: Database, store: BlobStore) -> None:

@@ -1,0 +1,203 @@
+"""How good the strategies are and what they cost: ``python -m benchmarks.search [--cases DIR] [--write FILE]``.
+
+Three parts, each can be left out:
+
+- *small*: random networks and a pinned example whose whole space is searched; how far each strategy's answer lies above
+  the optimum.
+- *shared*: every case folder of DIR on one chip, two goals: cost, float evaluations and full-set equivalents of every
+  strategy, with the Q/DQ evaluator.
+- *integer*: ``auto`` on the same cases by integer arithmetic.
+
+All strategies of a case share its calibration, cost model and evaluator, and every result is computed once; a search is
+charged for all it asked (search_lab.py). A case folder is what ``benchmarks.cases`` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases import float_seconds, job_of, markdown, stamp
+from benchmarks.search_lab import Found, Lab
+from benchmarks.search_nets import Kind, goal, kinds, write
+from benchmarks.search_peers import bounds, peer
+from benchmarks.search_summary import METHODS, SHARED_HEAD, SMALL_HEAD, SUMMARY_HEAD, Shared, Small, summary
+from search.metrics.part import merge
+from search.strategies.exhaustive import choices_above_low
+
+SPECS: Mapping[str, Mapping[str, Any]] = {
+    "auto": {"strategy": "auto"},
+    "ladder": {"strategy": "ladder"},
+    "tpe": {"strategy": "optuna", "sampler": "tpe"},
+    "nsga2": {"strategy": "optuna", "sampler": "nsga2"},
+}
+PEERS = ("random", "ort helper")
+DROPS = (0.005, 0.01)
+SMALL = """Cost above the optimum / evaluations. Goal: allowed drop of top-1 in points; `*`: within two standard
+deviations of the paired noise. Tried: assignments until the optimum, cheapest first. Labels are what float says. Where
+early rejection cost the exhaustive search its optimum, the cheapest answer with the same calibration counts as such.
+`tpe` and `nsga2` choose the calibration, too, and can be below."""
+SHARED = """Goal: allowed drop of top-1 in points, or cosine >= 0.99 and SQNR >= 30 dB on every output. Cost is an index
+with all low = 1. FE: seconds of the search over those of a float evaluation. Where low meets the goal, only `auto` is
+run. `tpe`, `nsga2` and `random` may use 24 evaluations."""
+MOST_SAMPLED = 24  # evaluations of the sampling strategies; the others end by themselves
+
+
+def by_method(lab: Lab, method: str, goals: Any = None, **more: Any) -> Found:
+    """Run one method."""
+    if method in PEERS:
+        return lab.search(instead=peer(method, lab, MOST_SAMPLED), goal=goals, strategy="ladder", **more)
+    most = MOST_SAMPLED if method in ("tpe", "nsga2") else None
+    return lab.search(goal=goals, most=most, **{**SPECS[method], **more})
+
+
+def small_row(kind: Kind) -> Small:
+    """One network: the optimum by trying everything, and what the methods find."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(write(kind, Path(folder)))
+        drop = _drop(lab, kind.share)
+        optimum = lab.search(strategy="exhaustive", goal=goal(drop))
+        found = {method: by_method(lab, method, goal(drop)) for method in METHODS}
+    pins = optimum.desk.setting.pins
+    best = min((one for one in (optimum, *found.values()) if _is_comparable(one)), key=lambda one: one.cost or 0.0)
+    return Small(
+        name=kind.name,
+        target=kind.target,
+        diffuse=kind.is_diffuse,
+        drop=drop,
+        n_assignments=int(np.prod([len(own) for own in choices_above_low(pins)])),
+        tried=optimum.evaluations,
+        optimum=best.cost or 0.0,
+        noise=paired_noise(best),
+        costs={method: one.cost for method, one in found.items()},
+        evaluations={method: one.evaluations for method, one in found.items()},
+    )
+
+
+def _is_comparable(found: Found) -> bool:
+    """Whether a search met the goal with the calibration that all have in common."""
+    usual = found.desk.setting.calibration
+    return found.trial is not None and found.trial.configuration.calibration == usual
+
+
+def _drop(lab: Lab, share: float) -> float:
+    """An allowed drop between what all high and all low lose."""
+    trials = lab.search(instead=bounds, goal=goal(1e-9), strategy="ladder").desk.trials
+    low, high = (next(iter(trial.values.values())) or 0.0 for trial in trials)
+    return round(1.0 - high + share * (high - low), 4)
+
+
+def paired_noise(found: Found) -> float:
+    """Standard deviation of the drop of the answer as an estimate of that on fresh samples: samples turned over."""
+    if found.trial is None:
+        return float("nan")
+    goal = found.desk.setting.goals[0]
+    seen, reference = merge(found.trial.parts[goal.id]).values, goal.float_part
+    if seen is None or reference is None or reference.values is None:
+        return float("nan")
+    change = seen.astype(float) - reference.values.astype(float)
+    return float(np.std(change) / np.sqrt(len(change)))
+
+
+def shared_rows(folder: Path, target: str, methods: Sequence[str]) -> list[Shared]:
+    """One case: every method at every goal."""
+    job = job_of(folder, target)
+    job["search"] = {"evaluator": "fake_quant"}
+    fe, lab, rows = float_seconds(folder, job), Lab(job), []
+    for drop in DROPS:
+        goals = [{**one, "max_drop": drop} if "max_drop" in one else one for one in job["goal"]]
+        if goals == job["goal"] and drop != DROPS[-1]:
+            continue
+        for method in methods:
+            rows.append(
+                _shared(folder.name, drop, method, by_method(lab, method, goals), fe, labelled="max_drop" in goals[0])
+            )
+            print(*rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
+            if method == "auto" and rows[-1].evaluations == 1 and rows[-1].cost is not None:
+                break  # low meets the goal: nothing to compare
+    return rows
+
+
+def integer_row(folder: Path, target: str) -> Shared:
+    """One case: ``auto`` by integer arithmetic."""
+    job = job_of(folder, target)
+    found = by_method(Lab(job), "auto", evaluator="integer")
+    row = _shared(
+        folder.name, DROPS[-1], "auto", found, float_seconds(folder, job), labelled="max_drop" in job["goal"][0]
+    )
+    print("integer", *row.cells(), sep="  ", file=sys.stderr, flush=True)
+    return row
+
+
+def _shared(name: str, drop: float, method: str, found: Found, fe: float, *, labelled: bool) -> Shared:
+    return Shared(
+        case=name,
+        drop=drop if labelled else None,
+        method=method,
+        cost=found.cost,
+        evaluations=found.evaluations,
+        equivalents=found.equivalents,
+        seconds=found.seconds,
+        fe=fe,
+    )
+
+
+def main() -> None:
+    """Run the parts, print the tables, and optionally write them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cases", type=Path)
+    parser.add_argument("--target", default="j6m")
+    parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer"])
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", type=Path)
+    args = parser.parse_args()
+    began = time.perf_counter()
+    small: list[Small] = []
+    wanted = [kind for kind in kinds() if not args.only or any(kind.name.startswith(one) for one in args.only)]
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        for row in pool.map(small_row, wanted if "small" in args.parts else ()):
+            small.append(row)
+            print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
+    folders = _case_folders(args.cases, args.only)
+    shared = [row for one in folders if "shared" in args.parts for row in shared_rows(one, args.target, METHODS)]
+    integer = [integer_row(one, args.target) for one in folders if "integer" in args.parts]
+    command = f"python -m benchmarks.search{' --cases DIR' if args.cases else ''} --parts {' '.join(args.parts)}"
+    text = report(small, shared, integer, head=f"{stamp(command)} {(time.perf_counter() - began) / 60:.1f} minutes.")
+    print(text)
+    if args.write:
+        args.write.write_text(text)
+
+
+def _case_folders(cases: Path | None, only: Sequence[str]) -> list[Path]:
+    found = [] if cases is None else sorted(path.parent for path in cases.resolve().glob("*/case.json"))
+    return [one for one in found if not only or one.name in only]
+
+
+def report(small: Sequence[Small], shared: Sequence[Shared], integer: Sequence[Shared], *, head: str) -> str:
+    """The page."""
+    parts = ["# The search, measured", head, _table(SUMMARY_HEAD, summary(small, shared, integer))]
+    if small:
+        parts += ["## Networks searched exhaustively", SMALL, _table(SMALL_HEAD, [row.cells() for row in small])]
+    if shared:
+        parts += ["## Cases, Q/DQ evaluator", SHARED, _table(SHARED_HEAD, [row.cells() for row in shared])]
+    if integer:
+        parts += ["## Cases, integer arithmetic", _table(SHARED_HEAD, [row.cells() for row in integer])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return markdown([list(head), *(list(row) for row in rows)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What workers cost and save: ``python -m benchmarks.workers [--backend sqlite|postgresql] [--write FILE]``.
+
+Real worker processes on a fresh database, one thread per session:
+
+- fan-out: one study whose evaluations dominate, on one worker and on two; goal 1.7 times as fast;
+- recovery: from SIGKILL of the worker that computes to the next stored item on another one (silence limit stated);
+- steering: from the row that says ``cancelling`` or ``paused`` to the end of the evaluator; goal 5 s;
+- drain: studies without evaluation (calibration at random, all-low exported) per second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from service.db import items, tasks
+from tests.builders import conv, model, node, save
+from tests.service.databases import new_url
+from tests.study.small import Files, conv_net, labels_of, write
+from tests.workers.installation import Installation, Worker, installation, is_running
+
+GOAL = [{"metric": "top1", "max_drop": 0.01}]
+WAIT_S = 1800.0
+REPEATS = 5
+
+
+@contextmanager
+def fresh(backend: str, **settings: float) -> Iterator[Installation]:
+    """An installation that vanishes."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        new_url(backend) as url,
+        installation(Path(folder), url, **settings) as made,
+    ):
+        yield made
+
+
+def large_study(folder: Path, n: int) -> Files:
+    """A network of 24 convolutions on 32 x 32 pictures: 11 M multiply-accumulates per picture."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    constants, nodes, value, channels = {}, [], "x", 3
+    for i in range(24):
+        width = 16 if i < 8 else 24
+        constants[f"w{i}"] = rng.normal(0, (2 / (9 * channels)) ** 0.5, (width, channels, 3, 3))
+        if i == 3:
+            constants["w3"][5] *= 300.0
+        if i == 4:
+            constants["w4"][:, 5] = 0.0
+        stride = 2 if i in (8, 16) else 1
+        nodes.append(conv(f"c{i}", value, f"y{i}", weight=f"w{i}", pads=[1, 1, 1, 1], strides=[stride, stride]))
+        nodes.append(node("Relu", f"y{i}", f"r{i}", f"relu{i}"))
+        value, channels = f"r{i}", width
+    constants["head"] = rng.normal(0, 1, (channels, 10))
+    nodes += [node("GlobalAveragePool", value, "p"), node("Flatten", "p", "f"), node("Gemm", "f head", "logits", "fc")]
+    proto = model(nodes, ["x[N,3,32,32]"], ["logits[N,10]"], constants)
+    x = rng.normal(0, 1, (n, 3, 32, 32)).astype(np.float32)
+    np.savez(folder / "calibration.npz", x=x[:32])
+    np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
+    return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")
+
+
+def fan_out(backend: str, files: Files, n_workers: int, task_macs: float) -> tuple[float, float]:
+    """Seconds of a study on so many workers, and the seconds its items took."""
+    with fresh(backend) as service:
+        service.start(n_workers)
+        time.sleep(5.0)
+        begun = time.monotonic()
+        study = service.submit(files, goal=GOAL, search={"task_macs": task_macs})
+        row = service.wait(study, WAIT_S)
+        assert row.state == "succeeded", row.error
+        seconds = time.monotonic() - begun
+        with service.database.reading() as c:
+            computed = sum(result.seconds for result in items.read(c, study).values())
+        return seconds, computed
+
+
+def busy_worker(service: Installation, study: str) -> Worker:
+    """The worker that computes a task of the study."""
+    while True:
+        with service.database.reading() as c:
+            running = [task.worker for task in tasks.listing(c, study) if task.state == "running" and task.worker]
+        for worker in service.workers:
+            if any(f"-{worker.process.pid}-" in name for name in running):
+                return worker
+        time.sleep(0.005)
+
+
+def recovery(backend: str, files: Files) -> float:
+    """Seconds from SIGKILL to the next stored item."""
+    with fresh(backend, heartbeat_s=5.0, dead_s=45.0) as service:
+        service.start(2)
+        study = service.submit(files, goal=GOAL, search={"task_macs": 1e9})
+        service.wait(study, WAIT_S, until=lambda row: row.phase == "sensitivity")
+        victim = busy_worker(service, study)
+        victim.kill()
+        begun, before = time.monotonic(), count(service, study)
+        while count(service, study) == before:
+            time.sleep(0.05)
+        return time.monotonic() - begun
+
+
+def count(service: Installation, study: str) -> int:
+    """Stored items."""
+    with service.database.reading() as c:
+        return len(items.read(c, study))
+
+
+def steering(backend: str, files: Files, to: str) -> list[float]:
+    """Seconds from the row to the end of the evaluator, several times."""
+    found = []
+    with fresh(backend) as service:
+        worker = service.start()
+        for _ in range(REPEATS):
+            study = service.submit(files, goal=GOAL)
+            service.wait(study, WAIT_S, until=lambda row: row.phase in ("sensitivity", "search"))
+            evaluators = worker.children()
+            service.move(study, expect=["running"], to=to)
+            begun = time.monotonic()
+            while any(is_running(pid) for pid in evaluators):
+                time.sleep(0.01)
+            found.append(time.monotonic() - begun)
+            if to == "paused":
+                service.move(study, expect=["paused"], to="cancelled")
+            service.wait(study, WAIT_S)
+    return found
+
+
+def drain(backend: str, files: Files, n_workers: int, n: int) -> float:
+    """Studies per second: put in line before the workers begin."""
+    with fresh(backend) as service:
+        inputs = {"model": service.put(files.model)}
+        studies = [service.submit_random(inputs) for _ in range(n)]
+        service.start(n_workers)
+        service.wait(studies[0], WAIT_S)
+        begun, ended = time.monotonic(), sum(service.study(one).state == "succeeded" for one in studies)
+        for study in studies:
+            assert service.wait(study, WAIT_S).state == "succeeded"
+        return (n - ended) / (time.monotonic() - begun)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default="sqlite", choices=["sqlite", "postgresql"])
+    parser.add_argument("--samples", type=int, default=1500)
+    parser.add_argument("--write", type=Path)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        large = large_study(Path(folder) / "large", chosen.samples)
+        small = write(Path(folder) / "small", conv_net(), n=120)
+        text = "\n".join(measured(chosen.backend, large, small))
+    print(text)
+    if chosen.write is not None:
+        chosen.write.write_text(text + "\n")
+
+
+def measured(backend: str, large: Files, small: Files) -> Iterator[str]:
+    """One line per measurement."""
+    load = os.getloadavg()[0]
+    yield f"{backend}, {os.cpu_count()} cores, load {load:.1f}, {platform.platform()}, {datetime.now(UTC):%Y-%m-%d}"
+    one, computed = fan_out(backend, large, 1, 2e9)
+    two, _ = fan_out(backend, large, 2, 2e9)
+    yield f"fan-out: 1 worker {one:.1f} s (items {computed:.1f} s), 2 workers {two:.1f} s: {one / two:.2f} x (goal 1.7)"
+    yield f"recovery after SIGKILL, heartbeat 5 s, dead after 45 s: {recovery(backend, large):.1f} s"
+    for to in ("cancelling", "paused"):
+        seconds = steering(backend, large, to)
+        median, most = statistics.median(seconds), max(seconds)
+        yield f"{to}: evaluator gone after median {median:.2f} s, most {most:.2f} s (goal 5)"
+    for n_workers in (1, 2):
+        yield f"empty studies, {n_workers} workers: {drain(backend, small, n_workers, 20):.2f} per second"
+
+
+if __name__ == "__main__":
+    main()

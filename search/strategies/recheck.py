@@ -1,0 +1,64 @@
+"""The exported file, read back from its bytes, on ranges of the evaluation samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from search.evaluation.configuration import Configuration
+from search.strategies.setting import Setting
+from search.tasks import Item, ItemResult, Plan
+
+Range = tuple[int, int, str | None]
+"""Start, stop, and the digest its outputs must have; None where nothing was measured before."""
+Shards = Sequence[Sequence[Range]]
+
+
+def recheck(setting: Setting, configuration: Configuration, ranges: Sequence[Range]) -> Plan[ItemResult]:
+    """Run the exported file on ``ranges``; results of several items come as one."""
+    params = recheck_params(setting, configuration)
+    items = [
+        Item(
+            "recheck",
+            setting.context,
+            {**params, "ranges": [list(one) for one in shard]},
+            work=setting.macs * (shard[-1][1] - shard[0][0]),
+        )
+        for shard in packed(ranges, setting.macs, setting.task_macs)
+    ]
+    return (yield from together(items))
+
+
+def recheck_params(setting: Setting, configuration: Configuration) -> dict[str, Any]:
+    """Parameters shared by everything that runs the exported file."""
+    return {**setting.evaluation, "configuration": configuration.to_json(), "errors_of": []}
+
+
+def packed(ranges: Sequence[Range], macs: float, task_macs: float) -> Shards:
+    """Put consecutive ranges together as long as they take at most ``task_macs``."""
+    packs: list[list[Range]] = []
+    for one in ranges:
+        last = packs[-1] if packs else None
+        if last is not None and (one[1] - last[0][0]) * macs <= task_macs:
+            last.append(one)
+        else:
+            packs.append([one])
+    return tuple(tuple(pack) for pack in packs)
+
+
+def together(items: Sequence[Item]) -> Plan[ItemResult]:
+    """Several items that measure parts of the same, as one result."""
+    found: Mapping[str, ItemResult] = yield tuple(items)
+    results = [found[item.digest] for item in items]
+    if len(results) == 1:
+        return results[0]
+    parts: dict[str, list[Any]] = {}
+    digests: list[str] = []
+    for result in results:
+        digests.extend(result.data.get("digests", ()))
+        for goal, part in result.data["parts"].items():
+            parts.setdefault(goal, []).extend(part if isinstance(part, list) else [part])
+    seconds = sum(result.seconds for result in results)
+    data = {**results[0].data, "parts": parts, **({"digests": digests} if digests else {})}
+    return replace(results[0], data=data, seconds=seconds)

@@ -1,0 +1,1 @@
+"""How much a tenant may keep and for how long: quota, and what is done about time."""

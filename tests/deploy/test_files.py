@@ -1,0 +1,266 @@
+"""The files that deploy the service say what they should, and what they run works when it is run by hand."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from service.cli.main import app
+from service.settings import PREFIX, Settings
+from tests.docs.pages import ROOT, pages
+from tests.service.cli.served import LEAN, Served, command, environment, free_port
+from tests.service.databases import new_url
+
+PIPELINES = ROOT / "examples/pipelines"
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
+
+
+# --- compose: the part of the Compose Specification that is used here
+
+TOP = {"name", "services", "networks", "volumes", "secrets"}
+SERVICE = {
+    *("image", "build", "command", "restart", "read_only", "cap_drop", "security_opt", "tmpfs", "volumes", "secrets"),
+    *("environment", "networks", "ports", "healthcheck", "depends_on", "stop_grace_period", "deploy"),
+}
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+def test_compose_uses_only_keys_of_the_specification() -> None:
+    found = compose()
+    assert {key for key in found if not key.startswith("x-")} <= TOP
+    for name, service in found["services"].items():
+        assert set(service) <= SERVICE, name
+        assert re.fullmatch(r"[a-zA-Z0-9._-]+", name)
+        assert isinstance(service["image"], str)
+        assert service["restart"] in {"no", "always", "on-failure", "unless-stopped"}
+        for key in ("cap_drop", "security_opt", "tmpfs", "volumes", "secrets", "networks", "ports"):
+            assert all(isinstance(one, str) for one in service.get(key, [])), (name, key)
+        assert all(isinstance(value, str) for value in service.get("environment", {}).values()), name
+        assert set(service.get("healthcheck", {})) <= {"test", "interval", "timeout", "retries", "disable"}
+        assert all(isinstance(one, str) for one in service.get("command", [])), name
+        assert re.fullmatch(r"\d+s", service.get("stop_grace_period", "1s"))
+
+
+def test_what_compose_services_name_exists() -> None:
+    found = compose()
+    for name, service in found["services"].items():
+        assert set(service.get("networks", [])) <= set(found["networks"]), name
+        assert set(service.get("secrets", [])) <= set(found["secrets"]), name
+        assert {one.partition(":")[0] for one in service.get("volumes", [])} <= set(found["volumes"]), name
+        for other, how in service.get("depends_on", {}).items():
+            assert other in found["services"]
+            assert how["condition"] in CONDITIONS
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in compose()["services"].items() if "bitbudget" in one["image"]}
+
+
+def test_compose_has_the_parts_and_none_has_rights() -> None:
+    assert set(compose()["services"]) == {"postgres", "migrate", "api", "worker"}
+    assert set(ours()) == {"migrate", "api", "worker"}
+    for name, service in ours().items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "data:/data" in service["volumes"], name
+    assert compose()["networks"]["inside"]["internal"]
+    assert "outside" not in compose()["services"]["worker"]["networks"]
+    assert all(port.startswith("127.0.0.1:") for port in compose()["services"]["api"]["ports"])
+
+
+def test_compose_commands_and_settings_are_those_of_the_program() -> None:
+    for name, service in ours().items():
+        command_name, *arguments = service["command"]
+        COMMANDS[command_name].make_context(command_name, list(arguments))
+        known = {PREFIX + one.upper() for one in Settings.model_fields}
+        assert {one.removesuffix("_FILE") for one in service["environment"]} <= known, name
+        given = {
+            one.removeprefix(PREFIX).lower(): value
+            for one, value in service["environment"].items()
+            if not one.endswith("_FILE")
+        }
+        Settings.from_env({}, **given)
+
+
+def test_a_worker_has_time_to_drain_before_it_is_killed() -> None:
+    worker = compose()["services"]["worker"]
+    assert int(worker["stop_grace_period"][:-1]) > float(worker["environment"]["BITBUDGET_DRAIN_S"])
+
+
+# --- the image
+
+LINES = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+INSTRUCTIONS = [line.split(None, 1) for line in LINES if line and not line.startswith("#")]
+
+
+def test_the_image_runs_as_a_user_without_rights() -> None:
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK"}
+    assert {name for name, _ in INSTRUCTIONS} <= known | {"ENTRYPOINT", "CMD"}
+    user = [text for name, text in INSTRUCTIONS if name == "USER"]
+    assert user == ["10001:10001"]
+    last = [name for name, _ in INSTRUCTIONS]
+    assert last.index("USER") > max(n for n, name in enumerate(last) if name == "RUN")
+    values = dict(INSTRUCTIONS)
+    assert json.loads(values["ENTRYPOINT"]) == ["bitbudget"]
+    name, *arguments = json.loads(values["CMD"])
+    COMMANDS[name].make_context(name, arguments)
+
+
+def test_the_image_gets_what_it_copies_and_nothing_else() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied: set[str] = set()
+    for name, text in INSTRUCTIONS:
+        if name == "COPY" and not text.startswith("--from"):
+            copied |= set(text.split()[:-1])
+    assert copied == allowed
+    assert all((ROOT / one).exists() for one in copied)
+
+
+# --- pipelines
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text of a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts(one)
+
+
+DOCUMENTS = {path.name: path for path in sorted(PIPELINES.glob("*.y*ml"))}
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "argo.yaml": ("apiVersion", "kind", "metadata.name", "spec.entrypoint", "spec.templates"),
+    "github-action.yml": ("name", "description", "inputs", "runs.using", "runs.steps"),
+    "gitlab-ci.yml": ("bitbudget.image.name", "bitbudget.script", "bitbudget.artifacts.when"),
+    "kubeflow.yaml": ("name", "inputs", "outputs", "implementation.container.command"),
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_pipeline_documents_have_what_their_engine_needs(name: str) -> None:
+    document = yaml.safe_load(DOCUMENTS[name].read_text())
+    for key in REQUIRED[name]:
+        value = document
+        for part in key.split("."):
+            value = value[part]
+        assert value, key
+
+
+def test_the_argo_template_names_what_it_has() -> None:
+    spec = yaml.safe_load(DOCUMENTS["argo.yaml"].read_text())["spec"]
+    assert spec["entrypoint"] in {one["name"] for one in spec["templates"]}
+    template = spec["templates"][0]
+    volumes = {one["name"] for one in template["volumes"]}
+    assert {one["name"] for one in template["container"]["volumeMounts"]} <= volumes
+    parameters = {one["name"] for one in spec["arguments"]["parameters"]}
+    used = set(re.findall(r"workflow\.parameters\.(\w+)", DOCUMENTS["argo.yaml"].read_text()))
+    assert used <= parameters
+
+
+def test_every_pipeline_runs_the_same_command() -> None:
+    assert set(DOCUMENTS) == set(REQUIRED)
+    for path in (*DOCUMENTS.values(), PIPELINES / "airflow_dag.py"):
+        assert "run.sh" in path.read_text(), path.name
+        assert "bitbudget:0.1.0" in path.read_text(), path.name
+
+
+def test_shell_parts_of_pipelines_are_shell(tmp_path: Path) -> None:
+    for path in DOCUMENTS.values():
+        for text in texts(yaml.safe_load(path.read_text())):
+            if "run.sh" in text:
+                subprocess.run(["sh", "-n", "-c", re.sub(r"\{\{.*?\}\}", "x", text)], check=True)
+    subprocess.run(["sh", "-n", str(PIPELINES / "run.sh")], check=True)
+
+
+def test_the_airflow_dag_is_python_and_calls_the_operator_with_what_it_knows() -> None:
+    tree = ast.parse((PIPELINES / "airflow_dag.py").read_text())
+    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    names = {one.func.id for one in calls if isinstance(one.func, ast.Name)}
+    assert names == {"DAG", "KubernetesPodOperator", "Secret"}
+
+
+def test_only_codes_that_may_be_tried_again_are() -> None:
+    assert yaml.safe_load(DOCUMENTS["gitlab-ci.yml"].read_text())["bitbudget"]["retry"]["exit_codes"] == [5, 75, 124]
+    assert "['5', '75', '124']" in DOCUMENTS["argo.yaml"].read_text()
+
+
+def test_the_options_of_the_command_are_those_of_the_program() -> None:
+    text = (PIPELINES / "run.sh").read_text().replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.startswith("exec bitbudget"))
+    arguments = shlex.split(line.partition(" > ")[0].replace('"$@"', ""))[2:]
+    assert COMMANDS["submit"].make_context("submit", arguments[1:]).params["wait"]
+
+
+# --- the page
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_settings_are_documented(name: str) -> None:
+    table = pages()["docs/deploy.md"].split("## Settings", 1)[1].split("\n## ", 1)[0]
+    assert re.search(rf"^\|.*`{name}`.*\|", table, re.MULTILINE), name
+
+
+# --- by hand, what compose runs
+
+
+@pytest.mark.slow
+def test_what_compose_runs_works_with_postgresql(tmp_path: Path) -> None:
+    """migrate, api without workers, two workers, the pipelines' command: on a real PostgreSQL, until the end."""
+    with new_url("postgresql", migrated=False) as url:
+        (tmp_path / "database_url").write_text(url + "\n")
+        variables = {"BITBUDGET_DATABASE_URL_FILE": str(tmp_path / "database_url")}
+        variables |= {"BITBUDGET_DATA_DIR": str(tmp_path / "data"), "BITBUDGET_HEARTBEAT_S": "0.5"}
+        variables |= {"BITBUDGET_DEAD_S": "5"}
+        early = subprocess.run([*LEAN, "--port", "0"], env=environment(variables), capture_output=True, text=True)
+        assert early.returncode != 0
+        assert "bitbudget migrate" in early.stderr
+        for _ in range(2):
+            subprocess.run(
+                command(*compose()["services"]["migrate"]["command"]), env=environment(variables), check=True
+            )
+        api = Served(tmp_path, free_port(), ("--workers", "0"), variables)
+        worker = command(*compose()["services"]["worker"]["command"])
+        with (tmp_path / "workers.log").open("wb") as log:
+            workers = [subprocess.Popen(worker, env=environment(variables), stdout=log, stderr=log) for _ in range(2)]
+        try:
+            api.start()
+            api.wait()
+            folder = Path(sys.executable).parent
+            path = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+            given = ["sh", str(PIPELINES / "run.sh"), str(ROOT / "examples/digits/job.yaml"), str(tmp_path / "out")]
+            done = subprocess.run(given, env=api.variables | path, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr + (tmp_path / "workers.log").read_text()[-3000:]
+            ending = json.loads((tmp_path / "out/ending.json").read_text())
+            assert ending["result"]["outcome"] == "met"
+            assert (tmp_path / "out/files/report.html").is_file()
+            for one in workers:
+                one.terminate()
+            assert [one.wait(60) for one in workers] == [0, 0]
+            assert api.end() == 0
+        finally:
+            for one in workers:
+                one.kill()
+            if api.process is not None and api.process.poll() is None:
+                api.kill()
