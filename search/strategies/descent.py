@@ -31,7 +31,7 @@ from search.strategies.trial import Trial
 from search.tasks import Plan
 
 TIGHTNESS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.85, 1.0, 1.4, 2.0)  # of the believed noise limit
-WORTH_A_TRIAL = 0.004  # of the cost of all_low: expected saving below which no further evaluation is made
+WORTH_A_TRIAL = 0.002  # of the cost of all_low: expected saving below which no further evaluation is made
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 EXCLUDED = 0.1  # chance below which a demotion counts as missed
 MOST_TRIALS = 24

@@ -17,6 +17,7 @@ def calibration_result(problem: Problem, finished: Finished) -> dict[str, Any]:
     found = candidates(problem, finished.results["calibrate"]) if "calibrate" in finished.results else ()
     return {
         "method_8": None if used is None else used.method_8,
+        "method_8_other": None if used is None else used.method_other or used.method_8,
         "method_16": None if used is None else used.method_16,
         "samples": None if used is None else used.samples,
         "order": _order(problem, finished.results.get("calibrate")),

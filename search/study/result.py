@@ -261,10 +261,13 @@ def _front(finished: Finished) -> list[dict[str, Any]]:
     """Complete trials that no other complete trial beats in cost and in every value."""
     lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
     complete = [trial for trial in _trials(finished) if trial.is_complete]
-    kept = [trial for trial in complete if not any(_beats(other, trial, lower) for other in complete)]
+    kept: list[Trial] = []
+    for trial in sorted(complete, key=lambda trial: (trial.cost, trial.number)):
+        # Whoever beats it is no dearer: among those kept so far, or of the same cost and still to come.
+        if not any(_beats(other, trial, lower) for other in kept):
+            kept = [*(one for one in kept if not _beats(trial, one, lower)), trial]
     return [
-        {"trial": trial.number, "cost": _trial_cost(finished, trial), "values": dict(trial.values)}
-        for trial in sorted(kept, key=lambda trial: (trial.cost, trial.number))
+        {"trial": trial.number, "cost": _trial_cost(finished, trial), "values": dict(trial.values)} for trial in kept
     ]
 
 

@@ -42,7 +42,7 @@ def within_limits(
     tasks: Sequence[Task], replay: Replay, results: Mapping[str, ItemResult], limits: Limits
 ) -> tuple[Task, ...]:
     """Return ``tasks``, or those that deliver the best so far if they would begin a trial too many."""
-    if tasks and _is_too_many(tasks[0], replay, limits):
+    if tasks and _is_too_many(tasks, replay, limits):
         return replay.advance(results, "evaluations")
     return tuple(tasks)
 
@@ -61,10 +61,10 @@ def next_round(
     return within_limits(replay.advance(results, stop), replay, results, limits)
 
 
-def _is_too_many(task: Task, replay: Replay, limits: Limits) -> bool:
-    """Whether the task would begin a trial beyond the limit."""
+def _is_too_many(tasks: Sequence[Task], replay: Replay, limits: Limits) -> bool:
+    """Whether the tasks, which may hold several candidates of a batch, would begin a trial beyond the limit."""
     most, desk = limits.max_evaluations, replay.progress.desk
-    if most is None or desk is None or replay.progress.stopping is not None or task.kind != "evaluate":
+    if most is None or desk is None or replay.progress.stopping is not None:
         return False
-    begins = task.items[0].params["range"][0] == 0
-    return begins and sum(trial.evaluated for trial in desk.trials) >= most
+    begun = sum(item.kind == "evaluate" and item.params["range"][0] == 0 for task in tasks for item in task.items)
+    return begun > 0 and sum(trial.evaluated for trial in desk.trials) + begun > most

@@ -1,54 +1,41 @@
-"""``bitbudget``: the command line."""
+"""``bitbudget``: the command line. Commands that search nothing load none of the search: they start sooner."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import typer
 
 from search.errors import SearchError
-from service.cli import keys
-from service.cli.calibrate_cost import calibrate_cost
-from service.cli.cancel import cancel
-from service.cli.check import check
-from service.cli.doctor import doctor
-from service.cli.download import download
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error
-from service.cli.measure_cost import measure_cost
-from service.cli.migrate import migrate
 from service.cli.result_file import Ending, named_in, write_ending
-from service.cli.search import search
-from service.cli.serve import serve
-from service.cli.status import status
-from service.cli.submit import submit
-from service.cli.targets import targets
-from service.cli.worker import worker
 from service.client.errors import ClientError
 
-app = typer.Typer(
-    name="bitbudget",
-    help="Find the cheapest int8/int16/fp16 assignment of an ONNX network that meets its accuracy goal.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(search)
-app.command()(check)
-app.command()(targets)
-app.command()(calibrate_cost)
-app.command()(measure_cost)
-app.command()(serve)
-app.command()(worker)
-app.command()(migrate)
-app.command()(doctor)
-app.add_typer(keys.app, name="keys")
-app.command()(submit)
-app.command()(status)
-app.command()(cancel)
-app.command()(download)
+LIGHT = frozenset({"serve", "worker", "migrate", "doctor", "status", "cancel", "download"})
+"""Commands in a module of their name that are loaded alone."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return ``app``, all commands together, once somebody needs it."""
+    if name == "app":
+        return importlib.import_module("service.cli.commands").app
+    raise AttributeError(name)
+
+
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    """All commands, or the only one that is meant."""
+    name = arguments[0] if arguments else ""
+    if name not in LIGHT:
+        found: typer.Typer = importlib.import_module("service.cli.commands").app
+        return found
+    alone = typer.Typer(name="bitbudget", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.callback()(lambda: None)  # so that the command keeps its name
+    alone.command()(getattr(importlib.import_module(f"service.cli.{name}"), name))
+    return alone
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(given, standalone_mode=False)
+        code = _app(given)(given, standalone_mode=False)
     except SearchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.simulator.fast.limbs import cuts, limb_bounds, plan, split
-from search.simulator.fast.single import Span, divided, divisors, multiplied, multipliers
+from search.simulator.fast.single import Span, divided, divisors, is_cut_right, multiplied, multipliers
 from search.simulator.rescale import Rescale, normalized
 
 
@@ -106,3 +106,32 @@ def test_no_divisor_is_claimed_where_float32_cannot_tell_the_steps_apart() -> No
     tie = Rescale(np.asarray(1), np.asarray(1))  # one half: rne goes to even, the chip up
     assert divisors(tie, Span(-9, 9, -128, 127), "half_up") is None
     assert divisors(tie, Span(-9, 9, -128, 127), "half_even") is not None
+
+
+@settings(deadline=None)
+@given(
+    multiplier=st.integers(1, 2**15 - 1),
+    shift=st.integers(35, 47),
+    bound=st.integers(1, 2**38 - 1),
+    bits=st.sampled_from([8, 16]),
+    places=st.lists(st.floats(-1, 1), max_size=20),
+)
+def test_a_cut_that_is_called_right_is_right(
+    multiplier: int, shift: int, bound: int, bits: int, places: list[float]
+) -> None:
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    rescale = Rescale(np.asarray([multiplier]), np.asarray([shift]))
+    if not is_cut_right(rescale, Span(-bound, bound, low, high), 1 << 17):
+        return
+    near = [round((n - 0.5) * 2**shift / multiplier) + d for n in (-5, 0, 1, 2, 100) for d in (-1, 0, 1)]
+    for v in [-bound, bound, *(int(p * bound) for p in places), *(one for one in near if abs(one) <= bound)]:
+        exact = max(low, min(high, math.floor(Fraction(v * multiplier, 2**shift) + Fraction(1, 2))))
+        cut = math.trunc(float(v) * math.ldexp(multiplier, -shift) + (2.0**17 + 0.5)) - 2**17
+        assert max(low, min(high, cut)) == exact
+
+
+def test_a_sum_rounded_to_the_next_integer_is_no_right_cut() -> None:
+    # 2**15 - 1 at 2**-47 is 1/2 - 2**-48 below a step at v = 2**32 + 2**17 + 4: float64 at 2**17 does not see it.
+    rescale = Rescale(np.asarray([2**15 - 1]), np.asarray([47]))
+    v = next(v for v in range(2**31, 2**31 + 2**18) if (v * (2**15 - 1) + 2**46) % 2**47 > 2**47 - 2**9)
+    assert not is_cut_right(rescale, Span(-v, v, -128, 127), 1 << 17)

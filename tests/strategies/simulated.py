@@ -152,8 +152,19 @@ class Simulated:
             value: {error: [[i, 1.0 - i / 100] for i in range(20)] for error in ("cosine", "l1", "atol")}
             for value in params["errors_of"]
         }
-        found = {"parts": parts, "digest": configuration.digest, "worst": worst, "float_biases": []}
+        found = {
+            "parts": parts,
+            "digest": configuration.digest,
+            "worst": worst,
+            "errors": {value: self._sums(configuration, value, stop - start) for value in params["errors_of"]},
+            "float_biases": [],
+        }
         return {**found, "infeasible": self.refuses(configuration)}
+
+    def _sums(self, configuration: Configuration, output: str, n: int) -> dict[str, float]:
+        power = self._power(configuration, output)
+        error = power / (1 + power) if np.isfinite(power) else 1e30
+        return dict.fromkeys(("cosine", "l1", "atol"), n * error)
 
     def _measured(self, params: Mapping[str, Any]) -> dict[str, Any]:
         point = PointParams.from_json(params)

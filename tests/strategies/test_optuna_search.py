@@ -74,7 +74,7 @@ def test_nothing_dearer_than_the_best_so_far_is_evaluated():
 
 
 def test_what_is_rejected_early_is_told_as_pruned_in_the_order_of_the_asks():
-    desk, simulated = searched(noise={k: 8 * v for k, v in spread(chain(6)).items()})
+    _, simulated = searched(noise={k: 8 * v for k, v in spread(chain(6)).items()})
     last = [item for item in simulated.asked if item.kind == "propose"][-1].params
     assert last["number"] == len(last["history"])
     pruned = [told for told in last["history"] if told["samples"] is not None]
@@ -113,7 +113,7 @@ def test_a_quieter_calibration_makes_a_cheaper_answer():
         return loud[calibration.method_8] * (2.0 if calibration.method_other == "kl_v2" else 1.0)
 
     plain, _ = searched()
-    desk, simulated = searched(sizes=SIZES, loudness=loudness)
+    desk, _ = searched(sizes=SIZES, loudness=loudness)
     assert best(desk).cost < best(plain).cost
     assert best(desk).configuration.calibration.method_8 == "mse"
 

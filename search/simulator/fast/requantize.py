@@ -18,7 +18,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from search.simulator.fast.graph import Array, Graph, Laying
-from search.simulator.fast.single import Span, divisors, multipliers, only_one
+from search.simulator.fast.single import Span, divisors, is_cut_right, multipliers, only_one
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Landing, Whole, as_double
 from search.simulator.rescale import Int64Array, Rescale, Rounding
 
@@ -73,17 +73,25 @@ class Requantizer:
         """
         factors = only_one(rescale)
         has_room = caps is None or (self.channel_axis == 1 and int(caps.min()) >= to.low)
-        if has_room and (bias is not None or self._is_cast(v, factors)):
+        is_exact = caps is None or _is_exact(v.bound, factors)
+        if has_room and is_exact and (bias is not None or self._is_cast(v, factors, to)):
             return self._land_by_cast(as_double(self.graph, v), factors, to, bias, caps)
         y = None if v.is_double else self._land_single(v, factors, to, -v.bound if least is None else least)
         if y is None:
             y = self._land_double(v, factors, to) if bias is None else self._land_by_cast(v, factors, to, bias, None)
         return y if caps is None else self.graph.add("Min", y, self.constant(caps, np.float32))
 
-    def _is_cast(self, v: Whole, rescale: Rescale) -> bool:
+    def _is_cast(self, v: Whole, rescale: Rescale, to: Landing) -> bool:
         """Whether a float64 value goes over a cast."""
-        is_fit = v.is_double and self.rounding == "half_up"
-        return is_fit and _is_exact(v.bound, rescale) and _is_castable(v.bound, rescale)
+        if not v.is_double or self.rounding != "half_up" or not _is_castable(v.bound, rescale):
+            return False
+        if _is_exact(v.bound, rescale):
+            return True
+        if v.bound * int(rescale.multiplier.max()) >= EXACT_DOUBLE:
+            return False
+        m, q = rescale.multiplier.ravel(), rescale.shift.ravel()
+        wide = q > SAFE_SHIFT  # channels that are nearly dead: few steps, if any
+        return is_cut_right(Rescale(m[wide], q[wide]), Span(-v.bound, v.bound, to.low, to.high), _offset(to))
 
     def takes_bias(self, v: Whole, rescale: Rescale, bias: Int64Array) -> bool:
         """Whether ``v*c + bias*c`` is exact in float64, so that the bias costs nothing."""
@@ -149,7 +157,7 @@ class Requantizer:
 
     def _land_double(self, v: Whole, rescale: Rescale, to: Landing) -> str:
         wide = as_double(self.graph, v)
-        if self._is_cast(wide, rescale):
+        if self._is_cast(wide, rescale, to):
             return self._land_by_cast(wide, rescale, to, None, None)
         if not _is_exact(v.bound, rescale):
             return self._land_pieces(wide, rescale, to)
@@ -161,16 +169,15 @@ class Requantizer:
     ) -> str:
         """``trunc(v*c + 1/2 + offset) - offset``: a cast to int32 cuts towards zero, which is floor above zero.
 
-        The offset is not needed where results below zero are clamped to zero anyway. With caps every channel is
-        shifted so that its cap is the same number, and back behind the clamp.
+        With caps every channel is shifted so that its cap is the same number, and back behind the clamp.
         """
         graph = self.graph
-        offset = np.asarray(0 if to.low >= 0 else BEYOND) + (0 if caps is None else to.high - caps)
+        offset = np.asarray(_offset(to)) + (0 if caps is None else to.high - caps)
         c = _factor(rescale)
         moved = self._affine(v.name, c, (0 if bias is None else bias * c) + (offset + 0.5), np.float64)
         cut = graph.single(graph.cast(moved, TensorProto.INT32))
         if caps is not None:
-            end = graph.float32(to.high + (0 if to.low >= 0 else BEYOND))
+            end = graph.float32(to.high + _offset(to))
             cut = graph.add("Clip", cut, graph.float32(-float(1 << 31)), end)
             cut = self._affine(cut, np.ones(()), -offset, np.float32)
         elif offset:
@@ -238,6 +245,11 @@ class Requantizer:
         graph = self.graph
         held = graph.add("Clip", name, graph.float64(to.low), graph.float64(to.high))
         return graph.single(graph.cast(held, TensorProto.INT32))
+
+
+def _offset(to: Landing) -> int:
+    """Not needed where results below zero are clamped to zero anyway."""
+    return 0 if to.low >= 0 else BEYOND
 
 
 def _factor(rescale: Rescale) -> DoubleArray:

@@ -28,6 +28,9 @@ MOST_STEPS = 1 << 19
 MOST_STEPS_OF_ONE = 1 << 12
 """Of one factor. With more (16 bit in, 16 bit out) some step always lies within a float32 error of its place."""
 
+MOST_CUTS = 1 << 23
+"""The same for the few channels whose shift is large."""
+
 _NEIGHBOURS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8)
 
 
@@ -46,6 +49,27 @@ class Span:
     most: int
     low: int
     high: int
+
+
+def is_cut_right(rescale: Rescale, span: Span, offset: int) -> bool:
+    """Whether ``clamp(trunc(float64(v * c + 1/2 + offset)) - offset)`` is ``clamp(rs(v))``, ties going up.
+
+    The same finite check, for a sum in float64 that may be rounded; products must be exact.
+
+    Args:
+        rescale: Factors ``[C]``.
+        span: What comes in and goes out.
+        offset: 0 where nothing below 0 goes out.
+    """
+    m, q = rescale.multiplier[:, np.newaxis], rescale.shift[:, np.newaxis]
+    n_steps = min(span.high - span.low, span.most - span.least)
+    end = max(abs(span.low), abs(span.high))
+    if m.size * n_steps > MOST_CUTS or end << int(q.max()) >= 1 << 62:
+        return False
+    places = _places(m, q, span, "half_up")
+    cut = np.trunc(places * np.ldexp(m.astype(np.float64), -q.astype(np.int32)) + (offset + 0.5)) - offset
+    exact = round_shift(places * m, q, "half_up")
+    return bool(np.all(np.clip(cut, span.low, span.high) == np.clip(exact, span.low, span.high)))
 
 
 def only_one(rescale: Rescale) -> Rescale:

@@ -69,6 +69,7 @@ def test_a_dry_run_queues_nothing(server: Server, files: Files) -> None:
 
 def test_directories_and_external_data_are_uploaded(server: Server, files: Files, tmp_path: Path) -> None:
     proto = onnx.load(files.model)
+    (tmp_path / "weights").mkdir()
     onnx.save(proto, tmp_path / "big.onnx", save_as_external_data=True, location="weights/data.bin", size_threshold=0)
     (tmp_path / "samples" / "x").mkdir(parents=True)
     for n in range(3):

@@ -1,0 +1,99 @@
+"""Stopping an evaluation that runs by margin: honest at the limit, quick beyond it, over 500 redrawn populations."""
+
+import numpy as np
+import pytest
+
+from search.metrics.margins import margin_order
+from search.metrics.part import Part
+from search.metrics.registry import make_metric
+from search.strategies.goal_curve import GoalCurve
+from search.strategies.goals import GoalState
+from search.strategies.judge import Judge, Look
+
+N, REDRAWS, DROP = 2000, 500, 0.01
+LOOKS = (128, 192, 320, 512, 768, 1152)
+
+
+class Population:
+    """Float margins, and the samples that noise turns over; its full drop is exactly what is asked for."""
+
+    def __init__(self, seed, lost_net, *, tail):
+        rng = np.random.default_rng(seed)
+        right = rng.random(N) < 0.9
+        margins = np.where(right, 1.0, -1.0) * np.abs(rng.gamma(2.0, 0.5, N))
+        x = rng.uniform(0.004, 0.03)
+        scale = np.sqrt(x) * (np.exp(rng.normal(0, 0.4, N)) if tail else 1.0)  # some samples are noisier than others
+        noisy = margins + rng.normal(size=N) * scale
+        now = noisy > 0
+        self.x = x
+        self.margins = margins.astype(np.float32)
+        self.right, self.now = right, _with_net_loss(rng, right, now, np.abs(margins), lost_net)
+
+
+def _with_net_loss(rng, right, now, distance, wanted):
+    """Turn the samples nearest to the border over or back until the net loss is exact."""
+    now = now.copy()
+    while (net := int(np.count_nonzero(right & ~now)) - int(np.count_nonzero(~right & now))) != wanted:
+        candidates = np.flatnonzero(right & now) if net < wanted else np.flatnonzero(right & ~now)
+        if len(candidates) == 0:
+            candidates = np.flatnonzero(~right & now)
+        weights = np.exp(-distance[candidates] / 0.1) + 1e-9
+        i = rng.choice(candidates, p=weights / weights.sum())
+        now[i] = not now[i]
+    return now
+
+
+def judged(population, *, confidence=None, kappa_error=0.0):
+    """Run one population by margin; return the first verdict and the samples it took."""
+    order = margin_order({"top1": population.margins})
+    right, now = population.right[order], population.now[order]
+    goal = GoalState(
+        id="top1@y",
+        metric=make_metric("top1"),
+        output="y",
+        required=float(right.mean()) - DROP,
+        float_value=float(right.mean()),
+        float_part=Part(N, values=right),
+        ranking="cosine",
+        margins=population.margins[order],
+        confidence=confidence,
+    )
+    noise = population.x * np.exp(kappa_error)
+    judge = Judge([GoalCurve(goal, N)], N, lambda errors: {"y": noise})
+    for look in LOOKS:
+        said = judge.look({"top1@y": [Part(look, values=now[:look])]}, {})
+        if said is not Look.GO_ON:
+            return said, look
+    return Look.GO_ON, N
+
+
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("kappa_error", [-0.7, 0.0, 0.7])
+def test_a_candidate_that_just_meets_the_goal_is_rarely_rejected(tail, kappa_error):
+    allowed = round(N * DROP)
+    rejected = [
+        judged(Population(seed, allowed, tail=tail), kappa_error=kappa_error)[0] is Look.REJECT
+        for seed in range(REDRAWS)
+    ]
+    assert np.mean(rejected) <= 0.05
+
+
+def test_a_candidate_three_points_beyond_the_limit_needs_few_samples():
+    runs = [judged(Population(seed, round(N * (DROP + 0.03)), tail=True)) for seed in range(REDRAWS // 2)]
+    assert np.mean([said is Look.REJECT for said, _ in runs]) >= 0.98
+    assert 1 - np.mean([used for _, used in runs]) / N >= 0.6
+
+
+def test_a_good_candidate_is_taken_for_now_after_few_samples():
+    runs = [judged(Population(seed, 2, tail=False)) for seed in range(100)]
+    assert np.mean([said is Look.ACCEPT for said, _ in runs]) >= 0.8
+    assert np.mean([used for _, used in runs]) < 0.6 * N
+
+
+def test_outputs_that_are_not_finite_are_rejected_at_once():
+    metric = make_metric("cosine")
+    goal = GoalState(
+        id="cosine@y", metric=metric, output="y", required=0.99, float_value=None, float_part=None, ranking="cosine"
+    )
+    judge = Judge([GoalCurve(goal, N)], N, lambda errors: {"y": 1e-9})
+    assert judge.look({"cosine@y": [Part(16, values=np.full(16, np.nan, np.float32))]}, {}) is Look.REJECT
