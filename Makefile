@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test slow browser check lint bench-cases clean
+.PHONY: setup demo test slow browser check lint bench-cases bench-search clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,9 @@ check: lint test  ## what CI runs first
 CASES ?= cases
 bench-cases: $(STAMP)  ## every folder of CASES on j6m and j6p
 	$(BIN)/python -m benchmarks.cases --cases $(CASES) --write benchmarks/cases.md
+
+bench-search: $(STAMP)  ## every strategy on small networks and on the folders of CASES
+	$(BIN)/python -m benchmarks.search --cases $(CASES) --write benchmarks/search.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache

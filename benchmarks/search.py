@@ -41,34 +41,39 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     "nsga2": {"strategy": "optuna", "sampler": "nsga2"},
 }
 PEERS = ("random", "ort helper")
+SAMPLING = ("tpe", "nsga2", "random")
 DROPS = (0.005, 0.01)
+LEAST_TO_DECIDE = 0.005  # top-1 between all low and all high of a small network
 SMALL = """Cost above the optimum / evaluations. Goal: allowed drop of top-1 in points; `*`: within two standard
 deviations of the paired noise. Tried: assignments until the optimum, cheapest first. Labels are what float says. Where
 early rejection cost the exhaustive search its optimum, the cheapest answer with the same calibration counts as such.
 `tpe` and `nsga2` choose the calibration, too, and can be below."""
 SHARED = """Goal: allowed drop of top-1 in points, or cosine >= 0.99 and SQNR >= 30 dB on every output. Cost is an index
 with all low = 1. FE: seconds of the search over those of a float evaluation. Where low meets the goal, only `auto` is
-run. `tpe`, `nsga2` and `random` may use 24 evaluations."""
-MOST_SAMPLED = 24  # evaluations of the sampling strategies; the others end by themselves
+run. `tpe`, `nsga2` and `random` may use 20 evaluations and are left out once the benchmark has run for `--minutes`."""
+MOST_SAMPLED = 20  # evaluations of the sampling strategies; the others end by themselves
 
 
 def by_method(lab: Lab, method: str, goals: Any = None, **more: Any) -> Found:
     """Run one method."""
     if method in PEERS:
         return lab.search(instead=peer(method, lab, MOST_SAMPLED), goal=goals, strategy="ladder", **more)
-    most = MOST_SAMPLED if method in ("tpe", "nsga2") else None
+    most = MOST_SAMPLED if method in SAMPLING else None
     return lab.search(goal=goals, most=most, **{**SPECS[method], **more})
 
 
-def small_row(kind: Kind) -> Small:
-    """One network: the optimum by trying everything, and what the methods find."""
+def small_row(kind: Kind) -> Small | None:
+    """One network: the optimum by trying everything, and what the methods find; None where low is as good as high."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(write(kind, Path(folder)))
         drop = _drop(lab, kind.share)
+        if drop is None:
+            return None
         optimum = lab.search(strategy="exhaustive", goal=goal(drop))
         found = {method: by_method(lab, method, goal(drop)) for method in METHODS}
     pins = optimum.desk.setting.pins
-    best = min((one for one in (optimum, *found.values()) if _is_comparable(one)), key=lambda one: one.cost or 0.0)
+    comparable = [one for one in (optimum, *found.values()) if _is_comparable(one)]
+    best = min(comparable, key=lambda one: one.cost or 0.0)
     return Small(
         name=kind.name,
         target=kind.target,
@@ -89,11 +94,11 @@ def _is_comparable(found: Found) -> bool:
     return found.trial is not None and found.trial.configuration.calibration == usual
 
 
-def _drop(lab: Lab, share: float) -> float:
-    """An allowed drop between what all high and all low lose."""
+def _drop(lab: Lab, share: float) -> float | None:
+    """An allowed drop between what all high and all low lose; None if there is nothing between them."""
     trials = lab.search(instead=bounds, goal=goal(1e-9), strategy="ladder").desk.trials
     low, high = (next(iter(trial.values.values())) or 0.0 for trial in trials)
-    return round(1.0 - high + share * (high - low), 4)
+    return None if high - low < LEAST_TO_DECIDE else round(1.0 - high + share * (high - low), 4)
 
 
 def paired_noise(found: Found) -> float:
@@ -108,19 +113,18 @@ def paired_noise(found: Found) -> float:
     return float(np.std(change) / np.sqrt(len(change)))
 
 
-def shared_rows(folder: Path, target: str, methods: Sequence[str]) -> list[Shared]:
-    """One case: every method at every goal."""
+def shared_rows(folder: Path, target: str, *, sampled_until: float) -> list[Shared]:
+    """One case: every method at every goal; what samples only until a point in time, by ``time.monotonic``."""
     job = job_of(folder, target)
     job["search"] = {"evaluator": "fake_quant"}
     fe, lab, rows = float_seconds(folder, job), Lab(job), []
-    for drop in DROPS:
+    labelled = "max_drop" in job["goal"][0]
+    for drop in DROPS if labelled else DROPS[-1:]:
         goals = [{**one, "max_drop": drop} if "max_drop" in one else one for one in job["goal"]]
-        if goals == job["goal"] and drop != DROPS[-1]:
-            continue
-        for method in methods:
-            rows.append(
-                _shared(folder.name, drop, method, by_method(lab, method, goals), fe, labelled="max_drop" in goals[0])
-            )
+        for method in METHODS:
+            if method in SAMPLING and time.monotonic() > sampled_until:
+                continue
+            rows.append(_shared(folder.name, drop, method, by_method(lab, method, goals), fe, labelled=labelled))
             print(*rows[-1].cells(), sep="  ", file=sys.stderr, flush=True)
             if method == "auto" and rows[-1].evaluations == 1 and rows[-1].cost is not None:
                 break  # low meets the goal: nothing to compare
@@ -158,21 +162,26 @@ def main() -> None:
     parser.add_argument("--target", default="j6m")
     parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer"])
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="networks at the same time; cases run one by one")
+    parser.add_argument("--minutes", type=float, default=7.0, help="no new sampling search on a case after these")
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
-    began = time.perf_counter()
+    began = time.monotonic()
     small: list[Small] = []
     wanted = [kind for kind in kinds() if not args.only or any(kind.name.startswith(one) for one in args.only)]
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         for row in pool.map(small_row, wanted if "small" in args.parts else ()):
-            small.append(row)
-            print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
+            if row is not None:
+                small.append(row)
+                print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
     folders = _case_folders(args.cases, args.only)
-    shared = [row for one in folders if "shared" in args.parts for row in shared_rows(one, args.target, METHODS)]
     integer = [integer_row(one, args.target) for one in folders if "integer" in args.parts]
+    until = began + 60 * args.minutes
+    shared = [
+        row for one in folders if "shared" in args.parts for row in shared_rows(one, args.target, sampled_until=until)
+    ]
     command = f"python -m benchmarks.search{' --cases DIR' if args.cases else ''} --parts {' '.join(args.parts)}"
-    text = report(small, shared, integer, head=f"{stamp(command)} {(time.perf_counter() - began) / 60:.1f} minutes.")
+    text = report(small, shared, integer, head=f"{stamp(command)} {(time.monotonic() - began) / 60:.1f} minutes.")
     print(text)
     if args.write:
         args.write.write_text(text)

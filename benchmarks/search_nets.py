@@ -144,12 +144,12 @@ def _network(kind: Kind, rng: np.random.Generator) -> onnx.ModelProto:
 def kinds() -> Iterator[Kind]:
     """The networks of the benchmark: planted first, then diffuse."""
     for seed in range(6):
-        yield Kind(f"planted {seed}", seed, convs=3 + seed % 2, loud=(seed % 3,), loudness=30.0 + 15 * (seed % 3))
+        yield Kind(f"planted {seed}", seed, convs=3 + seed % 2, loud=(seed % 3,), loudness=15.0 + 5 * (seed % 3))
     for seed in range(6, 12):
-        yield Kind(f"planted twice {seed}", seed, convs=4, loud=(0, 2), loudness=20.0, share=0.2 + 0.1 * (seed % 3))
+        yield Kind(f"planted twice {seed}", seed, convs=4, loud=(0, 2), loudness=12.0, share=0.2 + 0.1 * (seed % 3))
     for seed in range(12, 18):
         yield Kind(f"diffuse {seed}", seed, convs=3 + seed % 2, share=0.25 + 0.1 * (seed % 3))
     for seed in range(18, 21):
         yield Kind(f"diffuse, residual {seed}", seed, convs=3, residual=True, share=0.4)
-    for seed in range(21, 24):
+    for seed in range(21, 26):
         yield Kind(f"diffuse, j6p {seed}", seed, convs=3, target="j6p", share=0.35)

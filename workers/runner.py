@@ -203,6 +203,7 @@ class Runner:
                 return
             except LostError:
                 _log.info("task %s of study %s is not ours any more", hold.task.no, hold.study.id)
+                await asyncio.to_thread(self._ledger.end_task, hold, "cancelled")  # unless another attempt has begun
                 return
             except (StorageError, StorageFullError) as error:
                 if time.monotonic() > deadline:

@@ -24,7 +24,8 @@ class TrialLine:
         effective: Digest of the effective assignment.
         cost: In the unit of the result: the cost index, or microseconds of a fitted target.
         samples: Evaluation samples that ran; fewer than all if it was rejected early.
-        verdict: ``met``, ``not_met``, ``rejected``, or ``fail`` where the chip cannot run it.
+        verdict: ``met``, ``not_met``, ``rejected``, ``promising`` (a provisional yes that was not followed up), or
+            ``fail`` where the chip cannot run it.
         why: Reason in one sentence.
         seconds: Time it took, the one column that differs between equal runs.
         metrics: Metric id to value, None where it has none.

@@ -38,7 +38,15 @@ def auto(desk: Desk) -> Plan[None]:
     if reached:
         return
     top = uniform(setting.network, setting.target, "high")
-    high = yield from desk.evaluate(top, stage="all high", why="no mix is believed to meet the goals", full=True)
+    high = yield from desk.evaluate(top, stage="all high", why="no mix is believed to meet the goals", errors=True)
+    yield from _above(desk, bottom, low, high)
+    if not any(trial.is_complete for trial in desk.trials):
+        yield from desk.evaluate(top, stage="all high", why="best known", full=True)
+
+
+def _above(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[None]:
+    """What is left where no mix meets the goals."""
+    setting = desk.setting
     if has_float_elementwise(setting.target):
         yield from _treated(desk, bottom, low, high)
     elif high_format(setting.target) is Format.INT16:
@@ -59,7 +67,7 @@ def _descend(desk: Desk, base: Trial, treatment: Treatment, label: str) -> Plan[
     start = Start(base, (Format.INT8,), high, treatment, label)
     descent = Descent(desk, start)
     best = yield from descent.run()
-    desk.minimal = descent.minimal
+    desk.minimal = True if descent.minimal else None
     return best is not None
 
 
@@ -90,7 +98,7 @@ def _with_fp16(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[
     """Integer chips: 16 bit on the more sensitive side, then fp16 for the worst groups and a descent below them."""
     if not high.is_met:
         tables = yield from desk.tables(low, "all-int8", formats=(Format.INT8,), every=True, spared=False)
-        high = yield from one_sided(desk, high, bottom, tables)
+        high = yield from one_sided(desk, high, bottom, tables, full=False)
     if high.is_met:
         yield from _descend(desk, low, Treatment(), "mix")
         return

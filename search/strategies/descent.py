@@ -31,11 +31,11 @@ from search.strategies.trial import Trial
 from search.tasks import Plan
 
 TIGHTNESS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.85, 1.0, 1.4, 2.0)  # of the believed noise limit
-WORTH_A_TRIAL = 0.002  # of the cost of all_low: expected saving below which no further evaluation is made
+WORTH_A_TRIAL = {True: 0.002, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 EXCLUDED = 0.1  # chance below which a demotion counts as missed
-MOST_TRIALS = 24
-MOST_DEMOTIONS = 10  # evaluated in one sweep; more: nothing is claimed
+MOST_TRIALS = 12
+MOST_DEMOTIONS = {True: 10, False: 5}  # evaluated in one sweep, likewise; more: nothing is claimed
 
 
 @dataclass(frozen=True)
@@ -223,16 +223,21 @@ class Descent:
         found = self._candidates()
         if self.best is None:
             top = self._cost(self._options.decode(np.array([len(own) - 1 for own in self._options.choices])))
-            ceiling, least = max([top, *(one.cost for one in found)]) + WORTH_A_TRIAL, HOPELESS
+            ceiling, least = max([top, *(one.cost for one in found)]) + self._worth, HOPELESS
         else:
             ceiling, least = self.best.cost, 0.0
         worth = [one for one in found if one.chance >= least]
         if not worth:
             return None
         best = max(worth, key=lambda one: (one.chance * (ceiling - one.cost), -one.cost))
-        if self.best is not None and best.chance * (ceiling - best.cost) < WORTH_A_TRIAL:
+        if self.best is not None and best.chance * (ceiling - best.cost) < self._worth:
             return None
         return best
+
+    @property
+    def _worth(self) -> float:
+        """Expected saving below which no further evaluation is made."""
+        return WORTH_A_TRIAL[self.desk.setting.ordered]
 
     def _candidates(self) -> list[Candidate]:
         """The frontier at several noise limits, as far as not tried."""
@@ -243,10 +248,12 @@ class Descent:
         noise = [self._estimator.outputs[name].coefficients for name in outputs]
         floors = [self._estimator.outputs[name].floor for name in outputs]
         found: dict[str, Assignment] = {}
-        for share in TIGHTNESS:
+        for share in reversed(TIGHTNESS):
             room = [share * limits.get(name, np.inf) - floor for name, floor in zip(outputs, floors, strict=True)]
             assignment = self._frontier.cheapest(noise, [min(r, 1e12) for r in room])
-            if assignment is not None and assignment.digest not in self._tried:
+            if assignment is None or (self.best is not None and self._cost(assignment) >= self.best.cost):
+                break  # tighter limits only cost more
+            if assignment.digest not in self._tried:
                 found.setdefault(assignment.digest, assignment)
         return self._judged(list(found.values()))
 
@@ -279,7 +286,7 @@ class Descent:
 
     def _sweep(self) -> Plan[None]:
         """Try every raised group lower, alone, starting over below a better one."""
-        for _ in range(MOST_DEMOTIONS):
+        for _ in range(MOST_DEMOTIONS[self.desk.setting.ordered]):
             assert self.best is not None
             todo = [one for one in self._demotions(self.best) if one.chance >= EXCLUDED]
             if not todo:

@@ -70,8 +70,10 @@ class Run:
 
     @property
     def values(self) -> dict[str, float | None]:
-        """Goal id to value over the samples run."""
-        return values_of(self.setting.goals, self.parts)
+        """Goal id to value over the samples run; by margin, samples that did not run count as they are in float."""
+        if not self.setting.ordered or self.is_complete:
+            return values_of(self.setting.goals, self.parts)
+        return {goal.id: goal.value([*self.parts[goal.id], *goal.float_rest(self.n)]) for goal in self.setting.goals}
 
     def exported(self) -> Exported:
         """As the record of a Q/DQ model."""

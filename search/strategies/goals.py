@@ -61,6 +61,12 @@ class GoalState:
         reference = None if self.float_part is None else [self.float_part]
         return confident_value(self.metric, parts, reference, confidence=confidence).value
 
+    def float_rest(self, n: int) -> tuple[Part, ...]:
+        """What the float model gives on all samples but the first ``n``."""
+        if self.float_part is None or self.float_part.values is None or n >= self.float_part.n:
+            return ()
+        return (Part(self.float_part.n - n, values=self.float_part.values[n:]),)
+
     def shortfall(self, parts: Sequence[Part]) -> float | None:
         """How far the value is from the requirement."""
         return shortfall(self.value(parts), self.required, self.metric.direction)

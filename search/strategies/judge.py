@@ -32,6 +32,7 @@ ACCEPT = 0.9
 TAIL = 0.35  # relative: large noise is rarer or more frequent than a Gaussian says
 OVERDISPERSION = 1.5  # of counted losses against independent ones
 PRIOR_SD = 0.35  # of the logarithm of x, beside what is believed of kappa
+FAR = 6.0  # standard deviations beyond which no sample turns over
 STEPS = np.linspace(-3.0, 3.0, 31)
 
 
@@ -107,5 +108,6 @@ class Judge:
 def _flips(margins: np.ndarray, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expected losses and gains among samples, for every ``x``."""
     scale = np.exp(-0.5 * log_x)[:, None]
-    right, wrong = margins[margins > 0], margins[margins <= 0]
+    near = margins[np.abs(margins) < FAR / float(scale.min())]
+    right, wrong = near[near > 0], near[near <= 0]
     return ndtr(-right * scale).sum(axis=1), ndtr(wrong * scale).sum(axis=1)

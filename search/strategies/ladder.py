@@ -71,7 +71,9 @@ def _integer(desk: Desk) -> Plan[None]:
     yield from _with_fp16(desk, best, bottom)
 
 
-def one_sided(desk: Desk, high: Trial, bottom: Assignment, tables: Sequence[Table]) -> Plan[Trial]:
+def one_sided(
+    desk: Desk, high: Trial, bottom: Assignment, tables: Sequence[Table], *, full: bool = True
+) -> Plan[Trial]:
     """Each gemm with 16 bit on its more sensitive side: more than all-int16 where one side only may have it.
 
     Returns:
@@ -81,7 +83,7 @@ def one_sided(desk: Desk, high: Trial, bottom: Assignment, tables: Sequence[Tabl
     wish = Assignment(tuple(Precision.A16W16 if group.is_gemm else Precision.INT16 for group in setting.network.groups))
     sides = Promotion(setting.book, bottom, Format.INT16).sides(tables)
     sided = yield from desk.evaluate(
-        wish, stage="int16 on the sensitive side", why="upper bound without fp16", sides=sides, full=True
+        wish, stage="int16 on the sensitive side", why="upper bound without fp16", sides=sides, full=full, errors=True
     )
     if sided.is_met:
         return sided

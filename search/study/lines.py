@@ -46,10 +46,8 @@ def _why(finished: Finished, trial: Trial) -> str:
         gap = goal.shortfall(trial.parts[goal.id])
         if trial.verdict is Verdict.MISSED and gap:
             told.append(f"{goal.id} misses by {gap:.6g}")
-        elif trial.verdict is Verdict.REJECTED and goal.value(trial.parts[goal.id]) is not None:
-            told.append(
-                f"{goal.id} {goal.value(trial.parts[goal.id]):.6g} after {trial.n_run} samples rules the goal out"
-            )
+        elif trial.verdict is Verdict.REJECTED and trial.values[goal.id] is not None:
+            told.append(f"{goal.id} {trial.values[goal.id]:.6g} after {trial.n_run} samples rules the goal out")
     return "; ".join(told)
 
 

@@ -245,7 +245,7 @@ def _equivalents(finished: Finished) -> float:
         return 0.0
     both = finished.desk.setting.evaluator == "integer"
     run = sum(
-        trial.n_run + (trial.exported.n_run if both and trial.exported is not None else 0)
+        trial.n_run + trial.n_again + (trial.exported.n_run if both and trial.exported is not None else 0)
         for trial in _trials(finished)
         if trial.evaluated
     )

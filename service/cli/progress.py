@@ -18,6 +18,7 @@ PHASES = {
     "baseline": "evaluating float",
     "compare": "comparing calibration methods",
     "evaluate": "evaluating",
+    "propose": "choosing what to try",
     "sensitivity": "measuring sensitivity",
     "recheck": "checking the exported model",
     "confirm": "confirming on unseen data",

@@ -56,7 +56,7 @@ def search(  # noqa: PLR0917  one parameter per option
     goal: Annotated[
         list[str] | None, typer.Option(help="'top1@logits,labels=labels,max-drop=0.01'; repeatable.")
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="ladder; auto on a chip with one precision.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="auto | ladder | optuna | exhaustive.")] = None,
     evaluator: Annotated[str | None, typer.Option(help="fake_quant.")] = None,
     confidence: Annotated[
         float | None, typer.Option(help="Level of the one-sided bound that must reach the goal.")

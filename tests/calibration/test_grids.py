@@ -74,6 +74,18 @@ def test_each_width_has_its_method():
     assert not found.is_fixed(A, I8)
 
 
+def test_what_no_gemm_writes_can_have_a_method_of_its_own_at_8_bit():
+    plain, own = grids(), grids(method_other="min_max")
+    net = network(None)
+    by_gemm = [t.writer is not None and net.groups[t.writer].is_gemm for t in net.tensors]
+    changed = [plain.method_of(t, I8) != own.method_of(t, I8) for t in range(len(net.tensors))]
+    free = [plain.method_of(t, I8) == "mse" for t in range(len(net.tensors))]
+    assert changed == [is_free and not gemm for is_free, gemm in zip(free, by_gemm, strict=True)]
+    assert any(changed)
+    assert any(by_gemm)
+    assert [plain.method_of(t, I16) for t in range(3)] == [own.method_of(t, I16) for t in range(3)]
+
+
 @pytest.mark.parametrize("target", [J6M, ORT], ids=["j6m", "ort-cpu"])
 def test_a_fixed_scale_is_the_step_of_whatever_width_is_chosen(target):
     found = grids(target, fixed={A: Fixed(scale=0.125)})

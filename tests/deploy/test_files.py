@@ -20,7 +20,7 @@ import yaml
 from service.cli.main import app
 from service.settings import PREFIX, Settings
 from tests.docs.pages import ROOT, pages
-from tests.service.cli.served import LEAN, Served, command, environment, free_port
+from tests.service.cli.served import Served, command, environment, free_port
 from tests.service.databases import new_url
 
 PIPELINES = ROOT / "examples/pipelines"
@@ -234,7 +234,7 @@ def test_what_compose_runs_works_with_postgresql(tmp_path: Path) -> None:
         variables |= {"BITBUDGET_DATA_DIR": str(tmp_path / "data"), "BITBUDGET_HEARTBEAT_S": "0.5"}
         variables |= {"BITBUDGET_DEAD_S": "5"}
         early = subprocess.run(
-            [*LEAN, "--port", "0"], check=False, env=environment(variables), capture_output=True, text=True
+            command("serve", "--port", "0"), check=False, env=environment(variables), capture_output=True, text=True
         )
         assert early.returncode != 0
         assert "bitbudget migrate" in early.stderr

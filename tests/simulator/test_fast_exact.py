@@ -130,8 +130,8 @@ def test_a_cut_that_is_called_right_is_right(
         assert max(low, min(high, cut)) == exact
 
 
-def test_a_sum_rounded_to_the_next_integer_is_no_right_cut() -> None:
-    # 2**15 - 1 at 2**-47 is 1/2 - 2**-48 below a step at v = 2**32 + 2**17 + 4: float64 at 2**17 does not see it.
-    rescale = Rescale(np.asarray([2**15 - 1]), np.asarray([47]))
-    v = next(v for v in range(2**31, 2**31 + 2**18) if (v * (2**15 - 1) + 2**46) % 2**47 > 2**47 - 2**9)
+def test_a_sum_that_is_rounded_up_to_a_step_is_no_right_cut() -> None:
+    rescale, v = Rescale(np.asarray([2**15 - 1]), np.asarray([47])), 2147549186
+    assert 2**46 - v * (2**15 - 1) == 2  # so v * c is 2**-46 below one half: float64 does not see it beside 2**17
     assert not is_cut_right(rescale, Span(-v, v, -128, 127), 1 << 17)
+    assert is_cut_right(rescale, Span(1 - v, v - 1, -128, 127), 1 << 17)

@@ -14,10 +14,10 @@ from tests.strategies.nets import J6M, J6M32, J6P, ORT, chain, group, weights, w
 from tests.strategies.simulated import Simulated
 from tests.targets.networks import random_network
 
-DIFFUSE = range(6)
+DIFFUSE = range(4)
 
 
-def simulated(target, seed, *, n_groups=7, jitter=0.0, goal=0.05):
+def simulated(target, seed, *, n_groups=6, jitter=0.0, goal=0.05):
     network = random_network(seed, n_groups=n_groups)
     rng = np.random.default_rng([seed, 9])
     keys = [("activation", t) for t in range(len(network.tensors))]
@@ -50,7 +50,7 @@ def test_one_loud_tensor_is_found_with_few_evaluations(target):
     assert desk.minimal is True
 
 
-@pytest.mark.parametrize("target", [J6M32, J6P, ORT], ids=["j6m", "j6p", "ort"])
+@pytest.mark.parametrize("target", [J6M, J6P, ORT], ids=["j6m", "j6p", "ort"])
 def test_the_cost_is_close_to_the_exhaustive_optimum(target):
     gaps = []
     for seed in DIFFUSE:

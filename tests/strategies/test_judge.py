@@ -67,8 +67,7 @@ def judged(population, *, confidence=None, kappa_error=0.0):
     return Look.GO_ON, N
 
 
-@pytest.mark.parametrize("tail", [False, True])
-@pytest.mark.parametrize("kappa_error", [-0.7, 0.0, 0.7])
+@pytest.mark.parametrize(("tail", "kappa_error"), [(True, -0.7), (False, 0.0), (True, 0.7)])
 def test_a_candidate_that_just_meets_the_goal_is_rarely_rejected(tail, kappa_error):
     allowed = round(N * DROP)
     rejected = [

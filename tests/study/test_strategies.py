@@ -43,7 +43,7 @@ def test_after_every_item_a_fresh_start_asks_for_what_the_whole_run_did_next(who
     run, finished, _ = whole
     results: dict[str, ItemResult] = {}
     for n, item in enumerate(run.order):
-        if n % 3 == 0 or item.kind == "propose":
+        if n % 4 == 0:
             assert item.digest in digests(next_tasks(run.problem, results))
         results[item.digest] = run.results[item.digest]
     replay = Replay(run.problem)

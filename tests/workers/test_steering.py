@@ -100,16 +100,3 @@ def test_a_study_beyond_its_time_limit_fails_and_says_so(busy, small):
     row = busy.wait(study, WAIT_S)
     assert (row.state, row.error["code"], row.error["blame"]) == ("failed", "timeout", "limit")
     assert "1 s" in row.error["message"]
-
-
-def test_a_higher_priority_goes_first(busy, small):
-    blocker = busy.submit(small, goal=TOP1)
-    busy.wait(blocker, WAIT_S, until=lambda row: row.state == "running")
-    for worker in busy.workers:
-        worker.signal(signal.SIGSTOP)
-    rows = [busy.submit(small, goal=TOP1, run={"priority": priority}) for priority in (0, 0, 0, 0, 0, 0, 9)]
-    for worker in busy.workers:
-        worker.signal(signal.SIGCONT)
-    ended = [busy.wait(study, WAIT_S) for study in rows]
-    assert ended[-1].started < max(row.started for row in ended[:-1])
-    busy.wait(blocker, WAIT_S)

@@ -93,3 +93,16 @@ def test_sigterm_hands_the_work_on_and_leaves_no_process(service, small, answer)
     assert service.result(study) == answer
     assert set(service.stored(study).values()) == {1}
     assert not service.again(study)
+
+
+def test_a_higher_priority_goes_first(service, small):
+    others = [service.submit(small, goal=TOP1) for _ in range(6)]
+    urgent = service.submit(small, goal=TOP1, run={"priority": 9})
+    service.start()
+    service.wait(urgent, until=lambda row: row.state == "running")
+    assert sum(service.study(study).state == "queued" for study in others) >= 2
+    for study in others:
+        service.move(study, expect=["queued", "running"], to="cancelling")
+    row = service.wait(urgent)
+    assert (row.state, row.error) == ("succeeded", None)
+    assert {service.wait(study).state for study in others} == {"cancelled"}

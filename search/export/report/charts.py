@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from search.export.report import text
-from search.export.report.trials import Trial
+from search.export.report.trials import VERDICTS, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,9 +161,7 @@ def _outside(points: Sequence[Mapping[str, Any]]) -> str:
 
 def _ladder_summary(metric: Mapping[str, Any], trials: Sequence[Trial], unit: str) -> str:
     tally = Counter(trial.verdict for trial in trials)
-    told = [
-        f"{number} {verdict}" for verdict in ("met", "missed", "rejected early", "fail") if (number := tally[verdict])
-    ]
+    told = [f"{number} {verdict}" for verdict in VERDICTS if (number := tally[verdict])]
     chosen = next((trial for trial in trials if trial.chosen), None)
     start = f"{text.plural(len(trials), 'trial')}: {', '.join(told)}."
     if chosen is None:

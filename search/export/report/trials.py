@@ -12,8 +12,13 @@ from typing import Any
 
 from search.export.report import text
 
-VERDICTS = ("met", "missed", "rejected early", "fail")
-_OTHER_WORDS = {"not_met": "missed", "rejected": "rejected early", "infeasible": "fail"}  # as elsewhere
+VERDICTS = ("met", "met so far", "missed", "rejected early", "fail")
+_OTHER_WORDS = {
+    "promising": "met so far",
+    "not_met": "missed",
+    "rejected": "rejected early",
+    "infeasible": "fail",
+}  # as elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,10 +34,11 @@ const title = (text) => ({ text, standoff: 12, font: { size: 12.5 } });
 const MARKS = {
   met: { symbol: "circle", name: "met" },
   missed: { symbol: "x", name: "missed" },
+  "met so far": { symbol: "circle-open", name: "met so far" },
   "rejected early": { symbol: "triangle-down-open", name: "rejected early" },
   fail: { symbol: "diamond-open", name: "fail: the chip cannot run it" },
 };
-const token = (verdict) => ({ "rejected early": "early", fail: "infeasible" })[verdict] ?? verdict;
+const token = (verdict) => ({ "met so far": "met", "rejected early": "early", fail: "infeasible" })[verdict] ?? verdict;
 
 // The good end of the accuracy axis is always up.
 function accuracyAxis(chart) {

@@ -28,7 +28,7 @@ MOST_STEPS = 1 << 19
 MOST_STEPS_OF_ONE = 1 << 12
 """Of one factor. With more (16 bit in, 16 bit out) some step always lies within a float32 error of its place."""
 
-MOST_CUTS = 1 << 23
+MOST_CUTS = 1 << 20
 """The same for the few channels whose shift is large."""
 
 _NEIGHBOURS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8)
@@ -62,8 +62,9 @@ def is_cut_right(rescale: Rescale, span: Span, offset: int) -> bool:
         offset: 0 where nothing below 0 goes out.
     """
     m, q = rescale.multiplier[:, np.newaxis], rescale.shift[:, np.newaxis]
-    n_steps = min(span.high - span.low, span.most - span.least)
-    end = max(abs(span.low), abs(span.high))
+    reached = _reached(m, q, span, "half_up")
+    n_steps = min(reached.high - reached.low, span.most - span.least)
+    end = max(abs(reached.low), abs(reached.high))
     if m.size * n_steps > MOST_CUTS or end << int(q.max()) >= 1 << 62:
         return False
     places = _places(m, q, span, "half_up")
@@ -144,11 +145,19 @@ def _equal(rescale: Rescale, s: FloatArray, span: Span, rounding: Rounding, form
     return np.asarray(np.all(exact == got, axis=1))
 
 
+def _reached(m: Int64Array, q: Int64Array, span: Span, rounding: Rounding) -> Span:
+    """The span, with the results that some factor reaches."""
+    low = max(span.low, int(round_shift(span.least * m, q, rounding).min()))
+    high = min(span.high, int(round_shift(span.most * m, q, rounding).max()))
+    return Span(span.least, span.most, min(low, span.high), max(high, span.low))
+
+
 def _places(m: Int64Array, q: Int64Array, span: Span, rounding: Rounding) -> Int64Array:
     """Integers that decide, ``[factors, places]``: all of the span, or its ends and both sides of every step."""
-    if span.most - span.least <= 2 * (span.high - span.low):
+    if span.most - span.least <= 2 * (span.high - span.low) and span.most - span.least <= MOST_STEPS_OF_ONE:
         return np.broadcast_to(np.arange(span.least, span.most + 1), (m.size, span.most - span.least + 1))
-    n = np.arange(span.low + 1, span.high + 1)
+    reached = _reached(m, q, span, rounding)
+    n = np.arange(reached.low + 1, reached.high + 1)
     half = np.where(q > 0, np.int64(1) << np.maximum(q - 1, 0), 0)
     goal = (n << np.maximum(q, 0)) - half
     step = -((-goal) // (m << np.maximum(-q, 0)))

@@ -31,10 +31,6 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "service.cli", *arguments]
 
 
-LEAN = [sys.executable, "-c", "import typer; from service.cli.serve import serve; typer.run(serve)"]
-"""``serve`` without the commands that search here: starts in a third of the time."""
-
-
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -50,14 +46,12 @@ class Served:
         port: Stays the same.
         options: More options of ``serve``.
         settings: Environment of it.
-        is_lean: Whether it is started without the commands that search here.
     """
 
     folder: Path
     port: int
     options: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
-    is_lean: bool = False
     key: str = ""
     process: subprocess.Popen[bytes] | None = None
 
@@ -80,7 +74,7 @@ class Served:
         quick |= {"BITBUDGET_REQUEST_BURST": "100000", "BITBUDGET_DATA_DIR": str(self.folder / "data")}
         with (self.folder / "serve.out").open("ab") as out, (self.folder / "serve.err").open("ab") as err:
             self.process = subprocess.Popen(
-                [*(LEAN if self.is_lean else command("serve")), "--port", str(self.port), *self.options],
+                command("serve", "--port", str(self.port), *self.options),
                 env=environment({**quick, **self.settings}),
                 stdout=out,
                 stderr=err,
@@ -124,10 +118,10 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str, is_lean: bool = False, **settings: str) -> Iterator[Served]:
+def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     """A server, ended at the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = Served(folder, free_port(), options, settings, is_lean)
+    found = Served(folder, free_port(), options, settings)
     found.start()
     try:
         found.wait()

@@ -90,7 +90,7 @@ def until(holds: Any, seconds: float = 120.0) -> None:
 def test_nothing_accepted_is_lost_when_the_server_is_killed_a_hundred_times(tmp_path: Path) -> None:
     """The client submits while the server dies under it: each study that it was told of is there, once."""
     queue = {"BITBUDGET_MAX_QUEUED_STUDIES": "100000"}
-    with served(tmp_path / "server", "--workers", "0", is_lean=True, **queue) as server:
+    with served(tmp_path / "server", "--workers", "0", **queue) as server:
         with server.client() as client:
             data = client.blobs.put(ROOT / "examples/digits/evaluation.npz")
             model = client.blobs.put(ROOT / "examples/digits/digits.onnx")
