@@ -19,10 +19,12 @@ PHASES: Mapping[str, str] = {
     "sensitivity": "sensitivity",
     "evaluate": "search",
     "propose": "search",
+    "propose": "search",
     "recheck": "export",
     "confirm": "export",
     "unoptimized": "export",
     "export": "export",
+    "layers": "export",
     DELIVER: "report",
 }
 LABELS: Mapping[str, str] = {
@@ -33,10 +35,12 @@ LABELS: Mapping[str, str] = {
     "sensitivity": "measure sensitivity",
     "evaluate": "evaluate an assignment",
     "propose": "choose what to try",
+    "propose": "choose what to evaluate",
     "recheck": "evaluate the exported model",
     "confirm": "evaluate on confirmation samples",
     "unoptimized": "evaluate without optimizations",
     "export": "write the files for the chip",
+    "layers": "compare inner values",
     DELIVER: "write report and result",
 }
 

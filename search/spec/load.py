@@ -10,10 +10,7 @@ from pydantic import ValidationError
 from search.errors import UsageError
 from search.spec.job import JobSpec
 from search.spec.messages import validation_text
-from search.spec.suggestion import listing
 from search.spec.yaml_text import read_values
-
-AVAILABLE_STRATEGIES = ("auto", "ladder", "optuna", "exhaustive")
 
 
 def read_spec(text: str, *, where: str = "spec") -> dict[str, Any]:
@@ -53,11 +50,8 @@ def check_available(job: JobSpec) -> None:
     """Refuse what the schema knows but this version cannot run.
 
     Raises:
-        UsageError: If the strategy or a metric is not available.
+        UsageError: If a metric is not available.
     """
-    for name, wanted, available in (("strategy", job.search.strategy, AVAILABLE_STRATEGIES),):
-        if wanted not in available:
-            raise UsageError(f"{name} {wanted!r} is not available in this version; use {listing(available)}.")
     for goal in job.goal:
         if goal.metric.startswith("python:"):
             raise UsageError(

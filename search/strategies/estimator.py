@@ -80,10 +80,11 @@ class OutputNoise:
 
     def predict(self, levels: Floats) -> Noise:
         """Return the noise of assignments by their levels ``[n, points]``."""
-        floor = np.full((len(levels), 1), 1.0)
-        features = np.concatenate([levels, floor], axis=1) * self._powers
         mean = levels @ self.coefficients + self.floor
-        variance = np.maximum(np.einsum("ij,ij->i", features @ self._cov, features), 0.0)
+        scaled = self._cov * np.outer(self._powers, self._powers)
+        spread = levels @ scaled[:-1, :-1]
+        spread += 2.0 * scaled[-1, :-1]
+        variance = np.maximum(np.einsum("ij,ij->i", spread, levels) + scaled[-1, -1], 0.0)
         safe = np.maximum(mean, 1e-30)
         alike = self._misfits(levels)
         sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (MISFIT * alike.sd) ** 2)

@@ -66,5 +66,6 @@ def _is_too_many(tasks: Sequence[Task], replay: Replay, limits: Limits) -> bool:
     most, desk = limits.max_evaluations, replay.progress.desk
     if most is None or desk is None or replay.progress.stopping is not None:
         return False
-    begun = sum(item.kind == "evaluate" and item.params["range"][0] == 0 for task in tasks for item in task.items)
-    return begun > 0 and sum(trial.evaluated for trial in desk.trials) + begun > most
+    begun: int = sum(item.kind == "evaluate" and item.params["range"][0] == 0 for task in tasks for item in task.items)
+    done = sum(trial.evaluated for trial in desk.trials)
+    return begun > 0 and done + begun > most

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 import search.spec.job as job_module
 from search.errors import UsageError
 from search.spec.job import JobSpec, job_schema
-from search.spec.load import check_available, load_job
+from search.spec.load import build_job, check_available, load_job, read_spec
 
 DOCUMENTED = """
 schema: bitbudget.job/1
@@ -198,10 +198,9 @@ def test_a_job_cannot_be_changed():
         load_job(SMALL).model = "other.onnx"
 
 
-def test_strategies_that_are_not_there_yet_are_refused():
-    check_available(load_job(SMALL))
-    with pytest.raises(UsageError, match="strategy 'auto' is not available in this version; use 'ladder'"):
-        check_available(load_job(DOCUMENTED))
+@pytest.mark.parametrize("strategy", ["auto", "ladder", "optuna", "exhaustive"])
+def test_every_strategy_of_the_schema_is_there(strategy):
+    check_available(build_job({**read_spec(SMALL), "search": {"strategy": strategy}}))
 
 
 def test_the_published_schema_is_the_models_own():

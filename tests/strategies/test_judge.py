@@ -31,15 +31,14 @@ class Population:
 
 
 def _with_net_loss(rng, right, now, distance, wanted):
-    """Turn the samples nearest to the border over or back until the net loss is exact."""
+    """Turn samples near to the border over or back until the net loss is exact."""
     now = now.copy()
-    while (net := int(np.count_nonzero(right & ~now)) - int(np.count_nonzero(~right & now))) != wanted:
-        candidates = np.flatnonzero(right & now) if net < wanted else np.flatnonzero(right & ~now)
-        if len(candidates) == 0:
-            candidates = np.flatnonzero(~right & now)
-        weights = np.exp(-distance[candidates] / 0.1) + 1e-9
-        i = rng.choice(candidates, p=weights / weights.sum())
-        now[i] = not now[i]
+    missing = wanted - (int(np.count_nonzero(right & ~now)) - int(np.count_nonzero(~right & now)))
+    kinds = [right & now, ~right & now] if missing > 0 else [right & ~now, ~right & ~now]
+    candidates = np.flatnonzero(kinds[0] | kinds[1])
+    weights = np.exp(-distance[candidates] / 0.1) + 1e-9
+    chosen = rng.choice(candidates, abs(missing), replace=False, p=weights / weights.sum())
+    now[chosen] = ~now[chosen]
     return now
 
 

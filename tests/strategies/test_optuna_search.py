@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
 from search.precision import Precision
+from search.strategies.desk import Desk
 from search.strategies.optuna_search import MOST_ASKS, Sampling, optuna, proposal
 from search.strategies.setting import Setting, Size
+from search.targets.pins import Pin
 from search.tasks import Item, ItemResult
 from tests.strategies.nets import J6M, J6P, ORT, chain, group, weights, written
 from tests.strategies.simulated import Simulated
+from tests.strategies.test_contract import TARGETS, simulated
 
 P = Precision
 SAMPLERS = pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
@@ -147,3 +150,32 @@ def test_it_works_on_other_chips(target):
     noise = {weights(network, f"conv{i}"): 4e-5 * 2**i for i in range(6)}
     desk, _ = searched(target=target, noise=noise)
     assert best(desk).cost < desk.trials[1].cost
+
+
+def on_random_network(name: str, seed: int) -> WithSampler:
+    plain = simulated(name, seed)
+    return WithSampler(**{one.name: getattr(plain, one.name) for one in fields(plain)})
+
+
+def summary(desk: Desk):
+    return [(t.number, t.configuration.digest, t.n_run, t.verdict.value) for t in desk.trials]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "name", "seed"), [*(("tpe", name, seed) for name in TARGETS for seed in (0, 1)), ("nsga2", "j6m", 1)]
+)
+def test_what_holds_of_every_strategy_holds_of_optuna(sampler, name, seed):
+    study, again = on_random_network(name, seed), on_random_network(name, seed)
+    pinned = study.network.groups[seed]
+    own = study.setting().book.allowed[seed].choices[0]
+    study.pins = again.pins = [Pin(match=pinned.name, exactly=own.value)]
+    sampling = Sampling(sampler=sampler, seed=seed)
+    desk, replayed = (one.run(lambda desk: optuna(desk, sampling)) for one in (study, again))
+    assert summary(desk) == summary(replayed)
+    assert len({item.digest for item in study.asked}) == len(study.asked)
+    assert len({trial.configuration.digest for trial in desk.trials}) == len(desk.trials)
+    assert any(trial.is_complete for trial in desk.trials)
+    for trial in desk.trials:
+        effective = trial.configuration.effective
+        assert effective[seed] is own
+        assert desk.setting.legaliser.legalise(effective).effective == effective

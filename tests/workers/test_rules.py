@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from search import errors
+from search.study.running import RUNNERS
 from workers import durable
+from workers.derived import DELIVER, LABELS, PHASES
 from workers.failures import HINTS, Reported, StudyFailedError, failure_of
 from workers.problem import study_problem
 
@@ -64,3 +66,7 @@ def test_every_error_of_the_core_has_a_code_with_a_way_out():
             "message": "text",
             "hint": HINTS[failure.code],
         }
+
+
+def test_every_kind_of_item_has_a_phase_and_a_label():
+    assert {*RUNNERS, "sensitivity", DELIVER} == set(PHASES) == set(LABELS)

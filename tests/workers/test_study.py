@@ -71,6 +71,7 @@ def test_a_limit_on_seconds_delivers_what_there_is(service, small):
     assert service.result(study)["assignment"] == {}
 
 
+@pytest.mark.slow
 def test_large_rounds_are_shared_by_two_workers_and_give_the_same_answer(service, small, answer):
     service.start(2)
     study = service.submit(small, goal=TOP1, search={"task_macs": 2e6})
@@ -80,6 +81,7 @@ def test_large_rounds_are_shared_by_two_workers_and_give_the_same_answer(service
         assert len({task.worker for task in tasks.listing(c, study)}) == 2
 
 
+@pytest.mark.slow
 def test_sigterm_hands_the_work_on_and_leaves_no_process(service, small, answer):
     first = service.start()
     study = service.submit(small, goal=TOP1)
@@ -95,6 +97,7 @@ def test_sigterm_hands_the_work_on_and_leaves_no_process(service, small, answer)
     assert not service.again(study)
 
 
+@pytest.mark.slow
 def test_a_higher_priority_goes_first(service, small):
     others = [service.submit(small, goal=TOP1) for _ in range(6)]
     urgent = service.submit(small, goal=TOP1, run={"priority": 9})
