@@ -35,7 +35,6 @@ LABELS: Mapping[str, str] = {
     "sensitivity": "measure sensitivity",
     "evaluate": "evaluate an assignment",
     "propose": "choose what to try",
-    "propose": "choose what to evaluate",
     "recheck": "evaluate the exported model",
     "confirm": "evaluate on confirmation samples",
     "unoptimized": "evaluate without optimizations",

@@ -9,8 +9,14 @@ from search.diagnosis.arithmetic import (
 )
 from tests.targets.networks import Sketch
 
-OVERFLOW = {"node": "conv", "what": "accumulator", "value": 2**33, "range": [-(2**31), 2**31 - 1], "message": "Too big."}
-SHIFT = {"node": "conv", "what": "q2", "value": -12, "range": [0, 31], "message": "q2:-12 must range in [0, 31]"}
+OVERFLOW = {
+    "node": "conv",
+    "what": "accumulator",
+    "value": 2**33,
+    "range": [-(2**31), 2**31 - 1],
+    "message": "Too big.",
+}
+SHIFT = {"node": "conv", "what": "q2", "value": -12, "range": [0, 31], "message": "q2:-12, range [0, 31]"}
 
 
 def test_trials_that_failed_at_the_same_node_are_one_finding():
