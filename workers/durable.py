@@ -31,7 +31,7 @@ VERSION = "engine-1"
 APPLICATION = "bitbudget"
 SEARCH, EVAL = "search", "eval"
 COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
-_POLL_S, _RESULT_POLL_S = 0.2, 0.2
+_SEARCH_POLL_S, _POLL_S, _RESULT_POLL_S = 0.2, 0.1, 0.1  # a free slot waits for the next poll
 _MIDDLE = 2**30
 _LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 
@@ -125,7 +125,9 @@ def launch(settings: Settings, executor: str, hands: Hands) -> None:
     DBOS(config=config)
     DBOS.launch()
     coordinators = max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * settings.slots)
-    DBOS.register_queue(SEARCH, worker_concurrency=coordinators, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
+    DBOS.register_queue(
+        SEARCH, worker_concurrency=coordinators, polling_interval_sec=_SEARCH_POLL_S, on_conflict=_ALWAYS
+    )
     DBOS.register_queue(EVAL, worker_concurrency=settings.slots, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
 
 

@@ -27,7 +27,7 @@ from workers.problem import StudyProblem
 
 KEPT = 16
 """Replays kept in memory; others are built again from their rows."""
-SMALL_MACS = 1e9
+SMALL_MACS = 2e9
 """A task below this takes about as long as handing it to another worker."""
 
 
