@@ -159,7 +159,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", default="sqlite", choices=["sqlite", "postgresql"])
-    parser.add_argument("--samples", type=int, default=6000)
+    parser.add_argument("--samples", type=int, default=12000)
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,11 +189,12 @@ def stages(setting: Setting) -> tuple[int, ...]:
 
 
 def sample_ranges(start: int, stop: int, setting: Setting) -> list[tuple[int, int]]:
-    """Cut samples into the ranges of items: whole batches, at most ``task_macs`` and ``MAX_RANGE`` each.
+    """Cut samples into the ranges of items: whole batches, of one size, at most ``task_macs`` and ``MAX_RANGE`` each.
 
     Ranges of one cut are independent of each other; their results do not depend on where they run.
     """
     affordable = min(float(MAX_RANGE), setting.task_macs / setting.macs if setting.macs else float(MAX_RANGE))
-    step = max(1, int(affordable) // setting.batch) * setting.batch
-    step = min(step, MAX_RANGE)
+    most = max(1, int(affordable) // setting.batch)
+    n_batches = max(1, math.ceil((stop - start) / setting.batch))
+    step = math.ceil(n_batches / math.ceil(n_batches / most)) * setting.batch
     return [(begin, min(begin + step, stop)) for begin in range(start, stop, step)]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.strategies.evaluation_run import MAX_RANGE, sample_ranges
 from search.study.bench import Bench
 from search.study.plan import Replay, packed
 from search.study.running import run_items
@@ -49,3 +54,17 @@ def test_ranges_are_packed_up_to_the_work_of_a_task():
     ranges = [(0, 64, "a"), (64, 128, "b"), (128, 300, "c"), (300, 310, "d")]
     assert packed(ranges, 1.0, 128.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"),), ((300, 310, "d"),))
     assert packed(ranges, 1.0, 1e9) == (tuple(ranges),)
+
+
+@settings(max_examples=200)
+@given(start=st.integers(0, 40), n=st.integers(1, 30_000), batch=st.integers(1, 64), most=st.floats(0.1, 1e5))
+def test_ranges_cover_the_samples_in_whole_batches_of_one_size_within_the_work(start, n, batch, most):
+    start *= batch
+    setting = SimpleNamespace(batch=batch, macs=2.0, task_macs=2.0 * most)
+    found = sample_ranges(start, start + n, setting)
+    assert [begin for begin, _ in found] == [start, *(stop for _, stop in found[:-1])]
+    assert found[-1][1] == start + n
+    sizes = [stop - begin for begin, stop in found]
+    assert len(set(sizes[:-1])) <= 1
+    assert all(size % batch == 0 for size in sizes[:-1])
+    assert max(sizes) <= max(batch, min(most, MAX_RANGE))
