@@ -33,6 +33,7 @@ LABELS: Mapping[str, str] = {
     "compare": "compare calibration methods",
     "sensitivity": "measure sensitivity",
     "evaluate": "evaluate an assignment",
+    "propose": "choose what to try",
     "recheck": "evaluate the exported model",
     "confirm": "evaluate on confirmation samples",
     "unoptimized": "evaluate without optimizations",
