@@ -165,10 +165,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         large = large_study(Path(folder) / "large", chosen.samples)
         small = write(Path(folder) / "small", conv_net(), n=120)
-        text = "\n".join(measured(chosen.backend, large, small))
-    print(text)
+        lines = []
+        for line in measured(chosen.backend, large, small):
+            print(line, flush=True)
+            lines.append(line)
     if chosen.write is not None:
-        chosen.write.write_text(text + "\n")
+        chosen.write.write_text("\n".join(lines) + "\n")
 
 
 def measured(backend: str, large: Files, small: Files) -> Iterator[str]:
