@@ -20,6 +20,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write(tmp_path_factory.mktemp("small"), conv_net(), n=120)
 
 
+@pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Inputs of a study that no machine ends before a test can interfere."""
+    return write(tmp_path_factory.mktemp("long"), conv_net(), n=40_000)
+
+
 @pytest.fixture
 def service(tmp_path: Path, database_url: str) -> Iterator[Installation]:
     """An installation without workers, on SQLite and on PostgreSQL."""

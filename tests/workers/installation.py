@@ -100,7 +100,14 @@ class Installation:
                 self.engine.resume(connection, found)
         return found
 
-    def wait(self, study_id: str, seconds: float = 90.0, until: Callable[[Study], bool] | None = None) -> Study:
+    def wait(
+        self,
+        study_id: str,
+        seconds: float = 90.0,
+        until: Callable[[Study], bool] | None = None,
+        *,
+        poll_s: float = 0.05,
+    ) -> Study:
         """Wait until a study has ended, or until something else."""
         deadline = time.monotonic() + seconds
         while True:
@@ -110,7 +117,7 @@ class Installation:
                     return row
             if time.monotonic() > deadline:
                 raise AssertionError(f"still {self.study(study_id)}\n{self.logs()[-6000:]}")
-            time.sleep(0.05)
+            time.sleep(poll_s)
 
     def result(self, study_id: str) -> dict[str, Any]:
         """``result.json`` without measured times."""

@@ -135,9 +135,9 @@ def put_to_sleep(service, worker):
             time.sleep(0.05)
 
 
-def test_evaluators_killed_twice_are_replaced_and_the_third_time_the_study_fails(service, small, answer):
+def test_evaluators_killed_twice_are_replaced_and_the_third_time_the_study_fails(service, small, long, answer):
     worker = service.start()
-    study = service.submit(small, goal=TOP1)
+    study = service.submit(long, goal=TOP1)
     for expected in (1, 2, 3):
         service.wait(study, WAIT_S, until=lambda row: holder(service, study) is not None)
         deadline = time.monotonic() + WAIT_S

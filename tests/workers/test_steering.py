@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.databases import new_url
 from tests.study.memory import MemoryRun, local_problem, without_times
-from tests.workers.installation import installation, is_running
+from tests.workers.installation import TERMINAL, installation, is_running
 
 pytestmark = pytest.mark.slow
 TOP1 = [{"metric": "top1", "max_drop": 0.01}]
@@ -34,14 +34,31 @@ def busy(request, tmp_path_factory):
         yield service
 
 
-def held_in(service, study, phase):
-    """Hold the study's evaluator still as soon as the study is in ``phase``; return its process ids."""
-    service.wait(study, WAIT_S, until=lambda row: row.phase == phase or row.state not in ("queued", "running"))
-    held = service.workers[0].children()
-    for pid in held:
+TRIES = 40
+
+
+def caught_in(service, files, phase, *, to):
+    """Hold the evaluator of a study still in one phase and steer it; return the study and the held process ids.
+
+    A phase may be over before this looks: then the study ends as it likes, and the next one is tried.
+    """
+    for _ in range(TRIES):
+        study = service.submit(files, goal=TOP1)
+        service.wait(study, WAIT_S, until=lambda row: row.phase == phase or row.state in TERMINAL, poll_s=0.002)
+        held = service.workers[0].children()
+        send(held, signal.SIGSTOP)
+        row = service.study(study)
+        if row.phase == phase and service.move(study, expect=["running"], to=to) is not None:
+            return study, held
+        send(held, signal.SIGCONT)
+        service.wait(study, WAIT_S)
+    raise AssertionError(f"no study was ever caught in {phase}")
+
+
+def send(pids, number):
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    return held
+            os.kill(pid, number)
 
 
 def gone(pids, seconds):
@@ -55,9 +72,7 @@ def gone(pids, seconds):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_cancelled_study_ends_with_its_evaluator(busy, small, phase):
-    study = busy.submit(small, goal=TOP1)
-    held = held_in(busy, study, phase)
-    assert busy.move(study, expect=["running"], to="cancelling") is not None
+    study, held = caught_in(busy, small, phase, to="cancelling")
     assert busy.wait(study, WAIT_S).state == "cancelled"
     assert gone(held, WAIT_S)
     assert busy.study(study).error is None
@@ -65,9 +80,7 @@ def test_a_cancelled_study_ends_with_its_evaluator(busy, small, phase):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_paused_study_goes_on_to_the_same_answer(busy, small, answer, phase):
-    study = busy.submit(small, goal=TOP1)
-    held = held_in(busy, study, phase)
-    assert busy.move(study, expect=["running"], to="paused") is not None
+    study, held = caught_in(busy, small, phase, to="paused")
     assert gone(held, WAIT_S)
     before = set(busy.stored(study))
     time.sleep(1.0)
@@ -92,11 +105,10 @@ def test_paused_and_resumed_at_once_it_still_runs_once(busy, small, answer):
     assert not busy.again(study)
 
 
-def test_a_study_beyond_its_time_limit_fails_and_says_so(busy, small):
-    study = busy.submit(small, goal=TOP1, run={"timeout_s": 1.0})
+def test_a_study_beyond_its_time_limit_fails_and_says_so(busy, long):
+    study = busy.submit(long, goal=TOP1, run={"timeout_s": 1.0})
     busy.wait(study, WAIT_S, until=lambda row: row.state == "running")
-    for pid in busy.workers[0].children():
-        os.kill(pid, signal.SIGSTOP)
+    send(busy.workers[0].children(), signal.SIGSTOP)
     row = busy.wait(study, WAIT_S)
     assert (row.state, row.error["code"], row.error["blame"]) == ("failed", "timeout", "limit")
     assert "1 s" in row.error["message"]
