@@ -23,6 +23,7 @@ PHASES: Mapping[str, str] = {
     "confirm": "export",
     "unoptimized": "export",
     "export": "export",
+    "profile": "export",
     "layers": "export",
     DELIVER: "report",
 }
@@ -38,7 +39,8 @@ LABELS: Mapping[str, str] = {
     "confirm": "evaluate on confirmation samples",
     "unoptimized": "evaluate without optimizations",
     "export": "write the files for the chip",
-    "layers": "compare inner values",
+    "profile": "compare layer by layer",
+    "layers": "write intermediate results",
     DELIVER: "write report and result",
 }
 

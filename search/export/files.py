@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from typing import Any
 
 from search.export.hb_compile import hb_compile_text
 from search.export.hmct_config import hmct_config
 from search.export.knight import knight_files
+from search.export.layers_table import layers_csv, layers_json
 from search.export.ort_overrides import ort_overrides_text
 from search.export.qconfig_setter import qconfig_setter
 from search.export.qconfig_setter_legacy import qconfig_setter_legacy
@@ -44,6 +46,11 @@ def evidence_files(
 ) -> dict[str, bytes]:
     """Return the files that show how the assignment was found."""
     return {"sensitivity.csv": sensitivity_csv(sensitivity), "trials.csv": trials_csv(trials, metrics=metrics)}
+
+
+def layer_files(document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files that compare float and quantized layer by layer."""
+    return {"layers.csv": layers_csv(document["layers"]), "layers.json": layers_json(document)}
 
 
 def ort_script() -> bytes:

@@ -33,6 +33,8 @@ from search.tasks import Item, ItemResult, Plan, Task
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
 Strategy = Callable[[Desk], Plan[Any]]
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
+PROFILE_SAMPLES = 32  # of layers.csv, and fewer where the tensors are large
+PROFILE_VALUES = 2**26
 MAX_ITEMS = 64  # per task: a task is what a worker may lose when it dies
 
 
@@ -44,7 +46,7 @@ class Finished:
         described: What ``check`` said; None if the study stopped before it.
         desk: Trials and tables; None if it stopped before the float model was measured.
         chosen: The trial that is delivered; None if none is complete.
-        results: Results by role: ``check, baseline, calibrate, recheck, confirm, unoptimized, export``.
+        results: Results by role: ``check, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
         comparison: Method comparison rows: bits, method, bound, error or failure.
     """
 
@@ -216,6 +218,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         results["unoptimized"] = yield from together(_plain_items(desk, model, shards))
     if chosen is not None or desk.setting.n_samples == 0:
         results["export"] = yield from _one(_export_item(problem, desk, chosen, results))
+        results["profile"] = yield from _one(_profile_item(problem, progress.described, desk, chosen))
     if problem.dumps_layers and "export" in results:
         items = _layer_items(problem, progress.described, desk, chosen)
         found = yield items
@@ -238,18 +241,35 @@ def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[
 
 def _layer_items(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> tuple[Item, ...]:
     """One item per sample whose intermediate results are delivered."""
-    shared = {
-        **desk.setting.sensitivity,
-        "configuration": _delivered(desk, chosen)[0].to_json(),
-        "evaluator": desk.setting.evaluator,
-        "calibration": problem.calibration if problem.evaluation is None else None,
-    }
-    available = described.n_samples or int(described.check.data["n_calibration"])
-    samples = range(min(LAYER_SAMPLES, available))
+    shared = _inner_params(problem, desk, chosen)
+    samples = range(min(LAYER_SAMPLES, _available(described)))
     return tuple(Item("layers", problem.context, {**shared, "sample": sample}) for sample in samples)
 
 
-def _delivered(desk: Desk, chosen: Trial | None) -> tuple[Configuration, Mapping[int, str]]:
+def _profile_item(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> Item:
+    """Float against quantized layer by layer, on few samples."""
+    network = described.network
+    fitting = PROFILE_VALUES // max(1, sum(tensor.elements for tensor in network.tensors))
+    samples = min(PROFILE_SAMPLES, max(1, fitting), _available(described))
+    params = {**_inner_params(problem, desk, chosen), "samples": samples}
+    return Item("profile", problem.context, params, work=3.0 * network.total_macs * samples)
+
+
+def _inner_params(problem: Problem, desk: Desk, chosen: Trial | None) -> dict[str, Any]:
+    """What inner values of the delivered configuration depend on."""
+    return {
+        **desk.setting.sensitivity,
+        "configuration": delivered(desk, chosen)[0].to_json(),
+        "evaluator": desk.setting.evaluator,
+        "calibration": problem.calibration if problem.evaluation is None else None,
+    }
+
+
+def _available(described: Described) -> int:
+    return described.n_samples or int(described.check.data["n_calibration"])
+
+
+def delivered(desk: Desk, chosen: Trial | None) -> tuple[Configuration, Mapping[int, str]]:
     """What is exported, with the reasons of the chip rules: the chosen trial, or all_low without evaluation."""
     if chosen is not None:
         return chosen.configuration, chosen.reasons
@@ -266,7 +286,7 @@ def _best(desk: Desk) -> Trial | None:
 
 def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Mapping[str, ItemResult]) -> Item:
     setting = desk.setting
-    configuration, reasons = _delivered(desk, chosen)
+    configuration, reasons = delivered(desk, chosen)
     requested = uniform(setting.network, setting.target, "low") if chosen is None else chosen.requested
     params = {
         **setting.sensitivity,

@@ -14,6 +14,7 @@ from search.study.exporting import run_export
 from search.study.layers import run_layers
 from search.study.measuring import run_points
 from search.study.problem import Files, Problem
+from search.study.profiling import run_profile
 from search.study.proposing import run_propose
 from search.tasks import Item, Task
 
@@ -28,6 +29,7 @@ RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
     "confirm": run_confirm,
     "unoptimized": run_unoptimized,
     "export": run_export,
+    "profile": run_profile,
     "layers": run_layers,
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from search.study.plan import Replay, Stop
 from search.tasks import ItemResult, Task
 
-NOT_SEARCH = frozenset({"export", "confirm", "unoptimized", "layers"})
+NOT_SEARCH = frozenset({"export", "confirm", "unoptimized", "profile", "layers"})
 """Kinds whose time is not search time."""
 
 

@@ -24,6 +24,7 @@ PHASES = {
     "confirm": "confirming on unseen data",
     "unoptimized": "evaluating the exported model unoptimized",
     "export": "writing files",
+    "profile": "comparing layer by layer",
     "layers": "writing intermediate results",
 }
 

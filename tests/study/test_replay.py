@@ -94,7 +94,7 @@ def delivers(item):
     """Whether an item belongs to the delivery: the Q/DQ model of the best trial may not have been measured yet."""
     if item.kind == "evaluate":
         return item.params["evaluator"] == "fake_quant"
-    return item.kind in {"recheck", "confirm", "unoptimized", "export", "layers"}
+    return item.kind in {"recheck", "confirm", "unoptimized", "export", "profile", "layers"}
 
 
 def check_early_end(run, results, answer):

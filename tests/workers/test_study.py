@@ -46,7 +46,7 @@ def test_a_study_gives_the_answer_of_the_command_line(service, small, answer):
     assert set(answer["artifacts"].values()) | {"result.json"} == set(_delivered(service, study))
 
 
-_LATE = ("export", "confirm", "unoptimized", "layers")
+_LATE = ("export", "confirm", "unoptimized", "profile", "layers")
 
 
 def _delivered(service, study):
