@@ -25,6 +25,7 @@ from service.local.deliver import deliver
 from service.local.driver import Driver, Outcome, interrupts
 from service.local.inputs import LocalFiles, LocalProblem, open_problem
 from service.local.intake import take_in
+from service.local.pool import processes
 from service.local.store import RunStore
 
 GOAL_PATHS = frozenset({"metric", "goal"})  # may hold onnx:<path>
@@ -65,6 +66,9 @@ def search(  # noqa: PLR0917  one parameter per option
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample order.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads inside operators.")] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that compute at the same time, --threads each; same answer.")
+    ] = 1,
     overrides: Annotated[str | None, typer.Option(help="Tensor overrides (JSON) to keep as pins.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Job spec (YAML or JSON); flags win over it.")] = None,
     reuse: Annotated[Path | None, typer.Option(help="Another run whose results are taken over.")] = None,
@@ -92,6 +96,7 @@ def search(  # noqa: PLR0917  one parameter per option
         force=force,
         export_calibration=export_calibration,
         dump_layers=dump_layers,
+        jobs=jobs,
     )
     result, code = run_search(request)
     if as_json:
@@ -113,6 +118,7 @@ class Request:
         force: Whether an earlier run in ``out`` is forgotten.
         export_calibration: Whether the calibration samples are delivered.
         dump_layers: Whether intermediate results are delivered.
+        jobs: Processes that compute at the same time.
     """
 
     flags: Mapping[str, Any]
@@ -122,6 +128,7 @@ class Request:
     force: bool = False
     export_calibration: bool = False
     dump_layers: bool = False
+    jobs: int = 1
 
 
 def run_search(request: Request) -> tuple[dict[str, Any], int]:
@@ -145,8 +152,9 @@ def run_search(request: Request) -> tuple[dict[str, Any], int]:
             if intake is not None:
                 intake.store(store)
                 began = time.monotonic()
-            driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began)
-            outcome = driver.run()
+            with processes(request.jobs, local, request.out) as pool:
+                driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began, pool)
+                outcome = driver.run()
             result = _deliver(local, bench, store, outcome)
         except (UsageError, InvalidModelError, InvalidDataError):
             store.discard()

@@ -12,9 +12,10 @@ from types import FrameType
 from search.study.bench import Bench
 from search.study.plan import Finished, Replay, Stop
 from search.study.problem import Problem
-from search.study.running import run_items
 from search.study.steering import Limits, search_seconds, time_is_up, within_limits
 from search.tasks import ItemResult, Task
+from service.local.computing import Computed, compute
+from service.local.pool import Pool
 from service.local.store import RunStore
 
 Watch = Callable[["State"], None]
@@ -26,9 +27,9 @@ class State:
 
     Attributes:
         replay: The study with its progress.
-        task: What is being computed.
-        done: Items of the task that are finished in this sitting.
-        total: Items of the task.
+        task: What is being computed; the first of several tasks where they run at the same time.
+        done: Items of these tasks that are finished in this sitting.
+        total: Items of these tasks.
         seconds: Wall time of this sitting.
     """
 
@@ -67,6 +68,7 @@ class Driver:
         watch: Called whenever something changed.
         asked: Says why somebody wants the run to stop, or None.
         began: When this sitting began, by ``time.monotonic``.
+        pool: Further processes, where tasks run at the same time.
     """
 
     problem: Problem
@@ -77,13 +79,14 @@ class Driver:
     watch: Watch = lambda _: None
     asked: Callable[[], Stop | None] = lambda: None
     began: float = field(default_factory=time.monotonic)
+    pool: Pool | None = None
 
     def run(self) -> Outcome:
         """Run until finished, a limit or a request to stop."""
         replay = Replay(self.problem)
         clock = _Clock(self.search_seconds(), self.began)
         while tasks := self._next(replay, clock):
-            self._run_task(tasks[0], replay, clock)
+            self._run_round(tasks[:1] if self.pool is None else tasks, replay, clock)
         if replay.finished is None:
             raise RuntimeError("The study asks for nothing, yet it is not finished.")
         self.watch(State(replay, seconds=clock.total))
@@ -101,18 +104,35 @@ class Driver:
             tasks = replay.advance(self.store.results, stop)
         return within_limits(tasks, replay, self.store.results, self.limits)
 
-    def _run_task(self, task: Task, replay: Replay, clock: _Clock) -> None:
-        """Compute a task item by item; each is stored as it finishes."""
-        state = State(replay, task, total=len(task.items), seconds=clock.total)
+    def _run_round(self, tasks: tuple[Task, ...], replay: Replay, clock: _Clock) -> None:
+        """Compute tasks item by item; each item is stored as it finishes."""
+        state = State(replay, tasks[0], total=sum(len(task.items) for task in tasks), seconds=clock.total)
         self.watch(state)
-        for item, raw in run_items(self.bench, task):
-            blobs = {name: self.store.put(data) for name, data in raw.blobs.items()}
-            self.store.add(ItemResult(item.digest, item.kind, raw.data, blobs, seconds=clock.lap()))
-            state.done += 1
-            state.seconds = clock.total
-            self.watch(state)
+        for computed in self._computed(tasks):
+            self._keep(computed, state, clock)
             if self._stop(replay, clock) is not None:
-                return
+                break
+        for computed in self.pool.drain() if self.pool is not None else ():
+            self._keep(computed, state, clock)
+
+    def _computed(self, tasks: tuple[Task, ...]) -> Iterator[Computed]:
+        """What the items of the tasks gave: all by this process, or shared with others."""
+
+        def own(task: Task) -> Iterator[Computed]:
+            return compute(self.bench, self.store, task)
+
+        if self.pool is None:
+            return own(tasks[0])
+        self.pool.start()  # they make themselves ready while a single task is computed here
+        return self.pool.run(tasks, own) if len(tasks) > 1 else own(tasks[0])
+
+    def _keep(self, computed: Computed, state: State, clock: _Clock) -> None:
+        """Store what an item gave. Its seconds are those since the last one, so that all of them add up to the wall."""
+        item = computed.item
+        self.store.add(ItemResult(item.digest, item.kind, computed.data, computed.blobs, seconds=clock.lap()))
+        state.done += 1
+        state.seconds = clock.total
+        self.watch(state)
 
     def _stop(self, replay: Replay, clock: _Clock) -> Stop | None:
         """Why to stop now; None also while a stopped study delivers."""

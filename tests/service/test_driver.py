@@ -35,18 +35,20 @@ class Sitting:
     def __init__(self, local, out, **options):
         self.local, self.store, self.options = local, RunStore(out), options
 
-    def run(self, *, items=None):
-        """Run; die after ``items`` items. Returns the document and the kinds of the items computed."""
+    def run(self, *, items=None, watch=None):
+        """Run; die after ``items`` items. Returns the document."""
         self.store.open(self.local.identity, force=False)
         known = set(self.store.results)
 
-        def watch(state):
+        def look(state):
+            if watch is not None:
+                watch(state)
             if items is not None and len(set(self.store.results) - known) >= items:
                 raise KilledError
 
         bench = Bench(self.local.problem, LocalFiles(self.local.paths, self.store))
         try:
-            outcome = Driver(self.local.problem, bench, self.store, watch=watch, **self.options).run()
+            outcome = Driver(self.local.problem, bench, self.store, watch=look, **self.options).run()
         finally:
             self.store.close()
         self.new = [result for digest, result in self.store.results.items() if digest not in known]

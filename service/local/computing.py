@@ -1,0 +1,33 @@
+"""Computing tasks of a local run: what an item gave, with its arrays and files in the run's blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.study.bench import Bench
+from search.study.running import run_items
+from search.tasks import Item, Task
+from service.local.store import RunStore
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What one item gave.
+
+    Attributes:
+        item: The item.
+        data: JSON value.
+        blobs: Name to blob digest; the blobs are on disk.
+    """
+
+    item: Item
+    data: Mapping[str, Any]
+    blobs: Mapping[str, str]
+
+
+def compute(bench: Bench, store: RunStore, task: Task) -> Iterator[Computed]:
+    """Yield what every item gave, as soon as it is finished."""
+    for item, raw in run_items(bench, task):
+        yield Computed(item, raw.data, {name: store.put(data) for name, data in raw.blobs.items()})
