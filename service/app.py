@@ -23,7 +23,8 @@ from service.http.gate import Gate, Guard, is_loopback
 from service.http.metrics import Metrics
 from service.settings import Settings, SettingsError
 from service.studies.engine import Engine
-from service.web import login
+from service.web.problem_page import problem_page
+from service.web.routers import PAGES
 from service.webhooks.background import sending
 
 
@@ -72,7 +73,8 @@ def create_app(
         clock=lambda: datetime.now(UTC),
     )
     answers.install(app)
-    for router in (*ROUTERS, login.router):
+    app.state.problem_page = problem_page
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     _describe(app)
     rates = RateLimit(per_s=settings.requests_per_s, burst=settings.request_burst, clock=time.monotonic)

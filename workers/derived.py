@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,30 @@ def trial_rows(replay: Replay) -> list[TrialRow]:
         )
         for trial, line in zip(progress.desk.trials, lines, strict=True)
     ]
+
+
+def search_facts(replay: Replay) -> dict[str, Any]:
+    """What trials are judged by: goals, bounds of the cost, size of the evaluation set; empty before the search."""
+    if replay.progress.desk is None:
+        return {}
+    setting = replay.progress.desk.setting
+    low, high = (setting.cost.in_unit(setting.cost.index(bound)) for bound in setting.bounds)
+    goals = [
+        {
+            "id": goal.id,
+            "direction": goal.metric.direction,
+            "float": _number(goal.float_value),
+            "required": _number(goal.required),
+        }
+        for goal in setting.goals
+    ]
+    cost = {"unit": setting.cost.unit, "all_low": _number(low), "all_high": _number(high)}
+    return {"goals": goals, "cost": cost, "n_samples": setting.n_samples}
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _detail(trial: Trial) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class Ledger:
                 "total": sum(one.n_items for one in found.plans),
                 "unit": "items",
                 "trials": trials.count(connection, row.id),
+                **found.facts,
             }
             phase = phase_of(plan.kind)
             changes = {"phase": phase, "progress": progress, "seconds": found.seconds, "stopped": found.stopped}

@@ -22,7 +22,7 @@ from service.db import items, trials
 from service.db.studies import Study
 from service.db.tasks import TaskPlan
 from service.db.trials import TrialRow
-from workers.derived import DELIVER, LABELS, trial_rows
+from workers.derived import DELIVER, LABELS, search_facts, trial_rows
 from workers.problem import StudyProblem
 
 KEPT = 16
@@ -42,6 +42,7 @@ class Round:
         seconds: Search time so far.
         rows: Trials to store.
         news: Those among them that nobody was told of.
+        facts: What trials are judged by, as ``derived.search_facts`` gives it.
     """
 
     plans: tuple[TaskPlan, ...]
@@ -50,6 +51,7 @@ class Round:
     seconds: float
     rows: tuple[TrialRow, ...]
     news: tuple[TrialRow, ...]
+    facts: Mapping[str, Any]
 
 
 @dataclass
@@ -87,7 +89,7 @@ class Standing:
         plans = tuple(_plan(task) for task in tasks) if tasks else (_delivery(row.id, stopped, seconds),)
         is_small = len(plans) == 1 and (not tasks or _is_small(tasks[0]))
         rows, news = self._changed()
-        return Round(plans, is_small, stopped, seconds, rows, news)
+        return Round(plans, is_small, stopped, seconds, rows, news, search_facts(self.replay))
 
     def _stop(self, row: Study, limits: Limits, seconds: float) -> Stop | None:
         if row.stopped is not None:  # decided before; a replay from the start must come to the same end

@@ -18,7 +18,7 @@ RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Values = Mapping[str, Any]
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelling", "cancelled"]
 Outcome = Literal["met", "not_met", "not_evaluated"]
-Verdict = Literal["met", "not_met", "rejected", "infeasible"]
+Verdict = Literal["met", "not_met", "promising", "rejected", "fail"]
 
 
 class Body(BaseModel):
@@ -141,7 +141,10 @@ class StudyError(Shape):
 
 
 class StudyLineShape(Shape):
-    """A study as a list shows it. `phase` and the keys of `progress` are open: expect ones you do not know."""
+    """A study as a list shows it. `phase` and the keys of `progress` are open: expect ones you do not know.
+
+    `result` is the summary of result.json, once there is one.
+    """
 
     id: str
     name: str | None
@@ -153,6 +156,7 @@ class StudyLineShape(Shape):
     priority: int
     target: str
     error: StudyError | None
+    result: dict[str, Any] | None
     seconds: float
     version: int
     created: datetime
@@ -161,13 +165,12 @@ class StudyLineShape(Shape):
 
 
 class StudyShape(StudyLineShape):
-    """A study. `result` is the summary of result.json, once there is one."""
+    """A study."""
 
     spec: dict[str, Any]
     spec_digest: str
     limits: dict[str, Any]
     timeout_s: float | None
-    result: dict[str, Any] | None
     attempts: int
 
 
@@ -206,7 +209,10 @@ class DryRun(Shape):
 
 
 class TrialLine(Shape):
-    """One evaluated assignment; `values` are over `n_run` samples."""
+    """One evaluated assignment; `values` are over `n_run` samples.
+
+    `intervals` has the 95 % interval of every value that is a share of right samples, null for the others.
+    """
 
     no: int
     digest: str
@@ -215,6 +221,7 @@ class TrialLine(Shape):
     cost: float
     ratio: float | None
     values: dict[str, float | None]
+    intervals: dict[str, RangeShape | None]
     n_run: int
     seconds: float
     why: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
@@ -22,9 +23,11 @@ from service.api.shapes import (
     Verdict,
 )
 from service.db import artifacts, trials
+from service.db.trials import TrialRow
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader
 from service.http.downloads import Download, download
 from service.studies.front import front_of
+from service.studies.intervals import intervals_of
 from service.studies.reading import (
     LAYERS,
     RESULT,
@@ -69,14 +72,14 @@ def list_trials(
             cursor=paging.cursor,
             limit=paging.limit,
         )
-    return PageOf(items=[TrialLine.model_validate(one) for one in page.rows], next=page.next)
+    return PageOf(items=[TrialLine.model_validate(_shown(one)) for one in page.rows], next=page.next)
 
 
 @router.get("/trials/{no}", operation_id="get_trial")
 def read_trial(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[int, Path(ge=0)]) -> TrialShape:
     """Return one trial with its details."""
     with parts.database.reading() as connection:
-        return TrialShape.model_validate(get_trial(connection, principal, study_id, no))
+        return TrialShape.model_validate(_shown(get_trial(connection, principal, study_id, no)))
 
 
 @router.get("/front", operation_id="get_front")
@@ -144,6 +147,10 @@ def read_artifact(parts: PartsDep, principal: Reader, study_id: str, name: Artif
 def head_artifact(parts: PartsDep, principal: Reader, study_id: str, name: ArtifactName, request: Request) -> Response:
     """Say how large a file is and what its ETag is."""
     return _send(parts, principal, study_id, name, request, head=True)
+
+
+def _shown(trial: TrialRow) -> dict[str, Any]:
+    return {**asdict(trial), "intervals": intervals_of(trial)}
 
 
 def _send(

@@ -109,6 +109,7 @@ class StudyLine(Answer):
     priority: int
     target: str
     error: Values | None
+    result: Values | None
     seconds: float
     version: int
     created: datetime | None
@@ -129,7 +130,6 @@ class Study(StudyLine):
     spec_digest: str
     limits: Values | None
     timeout_s: float | None
-    result: Values | None
     attempts: int
 
 
@@ -153,6 +153,7 @@ class Trial(Answer):
     cost: float
     ratio: float | None
     values: Mapping[str, float | None]
+    intervals: Mapping[str, Values | None]
     n_run: int
     seconds: float
     why: str

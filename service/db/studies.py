@@ -36,7 +36,9 @@ _CHANGEABLE = frozenset(
 )
 _by_id = Order("studies", (studies.c.id,), (str,), descending=True)
 _LINE = ("id", "tenant_id", "name", "state", "phase", "progress", "outcome", "stopped", "priority", "target")
-_line_columns = [studies.c[name] for name in (*_LINE, "error", "seconds", "version", "created", "started", "finished")]
+_line_columns = [
+    studies.c[name] for name in (*_LINE, "error", "result", "seconds", "version", "created", "started", "finished")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class StudyLine:
 
     Attributes:
         progress: JSON value of the worker: done, total, unit, ...
+        result: Summary of the result, once there is one.
         seconds: Search time.
         version: +1 with every change; the ETag.
     """
@@ -60,6 +63,7 @@ class StudyLine:
     priority: int
     target: str
     error: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
     seconds: float
     version: int
     created: datetime
@@ -79,7 +83,6 @@ class Study(StudyLine):
     Attributes:
         spec: The job spec as submitted.
         problem: What the worker made of it: content digests instead of references.
-        result: Summary of the result, once there is one.
         attempts: Evaluators it has killed.
     """
 
@@ -88,7 +91,6 @@ class Study(StudyLine):
     spec_digest: str
     limits: Mapping[str, Any]
     timeout_s: float | None
-    result: Mapping[str, Any] | None
     attempts: int
     submitted_by: str | None
 

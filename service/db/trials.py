@@ -31,7 +31,7 @@ class TrialRow:
     Attributes:
         no: Number in the study.
         digest: Of the effective configuration.
-        verdict: ``met``, ``not_met``, ``rejected`` or ``infeasible``, as in ``trials.csv``.
+        verdict: ``met``, ``not_met``, ``promising``, ``rejected`` or ``fail``, as in ``trials.csv``.
         ratio: Share of the tables it promoted, where that is its meaning.
         values: Goal id to value over the samples run.
         n_run: Samples run.

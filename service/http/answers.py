@@ -1,13 +1,18 @@
-"""Problems as HTTP: one body for every refusal, wherever in the stack it arises."""
+"""Problems as HTTP: one body for every refusal, wherever in the stack it arises.
+
+Somebody who looks at a page gets it as a page: ``app.state.problem_page`` makes it of the request and the document.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
@@ -129,6 +134,24 @@ def _response(
 ) -> Response:
     request_id = str(scope.get("state", {}).get("request_id", ""))
     document = problem_document(kind, detail, request_id=request_id, pointers=pointers)
+    if wants_page(scope):
+        page = _page(scope, document)
+        page.headers.update(headers or {})
+        return page
     # Escaped: a text of the request may hold lone surrogates, which UTF-8 cannot.
     body = json.dumps(document, ensure_ascii=True).encode()
     return Response(body, status_code=kind.status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a person looks at the answer in a browser, and the server has pages."""
+    if scope["method"] not in ("GET", "POST") or scope["path"].startswith("/v1/"):
+        return False
+    pages = getattr(getattr(scope.get("app"), "state", None), "problem_page", None)
+    return pages is not None and "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _page(scope: Scope, document: Mapping[str, Any]) -> Response:
+    page = scope["app"].state.problem_page(scope, document)
+    assert isinstance(page, Response)
+    return page

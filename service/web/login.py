@@ -6,56 +6,37 @@ after some hours, or with its key. The form works without scripts.
 
 from __future__ import annotations
 
-import html
-from string import Template
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from service.accounts.authentication import log_in, log_out
 from service.http.context import PartsDep, Reader
 from service.http.gate import COOKIE
+from service.web.frame import Frame, answer
 
 router = APIRouter(include_in_schema=False)
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    )
-}
-_PAGE = Template(
-    """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in · bitbudget</title>
-</head>
-<body>
-<main>
-<h1>Sign in to bitbudget</h1>
-$message
-<form method="post" action="/login">
-<input type="hidden" name="next" value="$next">
-<p><label for="key">API key</label><br>
-<input id="key" name="key" type="password" autocomplete="current-password" required autofocus size="64"></p>
-<p><button type="submit">Sign in</button></p>
-</form>
-</main>
-</body>
-</html>
-"""
-)
-_REFUSED = '<p role="alert">This key is not valid. It may have expired or been revoked.</p>'
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginPage:
+    """The form: where to go afterwards, and whether a key was just refused."""
+
+    target: str
+    is_refused: bool = False
+
+
 Next = Annotated[str, Query(max_length=2000)]
 
 
 @router.get("/login")
-def login_page(next: Next = "/") -> HTMLResponse:  # noqa: A002  # its name in the address
+def login_page(next: Next = "/") -> Response:  # noqa: A002  # its name in the address
     """Show the form."""
-    return HTMLResponse(_page(next), headers=HEADERS)
+    return _page(next)
 
 
 @router.post("/login")
@@ -69,22 +50,22 @@ async def login(
     hours = parts.settings.session_hours
     token = await run_in_threadpool(log_in, parts.database, key.strip(), hours=hours)
     if token is None:
-        return HTMLResponse(_page(next, _REFUSED), status_code=401, headers=HEADERS)
-    answer = RedirectResponse(safe_target(next), status_code=303)
+        return _page(next, is_refused=True)
+    gone = RedirectResponse(safe_target(next), status_code=303)
     is_secure = request.url.scheme == "https" or parts.settings.public_url.startswith("https:")
-    answer.set_cookie(
+    gone.set_cookie(
         COOKIE, token, max_age=int(hours * 3600), path="/", secure=is_secure, httponly=True, samesite="strict"
     )
-    return answer
+    return gone
 
 
 @router.post("/logout")
 def logout(parts: PartsDep, principal: Reader) -> Response:
     """End the login that the cookie stands for."""
     log_out(parts.database, principal)
-    answer = RedirectResponse("/login", status_code=303)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-    return answer
+    gone = RedirectResponse("/login", status_code=303)
+    gone.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return gone
 
 
 def safe_target(text: str) -> str:
@@ -94,5 +75,7 @@ def safe_target(text: str) -> str:
     return text if is_own and text.isprintable() and text.isascii() else "/"
 
 
-def _page(target: str, message: str = "") -> str:
-    return _PAGE.substitute(message=message, next=html.escape(safe_target(target), quote=True))
+def _page(target: str, *, is_refused: bool = False) -> Response:
+    page = LoginPage(target=safe_target(target), is_refused=is_refused)
+    frame = Frame(title="Sign in", has_navigation=False)
+    return answer("login.html.j2", frame, page, status=401 if is_refused else 200)

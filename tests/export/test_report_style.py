@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 
 import pytest
 
-CSS = (files("search.export") / "templates" / "report.css").read_text("utf-8")
-SCRIPT = (files("search.export") / "templates" / "report.js").read_text("utf-8")
+from search.export.report.modules import REPORT_MODULES, bundle, source
+
+CSS = source("page.css")
+SCRIPT = bundle(REPORT_MODULES)
 
 
 def _tokens(selector: str) -> dict[str, str]:
@@ -81,6 +82,11 @@ def test_the_script_needs_no_permission_beyond_its_hash():
     assert not re.search(
         r"\beval\b|new Function|innerHTML|insertAdjacentHTML|document\.write|setAttribute\(\"style\"", SCRIPT
     )
-    assert not re.search(r"\bfetch\(|XMLHttpRequest|\bimport\b", SCRIPT)
+    assert not re.search(r"\bfetch\(|XMLHttpRequest|^import\b|^export\b|\bimport\(", SCRIPT, re.MULTILINE)
     # Plotly reads these tags in text and would write a style attribute for them.
     assert not re.search(r"<(b|i|sup|sub|a|span)[ >]", SCRIPT)
+
+
+def test_a_module_must_stand_behind_those_it_imports_from():
+    with pytest.raises(ValueError, match=r"page\.js imports from charts\.js, which must stand before it"):
+        bundle(("page.js", "charts.js"))

@@ -19,7 +19,7 @@ class Artifact:
     purpose: str
 
 
-_PURPOSES = {
+PURPOSES = {
     "model.qdq.onnx": "the network with Q/DQ nodes, as it was verified; ONNX Runtime loads it",
     "ort_overrides.json": "tensor overrides for ONNX Runtime's quantizer",
     "ort_quantize.py": "turns the overrides into arguments of quantize_static",
@@ -52,7 +52,7 @@ def artifacts(files: Mapping[str, Any]) -> tuple[Artifact, ...]:
             name=text.clean(name),
             # Quoting the colon as well leaves no way to write a scheme.
             href="./" + quote(name.replace("\\", "/"), safe="/", errors="replace"),
-            purpose=_PURPOSES.get(name, ""),
+            purpose=PURPOSES.get(name, ""),
         )
         for name in names
         if ".." not in name.split("/")

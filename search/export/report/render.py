@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from search.export.report.modules import REPORT_MODULES, bundle, source, templates, unused_styles
 from search.export.report.view import report_view
 
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
-
-
-# Plotly's map library adds a style sheet unless an element with this id exists. No map is drawn here.
-_MAP_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 
 def render_report(
@@ -50,25 +44,21 @@ def render_report(
         model_name: Printed as the title.
     """
     view = report_view(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, model_name=model_name)
-    templates = files("search.export") / "templates"
     plotly = get_plotlyjs()
-    scripts = [inline(plotly), inline((templates / "report.js").read_text("utf-8"))]
-    styles = [inline((templates / "report.css").read_text("utf-8"))]
-    environment = Environment(
-        loader=PackageLoader("search.export", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        view=view,
-        policy=content_security_policy(scripts=scripts, styles=styles),
-        plotly=scripts[0],
-        script=scripts[1],
-        style=styles[0],
-        data=embedded_json(view.chart_data),
-        unused_styles=tuple(_MAP_STYLE.findall(plotly)),
+    scripts = [inline(plotly), inline(bundle(REPORT_MODULES))]
+    styles = [inline(source("page.css"))]
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            view=view,
+            policy=content_security_policy(scripts=scripts, styles=styles),
+            plotly=scripts[0],
+            script=scripts[1],
+            style=styles[0],
+            data=embedded_json(view.chart_data),
+            unused_styles=unused_styles(plotly),
+        )
     )
 
 

@@ -1,0 +1,30 @@
+// What is selected on a page, kept in its address: a copied address shows the same view.
+
+const listeners = new Set();
+const params = () => new URLSearchParams(location.search);
+
+function write(found) {
+  const query = found.toString();
+  history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  listeners.forEach((listener) => listener());
+}
+
+export const selection = {
+  get: (name) => params().get(name),
+  set(name, value) {
+    const found = params();
+    if (value === null || value === "") found.delete(name);
+    else found.set(name, value);
+    write(found);
+  },
+  toggle(name, value) {
+    this.set(name, this.get(name) === value ? null : value);
+  },
+  // Calls `listener()` after every change; returns what ends that.
+  onChange(listener) {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};
+
+addEventListener("popstate", () => listeners.forEach((listener) => listener()));

@@ -1,0 +1,129 @@
+"""A study as one line of a list and as the head of its own pages: words and numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from search.export.report import text
+from search.export.report.metrics import MetricRow, metric_rows
+from service.db.schema import TERMINAL
+from service.db.studies import Study, StudyLine
+
+OUTCOMES = {"met": "goal met", "not_met": "goal not met", "not_evaluated": "not evaluated"}
+_TONES = {"met": "good", "not_met": "bad", "failed": "bad", "running": "busy", "cancelling": "busy", "queued": "busy"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is being done: ``share`` is of the step at hand, in percent, None if its size is not known."""
+
+    task: str
+    completed: int
+    total: int
+    share: float | None
+    n_trials: int
+
+    @property
+    def told(self) -> str:
+        """The step in words."""
+        return f"{self.task}, {self.completed:,} of {self.total:,}" if self.total else self.task
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyHead:
+    """A study as it is named and summed up.
+
+    Attributes:
+        label: Its name, else the start of its id.
+        tone: ``good | bad | busy | open``: colour and symbol of ``verdict``.
+        verdict: Outcome of a study that has one, else its state.
+        cost: Of the chosen assignment, as printed; an estimate unless ``is_measured``.
+        metrics: Accuracy with interval and number of samples.
+        actions: What may be asked of it now: ``cancel | pause | resume | delete``.
+    """
+
+    id: str
+    label: str
+    is_named: bool
+    state: str
+    tone: str
+    verdict: str
+    phase: str
+    progress: Progress
+    stopped: str
+    target: str
+    cost: str
+    is_measured: bool
+    metrics: tuple[MetricRow, ...]
+    error: str
+    error_hint: str
+    seconds: str
+    created: datetime
+    version: int
+    is_terminal: bool
+    actions: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return f"/studies/{self.id}"
+
+
+def head_of(study: StudyLine | Study) -> StudyHead:
+    """Return a study as it is shown."""
+    result = study.result or {}
+    cost = result.get("cost") or {}
+    error = study.error or {}
+    return StudyHead(
+        id=study.id,
+        label=text.clean(study.name, 80) if study.name else study.id[:13],
+        is_named=bool(study.name),
+        state=study.state,
+        tone=_TONES.get(study.outcome or study.state, "open"),
+        verdict=OUTCOMES[study.outcome] if study.outcome else study.state,
+        phase=text.words(study.phase or ""),
+        progress=progress_of(study.progress),
+        stopped=text.words(study.stopped or ""),
+        target=text.clean(study.target, 40),
+        cost=text.cost(text.finite(cost.get("chosen")), str(cost.get("unit", "index"))),
+        is_measured=cost.get("source") == "measured",
+        metrics=metric_rows(result.get("metrics") or ()),
+        error=text.sentence(error.get("message") or ""),
+        error_hint=text.sentence(error.get("hint") or ""),
+        seconds=text.seconds(study.seconds),
+        created=study.created,
+        version=study.version,
+        is_terminal=study.state in TERMINAL,
+        actions=_actions(study.state),
+    )
+
+
+def heads_of(studies: Iterable[StudyLine]) -> tuple[StudyHead, ...]:
+    """Return studies as they are shown."""
+    return tuple(head_of(study) for study in studies)
+
+
+def progress_of(value: Mapping[str, Any] | None) -> Progress:
+    """Return the progress that a worker has written."""
+    found = value or {}
+    completed, total = (int(text.finite(found.get(key)) or 0) for key in ("completed", "total"))
+    return Progress(
+        task=text.clean(found.get("task") or ""),
+        completed=completed,
+        total=total,
+        share=round(100 * min(completed, total) / total, 1) if total > 0 else None,
+        n_trials=int(text.finite(found.get("trials")) or 0),
+    )
+
+
+def _actions(state: str) -> tuple[str, ...]:
+    if state in TERMINAL:
+        return ("delete",)
+    return {
+        "queued": ("pause", "cancel"),
+        "running": ("pause", "cancel"),
+        "paused": ("resume", "cancel"),
+    }.get(state, ())

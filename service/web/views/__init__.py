@@ -1,0 +1,1 @@
+"""The views of a study beside its overview, one module each."""
