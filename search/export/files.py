@@ -9,8 +9,9 @@ from typing import Any
 
 from search.export.hb_compile import hb_compile_text
 from search.export.hmct_config import hmct_config
+from search.export.json_text import json_line
 from search.export.knight import knight_files
-from search.export.layers_table import layers_csv, layers_json
+from search.export.layers_table import layers_csv
 from search.export.ort_overrides import ort_overrides_text
 from search.export.qconfig_setter import qconfig_setter
 from search.export.qconfig_setter_legacy import qconfig_setter_legacy
@@ -48,9 +49,14 @@ def evidence_files(
     return {"sensitivity.csv": sensitivity_csv(sensitivity), "trials.csv": trials_csv(trials, metrics=metrics)}
 
 
+def map_file(document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the drawing of the network with its precisions."""
+    return {"precision_map.json": json_line(document)}
+
+
 def layer_files(document: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files that compare float and quantized layer by layer."""
-    return {"layers.csv": layers_csv(document["layers"]), "layers.json": layers_json(document)}
+    return {"layers.csv": layers_csv(document["layers"]), "layers.json": json_line(document)}
 
 
 def ort_script() -> bytes:

@@ -1,8 +1,7 @@
-"""``layers.csv``: float against quantized, layer by layer in depth order; ``layers.json`` adds the histograms."""
+"""``layers.csv``: float against quantized, layer by layer in depth order."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,13 +20,6 @@ _RENAMED = {"clip": ("clip_low", "clip_high")} | _PAIRS
 def layers_csv(layers: Iterable[Mapping[str, Any]]) -> bytes:
     """Return the file: one row per entry of ``layers`` of ``layers.json``."""
     return csv_bytes(COLUMNS, (_cells(layer) for layer in layers))
-
-
-def layers_json(document: Mapping[str, Any]) -> bytes:
-    """Return ``layers.json``; equal documents give equal bytes."""
-    return (json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n").encode(
-        "utf-8", errors="backslashreplace"
-    )
 
 
 def _cells(layer: Mapping[str, Any]) -> list[Cell]:

@@ -8,7 +8,7 @@ from search.sensitivity.points import PointKind
 from search.strategies.trial import Trial, Verdict
 from search.study.plan import Finished
 
-_VERDICTS = {
+VERDICTS = {
     Verdict.MET: "met",
     Verdict.MISSED: "not_met",
     Verdict.PROMISING: "promising",
@@ -32,7 +32,7 @@ def _trial(finished: Finished, trial: Trial) -> TrialLine:
         effective=trial.configuration.effective.digest[:12],
         cost=trial.cost if finished.desk is None else finished.desk.setting.cost.in_unit(trial.cost),
         samples=trial.n_run,
-        verdict=_VERDICTS[trial.verdict],
+        verdict=VERDICTS[trial.verdict],
         why=_why(finished, trial),
         seconds=trial.seconds,
         metrics=dict(trial.values),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.export.files import evidence_files, layer_files
+from search.export.files import evidence_files, layer_files, map_file
 from search.export.report.render import render_report
 from search.metrics.intervals import paired_difference, value_interval
 from search.metrics.loss import NO_FLOAT, quantization_loss
@@ -19,11 +19,11 @@ from search.strategies.goals import GoalState
 from search.strategies.trial import Trial
 from search.study.calibration_result import calibration_result
 from search.study.findings import findings_of
-from search.study.layer_results import layers_document
 from search.study.lines import failure, sensitivity_lines, trial_lines
-from search.study.plan import Finished, delivered
+from search.study.plan import Finished
 from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
+from search.study.views import views_of
 from search.tasks import ItemResult
 
 SCHEMA = "bitbudget.result/1"
@@ -55,8 +55,8 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
     sensitivity = sensitivity_lines(finished)
     metrics = [goal.id for goal in _goals(finished)]
     files |= evidence_files(sensitivity, trials, metrics=metrics)
-    layers = _layers(finished, blob)
-    files |= {} if layers is None else layer_files(layers)
+    views = views_of(finished, [entry["trial"] for entry in result["front"]], blob)
+    files |= {} if views is None else {**layer_files(views.layers), **map_file(views.map)}
     result["artifacts"] = _artifacts([*files, *large_files(finished), "report.html"])
     files["report.html"] = _report(result, finished).encode()
     files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
@@ -308,15 +308,6 @@ def large_files(finished: Finished) -> dict[str, str]:
     """Files to be taken from the blob store one by one: relative path to blob digest."""
     layers = [result for role, result in finished.results.items() if role.startswith("layers:")]
     return {name.removeprefix("file:"): digest for result in layers for name, digest in sorted(result.blobs.items())}
-
-
-def _layers(finished: Finished, blob: Blob) -> dict[str, Any] | None:
-    """The value of ``layers.json``; None before anything was delivered."""
-    profile = finished.results.get("profile")
-    if profile is None or finished.desk is None:
-        return None
-    effective = delivered(finished.desk, finished.chosen)[0].effective
-    return layers_document(finished.desk.setting.network, effective, profile, blob(profile.blobs["tensors"]))
 
 
 _NAMES = {"layers.json": "layers_json", "model.qdq.onnx": "qdq", "report.html": "report"}

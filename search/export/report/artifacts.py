@@ -36,6 +36,7 @@ PURPOSES = {
     "qconfig.csv": "formats, scales and thresholds of every operator",
     "sensitivity.csv": "every row of every sensitivity table",
     "layers.csv": "float against quantized, layer by layer",
+    "precision_map.json": "the network drawn with its precisions, for machines",
     "layers.json": "the same with histograms, for machines",
     "trials.csv": "every trial with its verdict and reason",
     "result.json": "this result, for machines",

@@ -1,0 +1,1 @@
+"""Layered drawing of a directed graph: layers, order within them, coordinates."""

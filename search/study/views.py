@@ -1,0 +1,78 @@
+"""What people look at beside the result: the network with its precisions, and float against quantized by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from search.export.precision_map import Mapped, MappedTrial, precision_map
+from search.strategies.desk import Desk
+from search.strategies.trial import Trial
+from search.study.layer_results import layers_document
+from search.study.lines import VERDICTS
+from search.study.plan import Finished, delivered
+from search.targets.legalise import uniform
+from search.targets.placement import place_by
+
+
+@dataclass(frozen=True)
+class Views:
+    """Documents that the report and the dashboard draw.
+
+    Attributes:
+        map: Value of ``precision_map.json``.
+        layers: Value of ``layers.json``.
+    """
+
+    map: dict[str, Any]
+    layers: dict[str, Any]
+
+
+def views_of(finished: Finished, front: Collection[int], blob: Callable[[str], bytes]) -> Views | None:
+    """Return the documents of what was delivered; None if nothing was.
+
+    Args:
+        finished: The study.
+        front: Numbers of the trials on the front.
+        blob: Blob by digest.
+    """
+    profile = finished.results.get("profile")
+    if profile is None or finished.desk is None:
+        return None
+    effective = delivered(finished.desk, finished.chosen)[0].effective
+    tensors = blob(profile.blobs["tensors"])
+    return Views(
+        map=_map(finished.desk, finished.chosen, front),
+        layers=layers_document(finished.desk.setting.network, effective, profile, tensors),
+    )
+
+
+def _map(desk: Desk, chosen: Trial | None, front: Collection[int]) -> dict[str, Any]:
+    setting = desk.setting
+    configuration, reasons = delivered(desk, chosen)
+    low = uniform(setting.network, setting.target, "low")
+    return precision_map(
+        Mapped(
+            network=setting.network,
+            requested=low if chosen is None else chosen.requested,
+            effective=configuration.effective,
+            reasons=reasons,
+            placement=place_by(setting.book, configuration.effective),
+            breakdown=setting.cost.breakdown(configuration.effective),
+            trials=[_trial(desk, trial, chosen, front) for trial in desk.trials],
+            chosen=None if chosen is None else chosen.number,
+        )
+    )
+
+
+def _trial(desk: Desk, trial: Trial, chosen: Trial | None, front: Collection[int]) -> MappedTrial:
+    effective = trial.configuration.effective
+    return MappedTrial(
+        number=trial.number,
+        stage=trial.stage,
+        cost=desk.setting.cost.in_unit(trial.cost),
+        verdict=VERDICTS[trial.verdict],
+        effective=effective,
+        matters=trial is chosen or trial.number in front or effective in desk.setting.bounds,
+    )
