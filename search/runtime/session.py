@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from search.errors import UnsupportedModelError
+from search.runtime.defects import REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION, has_cast_between_transpose_and_product
 
 Array = npt.NDArray[Any]
 _RUNTIME_ERRORS = (
@@ -34,16 +36,6 @@ _RUNTIME_ERRORS = (
     ort_state.EPFail,
     RuntimeError,
 )
-_REWRITES_OF_CONSTANTS = [
-    "ConvAddFusion",
-    "ConvBNFusion",
-    "ConvMulFusion",
-    "DivMulFusion",
-    "DoubleQDQPairsRemover",
-    "MatMulAddFusion",
-    "MatMulScaleFusion",
-    "MatmulBNFusion",
-]
 
 
 class Level(Enum):
@@ -70,7 +62,7 @@ class Session:
                 data,
                 _options(level, threads),
                 providers=["CPUExecutionProvider"],
-                disabled_optimizers=_REWRITES_OF_CONSTANTS if level is Level.INTEGER else None,
+                disabled_optimizers=_disabled(model, level),
             )
         except _RUNTIME_ERRORS as error:
             raise UnsupportedModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
@@ -113,6 +105,19 @@ def _options(level: Level, threads: int) -> Any:
     if level in (Level.PINNED, Level.INTEGER):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
+
+
+def _disabled(model: bytes | onnx.ModelProto, level: Level) -> list[str] | None:
+    """Return the optimizers that must not touch ``model``."""
+    if level is Level.PLAIN:
+        return None
+    if level is Level.INTEGER:
+        return [*REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION]
+    try:
+        proto = onnx.load_model_from_string(model) if isinstance(model, bytes) else model
+    except DecodeError:
+        return None  # the runtime says what is wrong
+    return [TRANSPOSE_FUSION] if has_cast_between_transpose_and_product(proto) else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from search.errors import UnsupportedModelError
 from search.runtime.session import Level, Session, versions
@@ -33,6 +34,24 @@ def test_a_number_without_axes_goes_in():
     scalar = model([node("Add", "x s", "y")], ["x[N,3]", "s[]"], ["y[N,3]"])
     got = Session(scalar, level=Level.PLAIN).run({"x": np.ones((1, 3), np.float32), "s": np.float32(2)})
     np.testing.assert_array_equal(got["y"], [[3, 3, 3]])
+
+
+@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE], ids=["float", "double"])
+def test_a_cast_between_a_transpose_and_a_product_does_not_end_the_process(level, kind):
+    # The runtime's own fusion looks through the Cast and dies while loading.
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("Cast", "t", "c", to=kind),
+        node("Cast", "w", "v", to=kind),
+        node("MatMul", "c v", "m"),
+        node("Cast", "m", "y", to=TensorProto.FLOAT),
+    ]
+    weights = np.arange(8).reshape(4, 2)
+    proto = model(nodes, ["x:int64[2,3,4]"], ["y[3,2,2]"], {"w": weights})
+    x = np.arange(24).reshape(2, 3, 4)
+    got = Session(proto, level=level).run({"x": x})["y"]
+    np.testing.assert_array_equal(got, np.swapaxes(x, 0, 1) @ weights)
 
 
 @pytest.mark.parametrize("given", [b"", b"no model", relu(op_type="NoSuchOperator")], ids=["empty", "text", "unknown"])
