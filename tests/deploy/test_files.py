@@ -32,30 +32,34 @@ def compose() -> dict[str, Any]:
     return found
 
 
-# --- compose: the part of the Compose Specification that is used here
+# --- compose
 
-TOP = {"name", "services", "networks", "volumes", "secrets"}
-SERVICE = {
-    *("image", "build", "command", "restart", "read_only", "cap_drop", "security_opt", "tmpfs", "volumes", "secrets"),
-    *("environment", "networks", "ports", "healthcheck", "depends_on", "stop_grace_period", "deploy"),
-}
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+SCHEMAS = {
+    "docker-compose.yml": "compose-spec",
+    "examples/pipelines/github-action.yml": "github-actions",
+    "examples/pipelines/gitlab-ci.yml": "gitlab-ci",
+}
 
 
-def test_compose_uses_only_keys_of_the_specification() -> None:
-    found = compose()
-    assert {key for key in found if not key.startswith("x-")} <= TOP
-    for name, service in found["services"].items():
-        assert set(service) <= SERVICE, name
-        assert re.fullmatch(r"[a-zA-Z0-9._-]+", name)
-        assert isinstance(service["image"], str)
-        assert service["restart"] in {"no", "always", "on-failure", "unless-stopped"}
-        for key in ("cap_drop", "security_opt", "tmpfs", "volumes", "secrets", "networks", "ports"):
-            assert all(isinstance(one, str) for one in service.get(key, [])), (name, key)
-        assert all(isinstance(value, str) for value in service.get("environment", {}).values()), name
-        assert set(service.get("healthcheck", {})) <= {"test", "interval", "timeout", "retries", "disable"}
-        assert all(isinstance(one, str) for one in service.get("command", [])), name
-        assert re.fullmatch(r"\d+s", service.get("stop_grace_period", "1s"))
+def violations(schema: str, path: Path) -> str:
+    """What a document has against the published schema of its kind, as the wheel of check-jsonschema carries it."""
+    tool = str(Path(sys.executable).with_name("check-jsonschema"))
+    transform = ["--data-transform", "gitlab-ci"] if schema == "gitlab-ci" else []
+    given = [tool, "--no-cache", "--builtin-schema", f"vendor.{schema}", *transform, str(path)]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("path", "schema"), SCHEMAS.items())
+def test_a_document_fits_the_published_schema_of_its_kind(path: str, schema: str) -> None:
+    assert violations(schema, ROOT / path) == ""
+
+
+def test_a_document_that_does_not_is_found(tmp_path: Path) -> None:
+    wrong = tmp_path / "docker-compose.yml"
+    wrong.write_text((ROOT / "docker-compose.yml").read_text().replace("    command: [worker]", "    comand: [worker]"))
+    assert "comand" in violations("compose-spec", wrong)
 
 
 def test_what_compose_services_name_exists() -> None:
@@ -204,6 +208,20 @@ def test_the_airflow_dag_is_python_and_calls_the_operator_with_what_it_knows() -
 def test_only_codes_that_may_be_tried_again_are() -> None:
     assert yaml.safe_load(DOCUMENTS["gitlab-ci.yml"].read_text())["bitbudget"]["retry"]["exit_codes"] == [5, 75, 124]
     assert "['5', '75', '124']" in DOCUMENTS["argo.yaml"].read_text()
+
+
+@pytest.mark.parametrize(("code", "passed_on"), [(0, 0), (3, 0), (2, 2), (5, 5), (75, 75), (124, 124), (130, 130)])
+def test_a_goal_that_is_not_met_is_no_failure_and_other_codes_are_passed_on(
+    tmp_path: Path, code: int, passed_on: int
+) -> None:
+    """Argo and Kubeflow know success and failure only; Argo's retries look at the code."""
+    (tmp_path / "examples/pipelines").mkdir(parents=True)
+    (tmp_path / "examples/pipelines/run.sh").write_text(f"exit {code}\n")
+    argo = yaml.safe_load(DOCUMENTS["argo.yaml"].read_text())["spec"]["templates"][0]["container"]["args"][0]
+    kubeflow = yaml.safe_load(DOCUMENTS["kubeflow.yaml"].read_text())["implementation"]["container"]["command"][2]
+    for script in (argo.replace("/job/", f"{tmp_path}/"), kubeflow):
+        done = subprocess.run(["sh", "-c", script, str(tmp_path), "job.yaml", "http://x", "out"], check=False)
+        assert done.returncode == passed_on, script
 
 
 def test_the_options_of_the_command_are_those_of_the_program() -> None:
