@@ -113,12 +113,15 @@ class EvaluatorProcess:
 
     async def kill(self) -> None:
         """End it with everything it started, and delete its directory."""
-        if self.is_alive:
-            with suppress(ProcessLookupError):
-                os.killpg(self._born.pid, signal.SIGKILL)
-            await self._born.ended
-        self._drain.cancel()
-        self._born.close()
+        try:
+            if self.is_alive:
+                for end in (os.killpg, os.kill):  # one that has just been born leads no group yet
+                    with suppress(ProcessLookupError):
+                        end(self._born.pid, signal.SIGKILL)
+                await asyncio.shield(self._born.ended)  # others wait for it too
+        finally:
+            self._drain.cancel()
+            self._born.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def _send(self, message: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class Nursery:
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
         self._process = process
         self._control = control
-        self._started: asyncio.Future[int] | None = None
+        self._started: asyncio.Future[tuple[int, asyncio.Future[int]]] | None = None
         self._ends: dict[int, asyncio.Future[int]] = {}
         self._listening: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
@@ -106,13 +106,27 @@ class Nursery:
     async def bear(self, folder: Path) -> Born:
         """Fork an evaluator that works in ``folder``.
 
+        Whoever is cancelled while waiting leaves nothing: an evaluator nobody wants finds its pipe closed and ends.
+
         Raises:
             EvaluatorDiedError: If the nursery has ended.
         """
+        birth = asyncio.create_task(self._bear(folder))
+        try:
+            return await asyncio.shield(birth)
+        except asyncio.CancelledError:
+            birth.add_done_callback(_abandon)
+            raise
+
+    async def _bear(self, folder: Path) -> Born:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            pid = await self._ask(folder, [theirs.fileno(), write_end])
+            pid, ended = await self._ask(folder, [theirs.fileno(), write_end])
+        except EvaluatorDiedError:
+            ours.close()
+            os.close(read_end)
+            raise
         finally:
             theirs.close()
             os.close(write_end)
@@ -121,7 +135,7 @@ class Nursery:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(errors), os.fdopen(read_end, "rb", buffering=0)
         )
-        return Born(pid, reader, writer, errors, self._ends[pid], self.environment, transport)
+        return Born(pid, reader, writer, errors, ended, self.environment, transport)
 
     async def close(self) -> None:
         """End it, and with it every evaluator that is left."""
@@ -132,7 +146,8 @@ class Nursery:
             self._listening.cancel()
         self._control.close()
 
-    async def _ask(self, folder: Path, descriptors: list[int]) -> int:
+    async def _ask(self, folder: Path, descriptors: list[int]) -> tuple[int, asyncio.Future[int]]:
+        """Process id of a new evaluator, and what will be its exit status; it may have ended already."""
         async with self._asking:
             if not self.is_alive:
                 raise EvaluatorDiedError("The nursery of the evaluators has ended.")
@@ -149,12 +164,12 @@ class Nursery:
                 pid = int(message["started"])
                 self._ends[pid] = asyncio.get_running_loop().create_future()
                 if self._started is not None and not self._started.done():
-                    self._started.set_result(pid)
+                    self._started.set_result((pid, self._ends[pid]))
             elif "ended" in message:
-                self._ends.pop(int(message["ended"])).set_result(int(message["status"]))
+                _settle(self._ends.pop(int(message["ended"])), int(message["status"]))
         # Evaluators die with it.
         for ended in self._ends.values():
-            ended.set_result(_KILLED)
+            _settle(ended, _KILLED)
         if self._started is not None and not self._started.done():
             self._started.set_exception(EvaluatorDiedError("The nursery of the evaluators has ended."))
 
@@ -165,6 +180,18 @@ class Nursery:
             return None
         found: dict[str, Any] | None = json.loads(data) if data else None
         return found
+
+
+def _abandon(birth: asyncio.Task[Born]) -> None:
+    """Close the pipe of an evaluator that came too late."""
+    if not birth.cancelled() and birth.exception() is None:
+        birth.result().close()
+
+
+def _settle(ended: asyncio.Future[int], status: int) -> None:
+    """Tell whoever waits; one who was cancelled while waiting has cancelled the future too."""
+    if not ended.done():
+        ended.set_result(status)
 
 
 def _environment() -> dict[str, str]:

@@ -53,12 +53,13 @@ class Pool:
                 raise
             finally:
                 self._busy.discard(process)
-            await self._put_back(process)
+            await asyncio.shield(self._put_back(process))
 
     async def keep_only(self, studies: Collection[str]) -> None:
         """End idle evaluators of other studies."""
-        for process in [one for one in self._warm if one.study_id not in studies]:
-            self._warm.remove(process)
+        unwanted = [one for one in self._warm if one.study_id not in studies]
+        self._warm = [one for one in self._warm if one not in unwanted]  # before anything else can happen
+        for process in unwanted:
             await process.kill()
 
     async def close(self) -> None:

@@ -49,12 +49,9 @@ def scan_model(data: bytes, *, where: str, max_nodes: int, max_fields: int, max_
     stack = [(0, len(data), _MODEL, 0)]
     while stack:
         position, end, kind, depth = stack.pop()
-        n_nodes += kind == _NODE
         deepest = max(deepest, depth)
         if deepest > max_depth:
             raise InvalidModelError(f"{where} nests more than {max_depth} graphs inside each other.")
-        if n_nodes > max_nodes:
-            raise InvalidModelError(f"{where} has more than {max_nodes} nodes, which is the limit.")
         children = _CHILDREN[kind]
         while position < end:
             n_fields += 1
@@ -63,6 +60,9 @@ def scan_model(data: bytes, *, where: str, max_nodes: int, max_fields: int, max_
             field, start, position = _next_field(data, position, end, where)
             child = children.get(field)
             if child is not None and start >= 0:
+                n_nodes += child == _NODE
+                if n_nodes > max_nodes:
+                    raise InvalidModelError(f"{where} has more than {max_nodes} nodes, which is the limit.")
                 stack.append((start, position, child, depth + (child == _GRAPH)))
     return WireCounts(n_nodes, n_fields, deepest)
 
