@@ -2,7 +2,7 @@
 # It runs as a user without rights on a read-only root file system; only /data and /tmp are written.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml README.md alembic.ini ./
+COPY pyproject.toml README.md ./
 COPY search search
 COPY service service
 COPY workers workers
@@ -14,8 +14,6 @@ FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin bitbudget \
     && install -d -o bitbudget -g bitbudget -m 0750 /data
 COPY --from=build /opt/bitbudget /opt/bitbudget
-# the tables' history is read beside the packages
-COPY migrations /opt/bitbudget/lib/python3.11/site-packages/migrations
 ENV PATH=/opt/bitbudget/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

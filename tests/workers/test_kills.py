@@ -13,7 +13,7 @@ import pytest
 
 from service.db import items, tasks
 from tests.study.memory import MemoryRun, local_problem, without_times
-from tests.workers.installation import is_running
+from tests.workers.installation import TERMINAL, TRIES, is_running
 
 pytestmark = pytest.mark.slow
 TOP1 = [{"metric": "top1", "max_drop": 0.01}]
@@ -48,22 +48,31 @@ def holder(service, study):
     return next((one for one in service.workers if one.process.pid in pids and one.process.poll() is None), None)
 
 
-def begun(service, study, more_than=0):
-    """Wait until a task is being computed and some items are stored; return its worker."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        found = holder(service, study)
-        if found is not None and n_items(service, [study]) > more_than:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(service.logs()[-4000:])
+def begun(service, files, more_than=0):
+    """Put studies in line until one is being computed and some of its items are stored; return it and its worker."""
+    found = {}
+
+    def holds(row):
+        worker = holder(service, row.id) if n_items(service, [row.id]) > more_than else None
+        found[row.id] = worker
+        return worker is not None
+
+    study = service.caught(files, holds, goal=TOP1)
+    return study, found[study]
+
+
+def unfinished(service, studies):
+    return [study for study in studies if service.study(study).state not in TERMINAL]
 
 
 def test_workers_killed_at_twenty_random_moments(service, small, answer):
     dice = random.Random(7)
-    studies = [service.submit(small, goal=TOP1) for _ in range(4)]
+    studies = []
     service.start(3)
+    service.wait_for_workers(3)
     for _ in range(20):
+        while len(unfinished(service, studies)) < 3:
+            studies.append(service.submit(small, goal=TOP1))
         before = n_items(service, studies)
         deadline = time.monotonic() + dice.uniform(0.1, 6.0)
         while time.monotonic() < deadline and n_items(service, studies) < before + dice.randint(1, 6):
@@ -92,20 +101,23 @@ def _lasts(pid, seconds=5.0):
 
 def test_everything_stopped_and_started_again(service, small, answer):
     service.start(2)
-    waiting = [service.submit(small, goal=TOP1) for _ in range(2)]
-    begun(service, waiting[0], more_than=3)
+    waiting = service.submit(small, goal=TOP1)
+    study, _ = begun(service, small, more_than=3)
     for worker in service.workers:
         worker.kill()
     service.start()
-    for study in waiting:
-        check(service, study, answer)
+    for one in (study, waiting):
+        check(service, one, answer)
 
 
 def test_a_worker_that_slept_beyond_its_lease_changes_nothing_when_it_wakes(service, small, answer):
     service.start()
-    study = service.submit(small, goal=TOP1)
-    sleeper = begun(service, study, more_than=2)
-    put_to_sleep(service, sleeper)
+    for _ in range(TRIES):
+        study, sleeper = begun(service, small, more_than=2)
+        put_to_sleep(service, sleeper)
+        if service.study(study).state == "running":
+            break
+        sleeper.signal(signal.SIGCONT)
     assert service.study(study).state == "running"
     other = service.start()
     service.wait(study, WAIT_S, until=lambda row: holder(service, study) is other or row.state == "succeeded")

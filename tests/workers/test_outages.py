@@ -18,7 +18,7 @@ from service.db.engine import connect
 from service.db.migrate import upgrade
 from tests.service.databases import BACKENDS, new_url
 from tests.study.memory import MemoryRun, local_problem, without_times
-from tests.workers.installation import installation, is_running
+from tests.workers.installation import TRIES, installation, is_running
 
 pytestmark = pytest.mark.slow
 TOP1 = [{"metric": "top1", "max_drop": 0.01}]
@@ -84,8 +84,7 @@ def test_postgresql_killed_and_started_again(own_server, tmp_path, small, answer
     database.close()
     with installation(tmp_path, url) as service:
         service.start(2)
-        study = service.submit(small, goal=TOP1)
-        service.wait(study, WAIT_S, until=lambda row: row.phase == phase or row.state == "succeeded")
+        study = service.caught(small, lambda row: row.phase == phase, goal=TOP1)
         kill_server(own_server)
         time.sleep(2.0)
         start_server(own_server)
@@ -98,11 +97,15 @@ def test_postgresql_killed_and_started_again(own_server, tmp_path, small, answer
 def test_a_disk_that_is_full_while_an_artifact_is_written(backend, tmp_path, small, answer):
     with new_url(backend) as url, installation(tmp_path, url) as service:
         worker = service.start()
-        study = service.submit(small, goal=TOP1)
-        service.wait(study, WAIT_S, until=lambda row: row.phase == "report")
-        limit_files(worker, 4096)  # what a full disk answers, for blobs and for SQLite alike
-        time.sleep(4.0)
-        assert service.study(study).state == "running"  # otherwise it would have ended long ago
+        for _ in range(TRIES):
+            study = service.caught(small, lambda row: row.phase == "report", goal=TOP1)
+            limit_files(worker, 4096)  # what a full disk answers, for blobs and for SQLite alike
+            time.sleep(4.0)
+            state = service.study(study).state
+            if state == "running":  # otherwise it had ended before
+                break
+            limit_files(worker, None)
+        assert state == "running"
         limit_files(worker, None)
         check(service, study, answer)
         assert worker.process.poll() is None

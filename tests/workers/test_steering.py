@@ -97,7 +97,7 @@ def test_a_paused_study_goes_on_to_the_same_answer(busy, small, answer, phase):
 def test_paused_and_resumed_at_once_it_still_runs_once(busy, small, answer):
     study = busy.submit(small, goal=TOP1)
     for _ in range(3):
-        busy.wait(study, WAIT_S, until=lambda row: row.state == "running")
+        busy.wait(study, WAIT_S, until=lambda row: row.state == "running", poll_s=0.002)
         assert busy.move(study, expect=["running"], to="paused") is not None
         assert busy.move(study, expect=["paused"], to="queued") is not None
     assert busy.wait(study, WAIT_S).state == "succeeded"

@@ -74,6 +74,7 @@ def test_a_limit_on_seconds_delivers_what_there_is(service, small):
 @pytest.mark.slow
 def test_large_rounds_are_shared_by_two_workers_and_give_the_same_answer(service, small, answer):
     service.start(2)
+    service.wait_for_workers(2)
     study = service.submit(small, goal=TOP1, search={"task_macs": 2e6})
     service.wait(study)
     assert service.result(study) == answer
@@ -84,11 +85,10 @@ def test_large_rounds_are_shared_by_two_workers_and_give_the_same_answer(service
 @pytest.mark.slow
 def test_sigterm_hands_the_work_on_and_leaves_no_process(service, small, answer):
     first = service.start()
-    study = service.submit(small, goal=TOP1)
-    service.wait(study, until=lambda row: row.phase in ("baseline", "sensitivity", "search"))
+    study = service.caught(small, lambda row: row.phase in ("baseline", "sensitivity", "search"), goal=TOP1)
     children = first.processes()[1:]
     first.signal(15)
-    assert first.process.wait(20) == 0
+    assert first.process.wait(60) == 0
     assert not any(is_running(pid) for pid in children)
     service.start()
     assert service.wait(study).state == "succeeded"
@@ -102,7 +102,7 @@ def test_a_higher_priority_goes_first(service, small):
     others = [service.submit(small, goal=TOP1) for _ in range(6)]
     urgent = service.submit(small, goal=TOP1, run={"priority": 9})
     service.start()
-    service.wait(urgent, until=lambda row: row.state == "running")
+    service.wait(urgent, until=lambda row: row.state != "queued", poll_s=0.002)
     assert sum(service.study(study).state == "queued" for study in others) >= 2
     for study in others:
         service.move(study, expect=["queued", "running"], to="cancelling")
