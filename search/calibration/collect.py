@@ -8,13 +8,14 @@ The bins are dyadic and merge exactly: neither the batch size nor the cut into p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from search.calibration.masks import MaskedSoftmax, Masks, masked_softmaxes
 from search.graph.network import Network
 from search.quant.histogram import Histogram, running_merges
 from search.runtime.feeding import Feeding
@@ -39,11 +40,13 @@ class Collected:
         parts: Histograms per part and tensor.
         bounds: ``bounds[p]`` samples lie in the parts up to and with ``p``.
         integral: Per tensor: whether it is fed from outside and held whole numbers only.
+        masked: Tensor to its smallest finite value where masked values count as something else (see ``masks``).
     """
 
     parts: tuple[tuple[Histogram, ...], ...]
     bounds: tuple[int, ...]
     integral: tuple[bool, ...]
+    masked: Mapping[int, float] = field(default_factory=dict)
 
     def at(self, n_samples: int) -> tuple[Histogram, ...]:
         """Histograms of the first ``n_samples`` samples.
@@ -87,45 +90,73 @@ def collect(
             of ``part_bounds``.
     """
     names = [tensor.name for tensor in network.tensors]
-    session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=threads)
+    softmaxes = masked_softmaxes(model, network)
+    beside = Masks(softmaxes).values
+    session = Session(with_outputs(model, [*names, *beside]), level=Level.DEPLOYED, threads=threads)
     feeding = bounded(feeding, network)
     bounds = part_bounds(n_samples) if bounds is None else tuple(bounds)
-    counter = _Counter(network, session)
+    counter = _Counter(network, session, softmaxes)
     parts = []
+    lowest: dict[int, float] = {}
     for start, end in zip((0, *bounds), bounds, strict=False):
-        counter.histograms = {name: Histogram() for name in names}
+        counter.begin()
         for indices, fresh in feeding.slices(np.arange(start, end)):
             counter.count(samples.batch(indices), len(indices), fresh)
-        parts.append(tuple(counter.histograms[name] for name in names))
-    return Collected(tuple(parts), bounds, tuple(name in counter.integral for name in names))
+        parts.append(counter.part())
+        for t, low in counter.masks.lowest.items():
+            lowest[t] = min(low, lowest.get(t, low))
+    return Collected(tuple(parts), bounds, tuple(name in counter.integral for name in names), lowest)
 
 
 class _Counter:
     """Counts the tensors of run after run."""
 
-    def __init__(self, network: Network, session: Session) -> None:
-        names = [tensor.name for tensor in network.tensors]
+    def __init__(self, network: Network, session: Session, softmaxes: Sequence[MaskedSoftmax]) -> None:
+        self._names = [tensor.name for tensor in network.tensors]
         self._session = session
-        self._computed = [name for name in names if name in session.outputs]
-        self._fed = [name for name in names if name not in session.outputs]
+        self._computed = [name for name in self._names if name in session.outputs]
+        self._fed = [name for name in self._names if name not in session.outputs]
         # No group writes these: they follow from shapes alone, or are integers brought to float.
         self._given = {tensor.name for tensor in network.tensors if tensor.writer is None}
         self._static = self._given - set(session.inputs)
         self._last: dict[str, npt.NDArray[Any]] = {}
+        self._softmaxes = {one.scores: one for one in softmaxes}
+        self._operands = {operand.tensor for one in softmaxes for operand in one.operands}
+        self._beside = [name for name in Masks(softmaxes).values if name in session.outputs]
         self.integral = set(self._given)
-        self.histograms: dict[str, Histogram] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a part."""
+        self.masks = Masks(tuple(self._softmaxes.values()))
+        self._histograms = [Histogram() for _ in self._names]
+
+    def part(self) -> tuple[Histogram, ...]:
+        """Return what the part holds, per tensor."""
+        for tensor in self.masks.n_masked:
+            for values in self.masks.rest(tensor):
+                self._histograms[tensor].update(values)
+        return tuple(self._histograms)
 
     def count(self, feeds: Mapping[str, npt.NDArray[Any]], batch: int, fresh: int) -> None:
         """Run once and count the first ``fresh`` of ``batch`` samples."""
-        values = self._session.run(feeds, self._computed)
+        values = self._session.run(feeds, list(dict.fromkeys([*self._computed, *self._beside])))
         values.update({name: feeds[name] for name in self._fed})
-        for name, value in values.items():
+        for t, softmax in self._softmaxes.items():
+            self.masks.look(softmax, {**feeds, **values}, values[self._names[t]])
+        for t, name in enumerate(self._names):
+            value = values[name]
             if name in self._static and self._is_unchanged(name, value):
                 continue  # it has no samples: counted once, however many runs there are
             part = np.ascontiguousarray(fresh_part(value, batch, fresh), dtype=np.float32)
-            self.histograms[name].update(part)
+            self._histograms[t].update(self._unmasked(t, part))
             if name in self.integral and not np.array_equal(np.rint(part), part):
                 self.integral.discard(name)
+
+    def _unmasked(self, tensor: int, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if tensor in self._softmaxes:
+            return self.masks.scores(tensor, values, self._softmaxes[tensor].axis)
+        return self.masks.operand(tensor, values) if tensor in self._operands else values
 
     def _is_unchanged(self, name: str, value: npt.NDArray[Any]) -> bool:
         same = name in self._last and np.array_equal(self._last[name], value, equal_nan=True)

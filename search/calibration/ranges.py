@@ -64,6 +64,7 @@ def derive_ranges(
     *,
     rule: ScaleRule,
     integral: Sequence[bool] | None = None,
+    lowest: Mapping[int, float] | None = None,
 ) -> Ranges:
     """Apply each ``(method, bits)`` of ``wanted`` to every histogram.
 
@@ -72,8 +73,11 @@ def derive_ranges(
         wanted: Methods and widths.
         rule: How ranges become scales.
         integral: As in ``Collected``; all False where not known.
+        lowest: ``Collected.masked``: the extremes are those of all values, masked ones included.
     """
     extremes = np.array([_extremes(histogram) for histogram in histograms], dtype=np.float64).reshape(-1, 2)
+    for tensor, low in (lowest or {}).items():
+        extremes[tensor, 0] = min(low, extremes[tensor, 0])
     nonfinite = np.array([histogram.n_nonfinite for histogram in histograms], dtype=np.int64)
     by_method = {
         (method, bits): np.array([_range(h, method, bits, rule) for h in histograms], dtype=np.float64).reshape(-1, 2)

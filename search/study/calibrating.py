@@ -44,7 +44,8 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     )
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
-    ranges = derive_ranges(histograms, wanted, rule=ScaleRule(params["rule"]), integral=collected.integral)
+    rule = ScaleRule(params["rule"])
+    ranges = derive_ranges(histograms, wanted, rule=rule, integral=collected.integral, lowest=collected.masked)
     for tensor, fixed in bench.fixed.items():
         if fixed.exact:
             exact_ends(network, ranges, tensor)
