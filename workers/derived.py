@@ -14,6 +14,7 @@ from service.db.trials import TrialRow
 DELIVER = "deliver"
 PHASES: Mapping[str, str] = {
     "check": "validate",
+    "collect": "baseline",
     "calibrate": "baseline",
     "baseline": "baseline",
     "compare": "baseline",
@@ -30,7 +31,8 @@ PHASES: Mapping[str, str] = {
 }
 LABELS: Mapping[str, str] = {
     "check": "read and check the model",
-    "calibrate": "collect ranges on calibration samples",
+    "collect": "run calibration samples",
+    "calibrate": "derive ranges",
     "baseline": "evaluate the float model",
     "compare": "compare calibration methods",
     "sensitivity": "measure sensitivity",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
@@ -280,9 +281,11 @@ class Desk:
         values_of_output = self.setting.ranking_values
         by_value = {value: metric for output, metric in metrics.items() for value in values_of_output[output]}
         samples = ranking_samples(base.worst, by_value, RANKING_SAMPLES)
+        shared = {**self.setting.sensitivity, **self.setting.numerics(base.configuration, "fake_quant")}
         items = {
             point: self._point_item(
-                PointParams(base=base.configuration, point=point, mode=mode, samples=samples, outputs=tuple(by_value))
+                PointParams(base=base.configuration, point=point, mode=mode, samples=samples, outputs=tuple(by_value)),
+                shared,
             )
             for point in points
         }
@@ -293,10 +296,9 @@ class Desk:
             for output, metric in metrics.items()
         }
 
-    def _point_item(self, params: PointParams) -> Item:
-        setting = self.setting
-        work = setting.macs * len(params.samples)
-        return Item("sensitivity", setting.context, {**setting.sensitivity, **params.to_json()}, work=work)
+    def _point_item(self, params: PointParams, shared: Mapping[str, Any]) -> Item:
+        work = self.setting.macs * len(params.samples)
+        return Item("sensitivity", self.setting.context, {**shared, **params.to_json()}, work=work)
 
 
 def _verdict(run: Run, exported: Run | None) -> Verdict:

@@ -38,8 +38,9 @@ class Run:
         seconds: Measured time.
         infeasible: Why the chip cannot run it, or None.
         said: What the last look said.
-        n_errors: Samples that ``errors`` sums over: the first range only where evaluations are staged, so that all
-            configurations are compared on the same ones.
+        n_errors: Samples that ``errors`` sums over and ``worst`` comes from: the first range only where evaluations are
+            staged, so that all configurations are compared on the same ones, and the bad cases of a base do not depend
+            on how strict the goal is.
         warnings: What the integer program gave way to.
         float_interior: Groups the simulator computed in float.
     """
@@ -97,21 +98,23 @@ class Run:
         self.infeasible = self.infeasible or data.get("infeasible")
         self.warnings = tuple(data.get("warnings", ()))
         self.float_interior = tuple(data.get("float_interior", ()))
-        self._add_errors(data.get("errors", {}), stop)
-        for output, by_error in data["worst"].items():
-            for error, found in by_error.items():
-                known = self.worst.setdefault(output, {}).setdefault(error, [])
-                known.extend((int(sample), float(value)) for sample, value in found)
-                known.sort(key=lambda pair: -pair[1])
+        if not (self.setting.staged and self.errors):
+            self.n_errors = stop
+            self._add_errors(data.get("errors", {}))
+            self._add_worst(data["worst"])
 
-    def _add_errors(self, found: Mapping[str, Mapping[str, float]], stop: int) -> None:
-        if self.setting.staged and self.errors:
-            return
-        self.n_errors = stop
+    def _add_errors(self, found: Mapping[str, Mapping[str, float]]) -> None:
         for output, sums in found.items():
             known = self.errors.setdefault(output, {})
             for error, total in sums.items():
                 known[error] = known.get(error, 0.0) + float(total)
+
+    def _add_worst(self, worst: Worst) -> None:
+        for output, by_error in worst.items():
+            for error, found in by_error.items():
+                known = self.worst.setdefault(output, {}).setdefault(error, [])
+                known.extend((int(sample), float(value)) for sample, value in found)
+                known.sort(key=lambda pair: -pair[1])
 
     def mean_errors(self) -> dict[str, dict[str, float]]:
         """Value to error name to mean error."""
@@ -156,6 +159,7 @@ def run_configuration(
     run = Run(setting, {goal.id: [] for goal in setting.goals})
     shared = {
         **setting.evaluation,
+        **setting.numerics(configuration, evaluator),
         "evaluator": evaluator,
         "configuration": configuration.to_json(),
         "errors_of": list(setting.all_ranking_values) if keep_errors else [],

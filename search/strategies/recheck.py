@@ -32,7 +32,8 @@ def recheck(setting: Setting, configuration: Configuration, ranges: Sequence[Ran
 
 def recheck_params(setting: Setting, configuration: Configuration) -> dict[str, Any]:
     """Parameters shared by everything that runs the exported file."""
-    return {**setting.evaluation, "configuration": configuration.to_json(), "errors_of": []}
+    made = setting.numerics(configuration, "fake_quant")
+    return {**setting.evaluation, **made, "configuration": configuration.to_json(), "errors_of": []}
 
 
 def packed(ranges: Sequence[Range], macs: float, task_macs: float) -> Shards:

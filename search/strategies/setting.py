@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from search.assignment import Assignment
-from search.evaluation.configuration import Calibration
+from search.evaluation.configuration import Calibration, Configuration
 from search.graph.network import Network
 from search.spec.job import Evaluator
 from search.strategies.goals import GoalState
 from search.targets.cost import CostModel
+from search.targets.identity import numerics
 from search.targets.legalise import Legaliser, uniform
 from search.targets.pins import PinTable
 from search.targets.rulebook import Rulebook
@@ -106,6 +107,10 @@ class Setting:
         low = free.legalise(uniform(self.network, self.target, "low")).effective
         high = free.legalise(uniform(self.network, self.target, "high")).effective
         return low, high
+
+    def numerics(self, configuration: Configuration, evaluator: Evaluator) -> dict[str, Any]:
+        """What the target makes of a configuration, as parameters of the items that measure it."""
+        return numerics(self.book, configuration.effective, integers=evaluator == "integer")
 
     @cached_property
     def legaliser(self) -> Legaliser:

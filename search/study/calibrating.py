@@ -1,7 +1,8 @@
-"""``calibrate``: histograms in one pass and every method's ranges; ``compare``: methods against each other.
+"""``collect``: histograms in one pass; ``calibrate``: every method's ranges; ``compare``: methods against each other.
 
-Where a search is over sample counts, ``calibrate`` also derives the ranges of every count. The samples then come in
-the seeded order of the study, so that each count is a prefix of one order, and no sample is run twice.
+The pass knows no target and no method, so targets share it; ranges follow from the histograms alone. Where a search is
+over sample counts, ``calibrate`` also derives the ranges of every count. The samples then come in the seeded order of
+the study, so that each count is a prefix of one order, and no sample is run twice.
 """
 
 from __future__ import annotations
@@ -24,24 +25,38 @@ from search.evaluation.measure import runs
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
 from search.quant.grid import ScaleRule
+from search.quant.histogram import Histogram
 from search.runtime.session import Session
-from search.study.bench import Bench, Raw, save_arrays
+from search.study.bench import Bench, Raw, load_arrays, save_arrays
 from search.study.fixing import input_tensors
 
 
-def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
-    """Collect histograms and derive the ranges of ``methods`` (pairs of name and bits) for ``samples`` samples."""
+def run_collect(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Run the float model on ``samples`` calibration samples and keep every tensor's histograms, stretch by stretch."""
     loaded = bench.loaded
-    network = loaded.structure.network
     collected = collect(
         loaded.template.model,
-        network,
+        loaded.structure.network,
         calibration_samples(bench, params.get("order_seed")),
         n_samples=params["samples"],
         feeding=loaded.feeding,
         threads=bench.problem.threads,
         bounds=params.get("sizes"),
     )
+    stored = {
+        f"{t}/{p}/{name}": array
+        for p, part in enumerate(collected.parts)
+        for t, histogram in enumerate(part)
+        for name, array in histogram.to_arrays().items()
+    }
+    data = {"bounds": list(collected.bounds), "integral": [bool(one) for one in collected.integral]}
+    return Raw(data, {"histograms": save_arrays(stored)})
+
+
+def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Derive the ranges of ``methods`` (pairs of name and bits) for ``samples`` samples; no sample is run."""
+    network = bench.loaded.structure.network
+    collected = _collected(load_arrays(bench.files.get(params["histograms"])), params)
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
     rule = ScaleRule(params["rule"])
@@ -55,13 +70,7 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
         "extremes": [[_short(low), _short(high)] for low, high in ranges.extremes],
         "nonfinite": [int(t) for t in np.flatnonzero(ranges.nonfinite)],
     }
-    stored = {
-        f"{t}/{p}/{name}": array
-        for p, part in enumerate(collected.parts)
-        for t, histogram in enumerate(part)
-        for name, array in histogram.to_arrays().items()
-    }
-    blobs = {"ranges": save_arrays(ranges.to_arrays()), "histograms": save_arrays(stored)}
+    blobs = {"ranges": save_arrays(ranges.to_arrays())}
     if "sizes" in params:
         data["whole_inputs"] = _whole_inputs(bench, ranges)
         data["sizes"] = []
@@ -70,6 +79,19 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
             blobs[f"ranges:{size}"] = save_arrays(prefix.to_arrays())
             data["sizes"].append({"samples": size, "methods": _described(prefix)})
     return Raw(data, blobs)
+
+
+def _collected(arrays: Mapping[str, np.ndarray[Any, Any]], params: Mapping[str, Any]) -> Collected:
+    """What ``run_collect`` kept."""
+    n_tensors, bounds = len(params["integral"]), params["bounds"]
+    parts = tuple(
+        tuple(
+            Histogram.from_arrays({name: arrays[f"{t}/{p}/{name}"] for name in ("header", "counts")})
+            for t in range(n_tensors)
+        )
+        for p in range(len(bounds))
+    )
+    return Collected(parts, tuple(bounds), tuple(params["integral"]))
 
 
 def calibration_samples(bench: Bench, seed: int | None) -> SampleSource:

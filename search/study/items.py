@@ -13,11 +13,14 @@ from typing import Any
 from search.canonical import digest_json
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.export.overrides_input import overrides_of
+from search.graph.network import Network
 from search.spec.goals import Goal
 from search.strategies.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
 from search.study.problem import Problem
+from search.targets.identity import numerics, scale_identity
 from search.targets.legalise import legalise, uniform
+from search.targets.rulebook import Rulebook
 from search.tasks import Item, ItemResult
 
 COMPARE_SAMPLES = 256
@@ -37,25 +40,43 @@ def check_item(problem: Problem) -> Item:
     return Item("check", problem.context, params)
 
 
-def calibrate_item(problem: Problem, described: Described) -> Item:
-    """Histograms and the ranges of every method that may be used."""
+def collect_item(problem: Problem, described: Described) -> Item:
+    """Histograms of every tensor on the calibration samples."""
     available = int(described.check.data["n_calibration"])
     wanted = problem.spec.calibration.samples
     params = {
         "calibration": problem.calibration,
         "preprocess": _preprocess(problem),
         "samples": available if wanted == "all" else min(int(wanted), available),
-        "methods": [list(pair) for pair in _methods(problem)],
-        "rule": problem.target.activation_rule,
         "seed": problem.spec.search.seed if problem.is_random else 0,
     }
-    if has_one_precision(problem.target) or problem.spec.search.strategy == "optuna":
+    if chooses_samples(problem):
         params["sizes"] = list(sample_sizes(params["samples"]))
         params["order_seed"] = problem.spec.search.seed
+    work = float(described.network.total_macs) * params["samples"]
+    return Item("collect", problem.context, params, work=work)
+
+
+def calibrate_item(problem: Problem, collect: Item, collected: ItemResult) -> Item:
+    """The ranges of every method that may be used."""
+    params = {
+        "histograms": collected.blobs["histograms"],
+        "bounds": collected.data["bounds"],
+        "integral": collected.data["integral"],
+        "samples": collect.params["samples"],
+        "methods": [list(pair) for pair in _methods(problem)],
+        "rule": problem.target.activation_rule,
+    }
+    if chooses_samples(problem):
+        params["sizes"] = collect.params["sizes"]
         params["decided"] = [sorted(problem.spec.inputs), sorted(problem.spec.calibration.overrides)]
         params["tensor_overrides"] = None if problem.overrides is None else digest_json(problem.overrides)
-    work = float(described.network.total_macs) * params["samples"]
-    return Item("calibrate", problem.context, params, work=work)
+    return Item("calibrate", problem.context, params)
+
+
+def chooses_samples(problem: Problem) -> bool:
+    """Whether the number of calibration samples is searched, too."""
+    return has_one_precision(problem.target) or problem.spec.search.strategy == "optuna"
 
 
 def baseline_item(problem: Problem, described: Described) -> Item:
@@ -79,6 +100,7 @@ def method_items(
     found: dict[tuple[int, str], Item] = {}
     ranges = calibrate.blobs["ranges"]
     first = {bits: methods_by_bits(problem, bits)[0] for bits in (8, 16)}
+    book = Rulebook(described.network, problem.target, output_precision(problem))
     for bits, level in ((8, "low"), (16, "high")):
         methods = methods_by_bits(problem, bits)
         for method in methods if len(methods) > 1 else ():
@@ -90,7 +112,8 @@ def method_items(
             effective = legalise(described.network, problem.target, request, pins=described.pins).effective
             params = {
                 **evaluation_data(problem),
-                **quantization(problem),
+                **quantization(problem, described.network),
+                **numerics(book, effective, integers=False),
                 "configuration": Configuration(effective, calibration, Treatment()).to_json(),
                 "samples": min(COMPARE_SAMPLES, described.n_samples),
                 "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
@@ -116,21 +139,31 @@ def methods_by_bits(problem: Problem, bits: int) -> tuple[str, ...]:
 
 def evaluation_data(problem: Problem) -> dict[str, Any]:
     """Which samples, in which order."""
+    return {**sample_set(problem), "seed": problem.spec.search.seed}
+
+
+def output_precision(problem: Problem) -> dict[str, str]:
+    """Model output to the precision that the spec asks for."""
+    return {name: settings.precision for name, settings in problem.spec.outputs.items()}
+
+
+def sample_set(problem: Problem) -> dict[str, Any]:
+    """Which samples; their indices mean the same wherever this is equal."""
+    share = problem.spec.data.confirmation_share
     return {
         "evaluation": problem.evaluation,
-        "confirmation_share": problem.spec.data.confirmation_share,
+        "confirmation_share": share,
         "preprocess": _preprocess(problem),
-        "seed": problem.spec.search.seed,
+        **({"split_seed": problem.spec.search.seed} if share else {}),
     }
 
 
-def quantization(problem: Problem) -> dict[str, Any]:
-    """Everything that shapes a Q/DQ model besides its configuration."""
+def quantization(problem: Problem, network: Network) -> dict[str, Any]:
+    """Everything that shapes a quantized model besides its configuration and what the target makes of that."""
     spec = problem.spec
     return {
-        "target": problem.target.digest,
+        "scales": scale_identity(network, problem.target),
         "inputs": {name: settings.model_dump(mode="json") for name, settings in spec.inputs.items()},
-        "outputs_precision": {name: settings.precision for name, settings in spec.outputs.items()},
         "overrides": {name: one.model_dump(mode="json") for name, one in spec.calibration.overrides.items()},
         "weights": spec.calibration.weights.model_dump(mode="json"),
         **({} if problem.overrides is None else {"tensor_overrides": digest_json(problem.overrides)}),

@@ -24,7 +24,15 @@ from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
 from search.strategies.trial import Trial
 from search.study.described import Described, describe
-from search.study.items import baseline_item, calibrate_item, check_item, knight_params, method_items
+from search.study.items import (
+    baseline_item,
+    calibrate_item,
+    check_item,
+    collect_item,
+    knight_params,
+    method_items,
+    output_precision,
+)
 from search.study.problem import Problem
 from search.study.settings import Basis, bounds_only, prepare_setting
 from search.targets.legalise import uniform
@@ -144,7 +152,9 @@ def group_items(items: Sequence[Item], task_macs: float) -> tuple[Task, ...]:
 
 def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Finished]:
     described = yield from _checked(problem, progress)
-    calibrate = yield from _one(calibrate_item(problem, described))
+    collect = collect_item(problem, described)
+    collected = yield from _one(collect)
+    calibrate = yield from _one(calibrate_item(problem, collect, collected))
     _keep(progress, "calibrate", calibrate)
     if problem.is_random and problem.evaluation is None:
         progress.desk = Desk(bounds_only(Basis(problem, described, calibrate, None)))
@@ -257,10 +267,12 @@ def _profile_item(problem: Problem, described: Described, desk: Desk, chosen: Tr
 
 def _inner_params(problem: Problem, desk: Desk, chosen: Trial | None) -> dict[str, Any]:
     """What inner values of the delivered configuration depend on."""
+    setting, configuration = desk.setting, delivered(desk, chosen)[0]
     return {
-        **desk.setting.sensitivity,
-        "configuration": delivered(desk, chosen)[0].to_json(),
-        "evaluator": desk.setting.evaluator,
+        **setting.sensitivity,
+        **setting.numerics(configuration, setting.evaluator),
+        "configuration": configuration.to_json(),
+        "evaluator": setting.evaluator,
         "calibration": problem.calibration if problem.evaluation is None else None,
     }
 
@@ -290,6 +302,8 @@ def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Ma
     requested = uniform(setting.network, setting.target, "low") if chosen is None else chosen.requested
     params = {
         **setting.sensitivity,
+        "target": problem.target.digest,
+        "outputs_precision": output_precision(problem),
         "configuration": configuration.to_json(),
         "requested": requested.to_json(),
         "reasons": {str(g): why for g, why in reasons.items()},

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.study.baseline import run_baseline
 from search.study.bench import Bench, Raw
-from search.study.calibrating import run_calibrate, run_compare
+from search.study.calibrating import run_calibrate, run_collect, run_compare
 from search.study.checking import run_check
 from search.study.evaluating import run_confirm, run_evaluate, run_recheck, run_unoptimized
 from search.study.exporting import run_export
@@ -21,6 +21,7 @@ from search.tasks import Item, Task
 RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
     "check": run_check,
     "baseline": run_baseline,
+    "collect": run_collect,
     "calibrate": run_calibrate,
     "compare": run_compare,
     "propose": run_propose,

@@ -21,7 +21,14 @@ from search.strategies.setting import Setting
 from search.study.calibrations import calibrations, sizes
 from search.study.described import Described
 from search.study.goal_metric import goal_metric
-from search.study.items import evaluation_data, methods_by_bits, metric_uses, quantization
+from search.study.items import (
+    evaluation_data,
+    methods_by_bits,
+    metric_uses,
+    output_precision,
+    quantization,
+    sample_set,
+)
 from search.study.problem import Problem
 from search.targets.cost import CostModel
 from search.targets.rulebook import Rulebook
@@ -73,11 +80,10 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
     """Setting of a strategy with the method ``chosen`` at each width."""
     problem, described, calibrate, baseline = basis.problem, basis.described, basis.calibrate, basis.baseline
     spec = problem.spec
-    precision = {name: settings.precision for name, settings in spec.outputs.items()}
+    precision = output_precision(problem)
     ranking = described.check.data["ranking"]
     shared = {
-        **evaluation_data(problem),
-        **quantization(problem),
+        **quantization(problem, described.network),
         "float": None if baseline is None else baseline.blobs.get("outputs"),
         "transforms": {name: s.transform for name, s in spec.outputs.items() if s.transform is not None},
     }
@@ -106,12 +112,13 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
         },
         context=problem.context,
         evaluation={
+            **evaluation_data(problem),
             **shared,
             **({} if order is None or baseline is None else {"order": baseline.blobs["order"]}),
             "uses": metric_uses(problem, described.goals),
             "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
         },
-        sensitivity=shared,
+        sensitivity={**sample_set(problem), **shared},
         calibrations=calibrations(problem, calibrate),
         sizes=sizes(problem, calibrate),
         staged=problem.spec.search.strategy == STRATEGY and not has_one_precision(problem.target),

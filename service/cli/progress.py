@@ -14,6 +14,7 @@ from service.local.driver import State
 
 PHASES = {
     "check": "reading and testing the model",
+    "collect": "calibrating",
     "calibrate": "calibrating",
     "baseline": "evaluating float",
     "compare": "comparing calibration methods",

@@ -23,10 +23,18 @@ from tests.study.small import Files
 MEASURED = ("seconds", "float_evaluation_seconds")
 
 
-def local_problem(files: Files, *, target: str = "j6m", dumps_layers: bool = False, **spec: Any) -> LocalProblem:
-    """The problem of a small study; ``spec`` holds further top-level keys."""
+def local_problem(
+    files: Files, *, target: str = "j6m", chip: Any = None, dumps_layers: bool = False, **spec: Any
+) -> LocalProblem:
+    """The problem of a small study; ``spec`` holds further top-level keys, ``chip`` the whole key ``target``."""
     data = {"calibration": str(files.calibration), "evaluation": str(files.evaluation), **spec.pop("data", {})}
-    values = {"schema": "bitbudget.job/1", "model": str(files.model), "data": data, "target": {"name": target}, **spec}
+    values = {
+        "schema": "bitbudget.job/1",
+        "model": str(files.model),
+        "data": data,
+        "target": chip or {"name": target},
+        **spec,
+    }
     return open_problem(build_job(values), base=Path(), dumps_layers=dumps_layers)
 
 
