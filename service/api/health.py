@@ -9,10 +9,11 @@ from fastapi import APIRouter, Response
 
 from search.spec.job import JOB_SCHEMA
 from service.api.documented import PROBLEMS, Responses
-from service.api.shapes import Health, Limits, Readiness, Version, Workers, WorkerShape
+from service.api.shapes import Health, Limits, Readiness, Status, Version, Workers, WorkerShape
 from service.db import blobs, workers
 from service.db.migrate import SchemaState, schema_state
 from service.http.context import Administrator, PartsDep, Reader
+from service.studies.occupation import occupation
 
 router = APIRouter(tags=["server"], responses=PROBLEMS)
 _METRICS: Responses = {
@@ -66,6 +67,14 @@ def limits(parts: PartsDep, principal: Reader) -> Limits:
         stored = blobs.usage(connection, principal.tenant_id)
     own = {name: getattr(parts.settings, name) for name in Limits.model_fields if name != "stored_bytes"}
     return Limits(**own, stored_bytes=stored)
+
+
+@router.get("/v1/status", operation_id="get_status")
+def status(parts: PartsDep, principal: Reader) -> Status:
+    """Return how busy the server is."""
+    with parts.database.reading() as connection:
+        found = occupation(connection, principal.tenant_id, storage=parts.store.root, dead_s=parts.settings.dead_s)
+    return Status.model_validate(found)
 
 
 @router.get("/v1/workers", operation_id="list_workers")

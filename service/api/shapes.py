@@ -233,6 +233,22 @@ class TrialShape(TrialLine):
     detail: dict[str, Any] | None
 
 
+class GroupShape(Shape):
+    """Operators that share one decision; `no` is its place in the assignments of trials."""
+
+    no: int
+    name: str
+    op_type: str
+    nodes: list[str]
+    macs: int
+
+
+class Groups(BaseModel):
+    """All groups of the network; none before the model was checked."""
+
+    items: list[GroupShape]
+
+
 class FrontPoint(Shape):
     """A trial that no other beats in both cost and accuracy."""
 
@@ -386,6 +402,17 @@ class Limits(BaseModel):
     study_wall_s: float
     tenant_quota_bytes: int | None
     stored_bytes: int
+
+
+class Status(Shape):
+    """How busy the server is: the tenant's studies by state, living workers, the disk that holds blobs."""
+
+    studies: dict[str, int]
+    waiting_s: float
+    workers: int
+    slots: int
+    disk_free_bytes: int
+    disk_total_bytes: int
 
 
 class Health(BaseModel):

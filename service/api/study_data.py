@@ -16,6 +16,8 @@ from service.api.shapes import (
     FindingShape,
     Front,
     FrontPoint,
+    Groups,
+    GroupShape,
     PageOf,
     Rows,
     TrialLine,
@@ -27,6 +29,7 @@ from service.db.trials import TrialRow
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader
 from service.http.downloads import Download, download
 from service.studies.front import front_of
+from service.studies.groups import groups_of
 from service.studies.intervals import intervals_of
 from service.studies.reading import (
     LAYERS,
@@ -80,6 +83,14 @@ def read_trial(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[
     """Return one trial with its details."""
     with parts.database.reading() as connection:
         return TrialShape.model_validate(_shown(get_trial(connection, principal, study_id, no)))
+
+
+@router.get("/groups", operation_id="list_groups")
+def list_groups(parts: PartsDep, principal: Reader, study_id: str) -> Groups:
+    """Return the groups of the network in the order in which trials list their precisions."""
+    with parts.database.reading() as connection:
+        found = groups_of(connection, get_study(connection, principal, study_id))
+    return Groups(items=[GroupShape.model_validate(one) for one in found])
 
 
 @router.get("/front", operation_id="get_front")

@@ -143,6 +143,17 @@ class DryRun(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group(Answer):
+    """Operators that share one decision; ``no`` is its place in the assignments of trials."""
+
+    no: int
+    name: str
+    op_type: str
+    nodes: tuple[str, ...] | list[str]
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial(Answer):
     """One evaluated assignment; ``detail`` is None in lists."""
 
@@ -225,6 +236,18 @@ class AuditEntry(Answer):
     request_id: str | None
     data: Values | None
     created: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(Answer):
+    """How busy the server is."""
+
+    studies: Mapping[str, int]
+    waiting_s: float
+    workers: int
+    slots: int
+    disk_free_bytes: int
+    disk_total_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,13 @@ def read(connection: Connection, study_id: str) -> dict[str, ItemResult]:
     return {row.digest: _result(row) for row in connection.execute(query)}
 
 
+def newest(connection: Connection, study_id: str, kind: str) -> ItemResult | None:
+    """Return the result of a kind that came last; None if there is none."""
+    here = sa.and_(items.c.study_id == study_id, items.c.kind == kind)
+    row = connection.execute(sa.select(items).where(here).order_by(items.c.no.desc()).limit(1)).one_or_none()
+    return None if row is None else _result(row)
+
+
 def known(connection: Connection, study_id: str, digests: Collection[str]) -> frozenset[str]:
     """Return which of these items have a result."""
     wanted, found = sorted(set(digests)), set[str]()

@@ -257,9 +257,11 @@ def n_open(connection: Connection, tenant_id: str) -> int:
     return sum(n for state, n in count_by_state(connection, tenant_id).items() if state not in TERMINAL)
 
 
-def queue_age_s(connection: Connection) -> float:
-    """Seconds the longest waiting study has been queued, 0 if none is."""
+def queue_age_s(connection: Connection, tenant_id: str | None = None) -> float:
+    """Seconds the longest waiting study, of a tenant or of all, has been queued; 0 if none is."""
     query = sa.select(sa.func.max(seconds_since(studies.c.created))).where(studies.c.state == "queued")
+    if tenant_id is not None:
+        query = query.where(studies.c.tenant_id == tenant_id)
     return max(0.0, float(connection.scalar(query) or 0.0))
 
 

@@ -19,7 +19,7 @@ from service.db import trials
 from service.db.pages import MAX_PAGE
 from service.db.studies import Study
 from service.db.trials import TrialRow
-from service.studies.front import front, lower_goals
+from service.studies.front import COMPLETE, front, lower_goals
 from service.studies.intervals import intervals_of
 
 CHARTED = 600
@@ -116,9 +116,9 @@ def search_view(connection: Connection, study: Study) -> SearchView:
     rows = read_rows(connection, study, n)
     facts = judged(study)
     metrics = facts.metrics or _metrics_of(rows, lower_goals(study.spec))
-    on_front = {row.no for row in front((r for r in rows if r.verdict in ("met", "not_met")), lower_goals(study.spec))}
+    best = on_front(study, rows)
     shown = read_trials(
-        {"metrics": metrics, "cost": facts.cost, "front": [{"trial": no} for no in on_front]},
+        {"metrics": metrics, "cost": facts.cost, "front": [{"trial": no} for no in best]},
         [as_line(row, facts.n_samples) for row in rows],
         limit=CHARTED + FIRST,
     )
@@ -134,6 +134,12 @@ def search_view(connection: Connection, study: Study) -> SearchView:
         n_charted=len(shown),
         metrics=tuple(text.clean(metric.get("id")) for metric in metrics),
     )
+
+
+def on_front(study: Study, rows: Sequence[TrialRow]) -> frozenset[int]:
+    """Return the numbers of those trials that none of the others beats."""
+    found = front((row for row in rows if row.verdict in COMPLETE), lower_goals(study.spec))
+    return frozenset(row.no for row in found)
 
 
 def read_rows(connection: Connection, study: Study, n: int) -> list[TrialRow]:

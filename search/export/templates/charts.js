@@ -292,5 +292,5 @@ export function draw(node) {
 const visible = (node) => !node.closest("[hidden]");
 
 export function drawAll() {
-  document.querySelectorAll("[data-chart]").forEach((node) => visible(node) && node.dataset.chart in charts && draw(node));
+  document.querySelectorAll("[data-chart]").forEach((node) => visible(node) && charts[node.dataset.chart]?.kind in DRAW && draw(node));
 }

@@ -9,7 +9,7 @@ from typing import Any, cast
 from service.client.asynchronous.connection import AsyncConnection
 from service.client.errors import TemporaryError
 from service.client.retries import NO_RETRIES
-from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Target, Values, Worker, page, read
+from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Status, Target, Values, Worker, page, read
 
 
 class AsyncServer:
@@ -42,6 +42,10 @@ class AsyncServer:
     async def limits(self) -> Values:
         """Return what may be sent, queued and opened."""
         return await self._values("/v1/limits")
+
+    async def status(self) -> Status:
+        """Return how busy it is."""
+        return read(Status, await self._values("/v1/status"))
 
     async def job_schema(self) -> Values:
         """Return the JSON Schema of the job spec."""

@@ -22,6 +22,7 @@ from service.client.shapes import (
     Event,
     Finding,
     FrontPoint,
+    Group,
     Page,
     Study,
     StudyLine,
@@ -132,6 +133,10 @@ class AsyncStudies:
     async def trial(self, study_id: str, no: int) -> Trial:
         """Return one trial with its details."""
         return read(Trial, (await self._connection.ask("GET", _path(study_id, f"trials/{no}"))).json())
+
+    async def groups(self, study_id: str) -> tuple[Group, ...]:
+        """Return the groups of the network, in the order in which trials list their precisions."""
+        return page(Group, (await self._connection.ask("GET", _path(study_id, "groups"))).json()).items
 
     async def front(self, study_id: str) -> tuple[FrontPoint, ...]:
         """Return the trials that no other beats, cheapest first."""

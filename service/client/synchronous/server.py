@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from service.client.errors import TemporaryError
 from service.client.retries import NO_RETRIES
-from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Target, Values, Worker, page, read
+from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Status, Target, Values, Worker, page, read
 from service.client.synchronous.connection import Connection
 
 
@@ -42,6 +42,10 @@ class Server:
     def limits(self) -> Values:
         """Return what may be sent, queued and opened."""
         return self._values("/v1/limits")
+
+    def status(self) -> Status:
+        """Return how busy it is."""
+        return read(Status, self._values("/v1/status"))
 
     def job_schema(self) -> Values:
         """Return the JSON Schema of the job spec."""

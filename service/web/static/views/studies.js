@@ -19,7 +19,7 @@ export function mount(element, page) {
     const rows = (root) => [...root.querySelectorAll("tr[data-study]")];
     const same = rows(element).map((row) => row.dataset.study).join() === rows(found).map((row) => row.dataset.study).join();
     if (!same) {
-      if (element.contains(document.activeElement)) return;
+      if (element.contains(document.activeElement) || element.querySelector("input:checked")) return;
       element.replaceChildren(...found.childNodes);
       page.refresh(element);
       return;
@@ -27,7 +27,9 @@ export function mount(element, page) {
     rows(found).forEach((row, place) => {
       const old = rows(element)[place];
       if (cells(old) === cells(row) || old.contains(document.activeElement)) return;
+      const ticked = old.querySelector("input").checked;
       old.replaceWith(row);
+      row.querySelector("input").checked = ticked;
       page.refresh(row);
     });
   }

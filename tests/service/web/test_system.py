@@ -1,0 +1,26 @@
+"""The page of the server itself."""
+
+from service.db import workers
+from service.web.frame import size
+from tests.service.api.serving import Server, submit
+from tests.service.web.reading import looking, read
+
+
+def test_it_prints_what_the_interface_answers(server: Server) -> None:
+    submit(server.client())
+    with server.database.writing() as connection:
+        workers.beat(connection, executor_id="w-1", host="machine", pid=4, version="v", slots=3)
+    status = server.client().get("/v1/status").json()
+    assert (status["studies"]["queued"], status["workers"], status["slots"]) == (1, 1, 3)
+    page = read(looking(server), "/system")
+    for told in ("Queued 1", "alive, 3 evaluations", size(status["disk_total_bytes"]), "w-1", "machine"):
+        assert told in page.text, told
+
+
+def test_single_workers_are_for_administrators(server: Server) -> None:
+    with server.database.writing() as connection:
+        workers.beat(connection, executor_id="w-1", host="machine", pid=4, version="v", slots=3)
+    page = read(looking(server, "submit"), "/system")
+    assert "w-1" not in page.text
+    assert "shown to administrators" in page.text
+    assert looking(server, tenant="other").get("/v1/status").json()["studies"]["queued"] == 0
