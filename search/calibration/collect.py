@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import numpy_helper
 
 from search.calibration.masks import MaskedSoftmax, Masks, masked_softmaxes
 from search.graph.network import Network
@@ -41,12 +42,14 @@ class Collected:
         bounds: ``bounds[p]`` samples lie in the parts up to and with ``p``.
         integral: Per tensor: whether it is fed from outside and held whole numbers only.
         masked: Tensor to its smallest finite value where masked values count as something else (see ``masks``).
+        masks: Constant to what its masked values count as.
     """
 
     parts: tuple[tuple[Histogram, ...], ...]
     bounds: tuple[int, ...]
     integral: tuple[bool, ...]
     masked: Mapping[int, float] = field(default_factory=dict)
+    masks: Mapping[int, float] = field(default_factory=dict)
 
     def at(self, n_samples: int) -> tuple[Histogram, ...]:
         """Histograms of the first ``n_samples`` samples.
@@ -92,26 +95,40 @@ def collect(
     names = [tensor.name for tensor in network.tensors]
     softmaxes = masked_softmaxes(model, network)
     beside = Masks(softmaxes).values
-    session = Session(with_outputs(model, [*names, *beside]), level=Level.DEPLOYED, threads=threads)
+    given = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer if one.name in beside}
+    computed = [name for name in beside if name not in given]
+    session = Session(with_outputs(model, [*names, *computed]), level=Level.DEPLOYED, threads=threads)
     feeding = bounded(feeding, network)
     bounds = part_bounds(n_samples) if bounds is None else tuple(bounds)
-    counter = _Counter(network, session, softmaxes)
+    counter = _Counter(network, session, softmaxes, given)
     parts = []
     lowest: dict[int, float] = {}
+    masks: dict[int, float] = {}
     for start, end in zip((0, *bounds), bounds, strict=False):
         counter.begin()
         for indices, fresh in feeding.slices(np.arange(start, end)):
             counter.count(samples.batch(indices), len(indices), fresh)
         parts.append(counter.part())
-        for t, low in counter.masks.lowest.items():
-            lowest[t] = min(low, lowest.get(t, low))
-    return Collected(tuple(parts), bounds, tuple(name in counter.integral for name in names), lowest)
+        _keep_smallest(lowest, counter.masks.lowest)
+        _keep_smallest(masks, counter.masks.constants)
+    return Collected(tuple(parts), bounds, tuple(name in counter.integral for name in names), lowest, masks)
+
+
+def _keep_smallest(kept: dict[int, float], found: Mapping[int, float]) -> None:
+    for key, value in found.items():
+        kept[key] = min(value, kept.get(key, value))
 
 
 class _Counter:
     """Counts the tensors of run after run."""
 
-    def __init__(self, network: Network, session: Session, softmaxes: Sequence[MaskedSoftmax]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        session: Session,
+        softmaxes: Sequence[MaskedSoftmax],
+        constants: Mapping[str, npt.NDArray[Any]],
+    ) -> None:
         self._names = [tensor.name for tensor in network.tensors]
         self._session = session
         self._computed = [name for name in self._names if name in session.outputs]
@@ -122,6 +139,7 @@ class _Counter:
         self._last: dict[str, npt.NDArray[Any]] = {}
         self._softmaxes = {one.scores: one for one in softmaxes}
         self._operands = {operand.tensor for one in softmaxes for operand in one.operands}
+        self._constants = constants
         self._beside = [name for name in Masks(softmaxes).values if name in session.outputs]
         self.integral = set(self._given)
         self.begin()
@@ -143,7 +161,7 @@ class _Counter:
         values = self._session.run(feeds, list(dict.fromkeys([*self._computed, *self._beside])))
         values.update({name: feeds[name] for name in self._fed})
         for t, softmax in self._softmaxes.items():
-            self.masks.look(softmax, {**feeds, **values}, values[self._names[t]])
+            self.masks.look(softmax, {**self._constants, **feeds, **values}, values[self._names[t]])
         for t, name in enumerate(self._names):
             value = values[name]
             if name in self._static and self._is_unchanged(name, value):

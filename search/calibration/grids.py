@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from search.calibration.masks import above
 from search.calibration.ranges import Ranges
 from search.errors import InvalidDataError, UsageError
 from search.graph.network import Network, SlotKind
@@ -246,6 +247,8 @@ class Grids:
     def _quantized(self, constant: int, fmt: Format) -> WeightGrid:
         point = self._network.constants[constant]
         values = np.asarray(self._arrays(point.name), dtype=np.float32)
+        if constant in self._ranges.masks:
+            values = above(values, self._ranges.masks[constant])
         stated = self._settings.stated_weights.get((constant, fmt.bits))
         if stated is not None:
             return _stated_weights(values, stated, point.axis, fmt)

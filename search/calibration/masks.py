@@ -13,7 +13,7 @@ See docs/numerics.md#masks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,19 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Operand:
-    """One summand of the scores: its value in the prepared graph, that of the other, and its tensor if it is one."""
+    """One summand of the scores.
+
+    Attributes:
+        value: Its name in the prepared graph.
+        other: That of the other summand.
+        tensor: The tensor it is; None for a constant.
+        constant: The constant it is; None for a tensor.
+    """
 
     value: str
     other: str
-    tensor: int
+    tensor: int | None = None
+    constant: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,11 @@ class MaskedSoftmax:
     operands: tuple[Operand, ...]
 
 
+def above(values: npt.NDArray[np.float32], floor: float) -> npt.NDArray[np.float32]:
+    """Return a constant summand with its masked values as what they count as."""
+    return np.where(values <= -DEEP, np.float32(floor), values)
+
+
 def masked_softmaxes(model: onnx.ModelProto, network: Network) -> tuple[MaskedSoftmax, ...]:
     """Every native Softmax that reads a tensor as its writer gives it, in group order.
 
@@ -56,7 +69,10 @@ def masked_softmaxes(model: onnx.ModelProto, network: Network) -> tuple[MaskedSo
     """
     nodes = {node.name: node for node in model.graph.node}
     writers = {name: node for node in model.graph.node for name in node.output}
-    read_at = {(slot.node, slot.index): slot.tensor for group in network.groups for slot in group.inputs}
+    places = _Places(
+        {(slot.node, slot.index): slot.tensor for group in network.groups for slot in group.inputs},
+        {(constant.node, constant.index): i for i, constant in enumerate(network.constants)},
+    )
     found = []
     for group in network.groups:
         node = nodes.get(group.inputs[0].node) if group.inputs else None
@@ -66,13 +82,34 @@ def masked_softmaxes(model: onnx.ModelProto, network: Network) -> tuple[MaskedSo
         if network.tensors[scores].name != node.input[0] or not _only_read_by(network, scores, "Softmax"):
             continue
         add = writers.get(node.input[0])
-        operands = _operands(network, add, read_at) if add is not None and add.op_type == "Add" else ()
+        operands = places.operands(add) if add is not None and add.op_type == "Add" else ()
         found.append(MaskedSoftmax(scores, _axis(node), operands))
-    summed = {operand.tensor for one in found for operand in one.operands}
-    own = {t for t in summed if _only_added(network, t, nodes, {network.tensors[one.scores].name for one in found})}
+    sums = {network.tensors[one.scores].name for one in found}
     return tuple(
-        MaskedSoftmax(one.scores, one.axis, tuple(o for o in one.operands if o.tensor in own)) for one in found
+        replace(one, operands=tuple(o for o in one.operands if _only_added(network, o.tensor, nodes, sums)))
+        for one in found
     )
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What is read at ``(node, input)``: a tensor or a constant."""
+
+    tensors: Mapping[tuple[str, int], int]
+    constants: Mapping[tuple[str, int], int]
+
+    def operands(self, add: onnx.NodeProto) -> tuple[Operand, ...]:
+        """Return both summands, as far as they are stored."""
+        found = [
+            Operand(
+                add.input[i],
+                add.input[1 - i],
+                tensor=self.tensors.get((add.name, i)),
+                constant=self.constants.get((add.name, i)),
+            )
+            for i in (0, 1)
+        ]
+        return tuple(one for one in found if one.tensor is not None or one.constant is not None)
 
 
 def _axis(node: onnx.NodeProto) -> int:
@@ -84,15 +121,10 @@ def _only_read_by(network: Network, tensor: int, op_type: str) -> bool:
     return not network.tensors[tensor].model_outputs and all(network.groups[g].op_type == op_type for g, _ in readers)
 
 
-def _operands(network: Network, add: onnx.NodeProto, read_at: Mapping[tuple[str, int], int]) -> tuple[Operand, ...]:
-    pairs = ((0, 1), (1, 0))
-    return tuple(
-        Operand(add.input[i], add.input[other], read_at[add.name, i]) for i, other in pairs if (add.name, i) in read_at
-    )
-
-
-def _only_added(network: Network, tensor: int, nodes: Mapping[str, onnx.NodeProto], scores: set[str]) -> bool:
-    """Whether all that read a tensor add it to scores of a Softmax."""
+def _only_added(network: Network, tensor: int | None, nodes: Mapping[str, onnx.NodeProto], scores: set[str]) -> bool:
+    """Whether all that read a tensor add it to scores of a Softmax; a constant has one reader."""
+    if tensor is None:
+        return True
     slots = [network.groups[g].inputs[s] for g, s in network.readers[tensor]]
     return not network.tensors[tensor].model_outputs and all(
         slot.kind in (SlotKind.ACTIVATION, SlotKind.SUM_IN)
@@ -111,12 +143,14 @@ class Masks:
         softmaxes: Where they may be.
         lowest: Tensor to the smallest finite value it really had; only tensors with masked values.
         floors: Tensor of an operand to what its masked values count as.
+        constants: The same of constants.
         n_masked: Tensor of an operand to how many of its values were masked.
     """
 
     softmaxes: Sequence[MaskedSoftmax]
     lowest: dict[int, float] = field(default_factory=dict)
     floors: dict[int, float] = field(default_factory=dict)
+    constants: dict[int, float] = field(default_factory=dict)
     n_masked: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -153,7 +187,10 @@ class Masks:
             if masked.any():
                 needed = np.broadcast_to(highest - SHALLOW - found[operand.other], scores.shape)[masked]
                 low = float(needed[np.isfinite(needed)].min(initial=0.0))
-                self.floors[operand.tensor] = min(low, self.floors.get(operand.tensor, low))
+                if operand.tensor is not None:
+                    self.floors[operand.tensor] = min(low, self.floors.get(operand.tensor, low))
+                if operand.constant is not None:
+                    self.constants[operand.constant] = min(low, self.constants.get(operand.constant, low))
 
     def operand(self, tensor: int, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the values of an operand that are no mask, flat; the others are counted."""

@@ -6,7 +6,7 @@ A method that fails on a tensor leaves NaN there; the method then counts as fail
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,14 @@ class Ranges:
         extremes: float64 ``[tensors, 2]``: smallest and largest value seen.
         nonfinite: int64 ``[tensors]``: values seen that were NaN or infinite.
         integral: bool ``[tensors]``: tensors fed from outside that held whole numbers only.
+        masks: Constant to what its masked values count as (see ``masks``).
     """
 
     by_method: Mapping[tuple[str, int], npt.NDArray[np.float64]]
     extremes: npt.NDArray[np.float64]
     nonfinite: npt.NDArray[np.int64]
     integral: npt.NDArray[np.bool_]
+    masks: Mapping[int, float] = field(default_factory=dict)
 
     def failed(self, method: str, bits: int) -> bool:
         """Whether ``method`` gave no range for some tensor that holds finite values."""
@@ -45,6 +47,7 @@ class Ranges:
             "extremes": self.extremes,
             "nonfinite": self.nonfinite,
             "integral": self.integral,
+            "masks": np.array(sorted(self.masks.items()), dtype=np.float64).reshape(-1, 2),
         }
         named.update({f"{method}/{bits}": array for (method, bits), array in self.by_method.items()})
         return named
@@ -55,7 +58,8 @@ class Ranges:
         methods = {
             (name.split("/")[0], int(name.split("/")[1])): arrays[name] for name in arrays if name.count("/") == 1
         }
-        return Ranges(methods, arrays["extremes"], arrays["nonfinite"], arrays["integral"])
+        masks = {int(constant): float(floor) for constant, floor in arrays["masks"]}
+        return Ranges(methods, arrays["extremes"], arrays["nonfinite"], arrays["integral"], masks)
 
 
 def derive_ranges(

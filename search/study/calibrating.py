@@ -61,6 +61,7 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     wanted = [(method, bits) for method, bits in params["methods"]]
     rule = ScaleRule(params["rule"])
     ranges = derive_ranges(histograms, wanted, rule=rule, integral=collected.integral, lowest=collected.masked)
+    ranges = replace(ranges, masks=collected.masks)
     for tensor, fixed in bench.fixed.items():
         if fixed.exact:
             exact_ends(network, ranges, tensor)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from search.calibration.collect import collect
+from search.calibration.grids import Grids, GridSettings
 from search.calibration.masks import DEEP, SHALLOW, Masks, masked_softmaxes
-from search.calibration.ranges import derive_ranges
+from search.calibration.ranges import Ranges, derive_ranges
+from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.runtime.feeding import Feeding
+from search.targets.target import load_target
 from tests.builders import model, node
 from tests.evaluation.loading import Samples, load_proto
 
@@ -124,3 +129,37 @@ def test_both_summands_of_the_scores_are_looked_at(tmp_path):
     (found,) = masked_softmaxes(loaded.template.model, network)
     assert network.tensors[found.scores].name == "s"
     assert [network.tensors[operand.tensor].name for operand in found.operands] == ["p", "m"]
+
+
+@pytest.mark.parametrize("deep", [-1e4, -np.inf], ids=["-1e4", "-inf"])
+def test_a_constant_mask_keeps_its_zeros_and_is_just_deep_enough(deep, tmp_path):
+    causal = np.triu(np.full((5, 5), deep, np.float32), 1)
+    nodes = [
+        node("Transpose", "x", "t", "turn", perm=[0, 2, 1]),
+        node("MatMul", "x t", "p", "scores"),
+        node("Add", "p m", "s", "masked"),
+        node("Softmax", "s", "y", "soft", axis=-1),
+    ]
+    loaded = load_proto(model(nodes, ["x[N,5,4]"], ["y[N,5,5]"], {"m": causal}), {"x": X}, tmp_path)
+    network = loaded.structure.network
+    found = collect(
+        loaded.template.model, network, Samples({"x": X}), n_samples=7, feeding=Feeding(4, fixed=False), threads=1
+    )
+    s, kept = scores(), causal == 0
+    top = np.where(kept, s, -np.inf).max(axis=-1, keepdims=True)
+    needed = np.broadcast_to(top - SHALLOW - s, s.shape)[np.broadcast_to(~kept, s.shape)].min()
+    (constant,) = found.masks
+    assert network.constants[constant].node == "masked"
+    assert found.masks[constant] == pytest.approx(needed, rel=1e-5)
+    ranges = replace(derive_ranges(found.at(7), [("min_max", 8)], rule=ScaleRule.POWER), masks=found.masks)
+    assert Ranges.from_arrays(ranges.to_arrays()).masks == found.masks
+    grids = Grids(
+        network,
+        load_target("j6m", toolchain=None),
+        ranges,
+        lambda name: {"m": causal}[name],
+        GridSettings(method_8="min_max", method_16="min_max"),
+    )
+    grid = grids.weight(constant, Format.INT8)
+    assert set(np.unique(grid.values)) == {-128, 0}
+    assert float(grid.scales) * 128 == pytest.approx(-needed, rel=1e-5)
