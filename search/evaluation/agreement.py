@@ -91,9 +91,9 @@ class Agreement:
             self._n_clipped += int(np.count_nonzero((exact < ends[0]) | (exact > ends[1])))
         with np.errstate(invalid="ignore", over="ignore"):
             alone = self._rounding.round(x.astype(np.float32)).astype(np.float64).ravel()
-            self._xx += float(exact @ exact)
-            self._yy += float(found @ found)
-            self._xy += float(exact @ found)
+            self._xx += float(np.square(exact).sum())
+            self._yy += float(np.square(found).sum())
+            self._xy += float((exact * found).sum())
             self._ee += float(np.square(found - exact).sum())
             self._rr += float(np.square(alone - exact).sum())
 

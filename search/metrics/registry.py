@@ -104,6 +104,4 @@ _METRICS = {
         Metric(name="l1", direction="lower", entries=_mean_error, reduction=MeanOf(best=0.0), **_FIDELITY),
     )
 }
-RATES = frozenset(name for name, metric in _METRICS.items() if metric.is_rate)
-"""Metrics that are a share of right samples."""
 METRIC_NAMES = (*_METRICS, "atol")

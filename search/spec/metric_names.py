@@ -52,6 +52,9 @@ METRICS: dict[str, MetricName] = {
     )
 }
 
+RATES = frozenset({"top1", "top5"})
+"""Metrics that are a share of right samples."""
+
 CUSTOM_PREFIXES = ("onnx:", "python:")
 
 

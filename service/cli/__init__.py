@@ -1,1 +1,7 @@
 """The ``bitbudget`` command line."""
+
+import os
+
+# The order of a sum, and with it its last bit, must not depend on how many processors a machine has: linear algebra
+# gets one thread, before anything loads it. What runs in parallel are sessions and tasks.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"

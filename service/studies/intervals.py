@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search.metrics.proportions import Limits, wilson
-from search.metrics.registry import RATES
+from search.spec.metric_names import RATES
 from service.db.trials import TrialRow
 
 
