@@ -47,7 +47,7 @@ class Ranges:
             "extremes": self.extremes,
             "nonfinite": self.nonfinite,
             "integral": self.integral,
-            "masks": np.array(sorted(self.masks.items()), dtype=np.float64).reshape(-1, 2),
+            "masks": pairs_to_array(self.masks),
         }
         named.update({f"{method}/{bits}": array for (method, bits), array in self.by_method.items()})
         return named
@@ -58,8 +58,18 @@ class Ranges:
         methods = {
             (name.split("/")[0], int(name.split("/")[1])): arrays[name] for name in arrays if name.count("/") == 1
         }
-        masks = {int(constant): float(floor) for constant, floor in arrays["masks"]}
+        masks = pairs_from_array(arrays["masks"])
         return Ranges(methods, arrays["extremes"], arrays["nonfinite"], arrays["integral"], masks)
+
+
+def pairs_to_array(pairs: Mapping[int, float]) -> npt.NDArray[np.float64]:
+    """Return a mapping as rows of key and value, float64 ``[n, 2]``, in the order of the keys."""
+    return np.array(sorted(pairs.items()), dtype=np.float64).reshape(-1, 2)
+
+
+def pairs_from_array(rows: npt.NDArray[Any]) -> dict[int, float]:
+    """Read what ``pairs_to_array`` wrote."""
+    return {int(key): float(value) for key, value in rows}
 
 
 def derive_ranges(

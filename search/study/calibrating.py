@@ -15,7 +15,7 @@ import numpy as np
 
 from search.calibration.collect import Collected, collect
 from search.calibration.grids import exact_ends, integer_grid
-from search.calibration.ranges import Ranges, derive_ranges
+from search.calibration.ranges import Ranges, derive_ranges, pairs_from_array, pairs_to_array
 from search.canonical import digest_bytes
 from search.data.order import Subset, sample_order
 from search.data.source import SampleSource
@@ -49,6 +49,7 @@ def run_collect(bench: Bench, params: Mapping[str, Any]) -> Raw:
         for t, histogram in enumerate(part)
         for name, array in histogram.to_arrays().items()
     }
+    stored["masked"], stored["masks"] = pairs_to_array(collected.masked), pairs_to_array(collected.masks)
     data = {"bounds": list(collected.bounds), "integral": [bool(one) for one in collected.integral]}
     return Raw(data, {"histograms": save_arrays(stored)})
 
@@ -92,7 +93,8 @@ def _collected(arrays: Mapping[str, np.ndarray[Any, Any]], params: Mapping[str, 
         )
         for p in range(len(bounds))
     )
-    return Collected(parts, tuple(bounds), tuple(params["integral"]))
+    masked, masks = (pairs_from_array(arrays[name]) for name in ("masked", "masks"))
+    return Collected(parts, tuple(bounds), tuple(params["integral"]), masked, masks)
 
 
 def calibration_samples(bench: Bench, seed: int | None) -> SampleSource:
