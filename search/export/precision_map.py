@@ -1,7 +1,8 @@
 """``precision_map.json``: the network drawn with the precision of every group, for the report and the dashboard.
 
-Nodes are model inputs, groups in the order they run, and model outputs; edges are tensors with the format they are
-stored in and the one they are read in. Coordinates are made here, once; whoever shows the map only places marks.
+Nodes are model inputs and values that follow from shapes alone, groups in the order they run, and model outputs; edges
+are tensors with the format they are stored in and the one they are read in. Coordinates are made here, once; whoever
+shows the map only places marks.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ def precision_map(mapped: Mapped) -> dict[str, Any]:
     costs = _cost_shares(mapped.breakdown)
     tree = scope_tree([group.name for group in network.groups])
     nodes = [
-        *({"kind": "input", "name": network.tensors[t].op_name} for t in inputs),
+        *({"kind": _given(network, t), "id": f"t{t}", "name": network.tensors[t].op_name} for t in inputs),
         *({"kind": "group", **_group(mapped, g, costs), "scope": tree.scope_of[g]} for g in range(len(network.groups))),
-        *({"kind": "output", "name": name} for _, name in outputs),
+        *({"kind": "output", "id": f"out{index}", "name": name} for index, (_, name) in enumerate(outputs)),
     ]
     return {
         "schema": SCHEMA,
@@ -113,6 +114,12 @@ def precision_map(mapped: Mapped) -> dict[str, Any]:
         "n_casts": sum(edge.stored is not edge.read for edge in edges),
         "cast_share": _share(sum(cast.microseconds for cast in mapped.breakdown.casts), mapped.breakdown.total),
     }
+
+
+def _given(network: Network, tensor: int) -> str:
+    """What a tensor is that no group writes: a model input bears its own name, or is an integer brought to float."""
+    one = network.tensors[tensor]
+    return "input" if one.name == one.op_name or one.integer_input is not None else "given"
 
 
 def _is_seen(network: Network, tensor: int) -> bool:

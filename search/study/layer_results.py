@@ -50,6 +50,7 @@ def _row(network: Network, effective: Assignment, tensor: int, place: Mapping[in
     reads = () if group is None else group.inputs
     return {
         "depth": place[tensor],
+        "id": f"t{tensor}" if one.writer is None else f"g{one.writer}",
         "op_name": one.op_name,
         "tensor": one.name,
         "op_type": "Input" if group is None else group.op_type,

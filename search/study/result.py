@@ -23,7 +23,7 @@ from search.study.lines import failure, sensitivity_lines, trial_lines
 from search.study.plan import Finished
 from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
-from search.study.views import views_of
+from search.study.views import Views, views_of
 from search.tasks import ItemResult
 
 SCHEMA = "bitbudget.result/1"
@@ -58,7 +58,7 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
     views = views_of(finished, [entry["trial"] for entry in result["front"]], blob)
     files |= {} if views is None else {**layer_files(views.layers), **map_file(views.map)}
     result["artifacts"] = _artifacts([*files, *large_files(finished), "report.html"])
-    files["report.html"] = _report(result, finished).encode()
+    files["report.html"] = _report(result, finished, views).encode()
     files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
     return files
 
@@ -318,7 +318,7 @@ def _artifacts(paths: Sequence[str]) -> dict[str, str]:
     return {_NAMES.get(path, path.rsplit(".", 1)[0].replace("/", "_")): path for path in sorted(paths)}
 
 
-def _report(result: Mapping[str, Any], finished: Finished) -> str:
+def _report(result: Mapping[str, Any], finished: Finished, views: Views | None) -> str:
     shares = finished.results["export"].data["shares"] if "export" in finished.results else []
     rows = [
         {
@@ -350,7 +350,8 @@ def _report(result: Mapping[str, Any], finished: Finished) -> str:
         for trial in _trials(finished)
     ]
     lines = [{name: getattr(line, name) for name in line.__slots__} for line in sensitivity_lines(finished)]
-    return render_report(result, trials=trials, sensitivity=lines, qconfig=rows)
+    shown = {} if views is None else {"map": views.map, "layers": views.layers}
+    return render_report(result, trials=trials, sensitivity=lines, qconfig=rows, views=shown)
 
 
 def _op_type(finished: Finished, group: str | None) -> str:

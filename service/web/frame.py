@@ -15,8 +15,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from search.export.report import text
+from search.export.report.modules import embedded_json
 from search.export.report.modules import templates as report_templates
-from search.export.report.render import embedded_json
 from service.accounts.principal import Principal
 from service.web.assets import PLOTLY, address, plotly_styles
 

@@ -6,7 +6,10 @@ To add one: a module in ``service/web/views`` with a ``VIEW``, its template, its
 from __future__ import annotations
 
 from service.web.study_frame import StudyView
-from service.web.views import artifacts, findings, sensitivity, trials
+from service.web.views import artifacts, findings, layers, precision_map, sensitivity, trials
 
-VIEWS: tuple[StudyView, ...] = (trials.VIEW, sensitivity.VIEW, findings.VIEW, artifacts.VIEW)
+VIEWS: tuple[StudyView, ...] = (
+    *(trials.VIEW, precision_map.VIEW, layers.VIEW, sensitivity.VIEW),
+    *(findings.VIEW, artifacts.VIEW),
+)
 """In the order of the tabs; the overview stands before them."""

@@ -6,7 +6,8 @@ import copy
 import hashlib
 import json
 import re
-from base64 import b64encode
+import zlib
+from base64 import b64decode, b64encode
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
-from search.export.report.render import embedded_json, inline, render_report
+from search.export.report.modules import embedded_json
+from search.export.report.render import inline, render_report
 from search.export.report.text import clean
 from tests.export.report_example import (
     METRIC,
@@ -23,7 +25,9 @@ from tests.export.report_example import (
     example_sensitivity,
     example_trials,
 )
+from tests.export.views_example import example_views
 
+KINDS = {"ladder", "cost", "bars", "curve", "layers-depth", "layers-histogram"}
 HOSTILE = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -90,6 +94,7 @@ def _render(
     trials: list[dict[str, Any]] | None = None,
     sensitivity: list[dict[str, Any]] | None = None,
     qconfig: list[dict[str, Any]] | None = None,
+    views: dict[str, dict[str, Any]] | None = None,
     model_name: str = "net.onnx",
 ) -> str:
     return render_report(
@@ -97,6 +102,7 @@ def _render(
         trials=example_trials() if trials is None else trials,
         sensitivity=example_sensitivity() if sensitivity is None else sensitivity,
         qconfig=example_qconfig() if qconfig is None else qconfig,
+        views=example_views() if views is None else views,
         model_name=model_name,
     )
 
@@ -116,7 +122,7 @@ def test_the_embedded_data_is_json_with_every_chart_of_the_page() -> None:
     data = json.loads(page.body(id="report-data"))
     drawn = page.values("data-chart")
     assert sorted(data) == sorted(drawn)
-    assert {chart["kind"] for chart in data.values()} == {"ladder", "cost", "bars", "curve"}
+    assert {chart["kind"] for chart in data.values()} == KINDS
 
 
 def test_the_policy_allows_exactly_the_inline_scripts_and_styles_by_hash() -> None:
@@ -124,7 +130,7 @@ def test_the_policy_allows_exactly_the_inline_scripts_and_styles_by_hash() -> No
     policy = _policy(page)
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for tag, values, body in page.bodies:
-        if values.get("type") != "application/json":
+        if values.get("type") not in ("application/json", "text/plain"):
             hashes[tag].append(f"'sha256-{b64encode(hashlib.sha256(body.encode()).digest()).decode()}'")
     assert policy["script-src"] == hashes["script"]
     assert policy["style-src"] == hashes["style"]
@@ -172,13 +178,14 @@ def test_the_page_can_be_read_by_a_screen_reader() -> None:
         if "data-chart" in values:
             assert values["role"] == "img"
     for tag, values in page.elements:
-        assert tag != "svg" or values.get("aria-hidden") == "true"
+        assert tag != "svg" or values.get("aria-hidden") == "true" or values["aria-label"]
 
 
 def test_every_chart_has_a_table_twin() -> None:
     page = _Page(_example())
     tags = [tag for tag, _ in page.elements]
-    assert tags.count("details") == len(page.values("data-chart")) == tags.count("figure")
+    assert tags.count("details") == tags.count("figure") == len(page.values("data-chart")) + 1  # the map has no plotly
+    assert set(page.values("data-csv")) == {*page.values("data-chart"), "map"}
     for trial in example_trials():
         assert trial["why"] in page.text
 
@@ -203,7 +210,8 @@ def _with_names(name: str) -> str:
         row.update(dict.fromkeys(("output", "metric", "base", "op_name", "op_type", "dtype", "group"), name))
     for row in qconfig:
         row.update(dict.fromkeys(("name", "op_type", "group", "reason", "requested"), name))
-    return _render(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, model_name=name)
+    views = example_views(name=name)
+    return _render(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, views=views, model_name=name)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -211,11 +219,12 @@ def test_a_hostile_name_adds_no_element_no_handler_and_no_script(name: str) -> N
     html = _with_names(name)
     html.encode()
     page = _Page(html)
-    assert [values.get("type") for tag, values, _ in page.bodies if tag == "script"] == [
-        "application/json",
-        None,
-        "module",
-    ]
+    scripts = [values.get("type") for tag, values, _ in page.bodies if tag == "script"]
+    assert scripts == ["text/plain"] * 3 + ["application/json", None, "module"]  # views, charts, plotly, our own
+    for _, values, body in page.bodies:
+        if "data-packed" in values:
+            assert re.fullmatch(r"[A-Za-z0-9+/=]+", body)
+            json.loads(zlib.decompress(b64decode(body)))
     assert not {"img", "iframe", "object", "base", "form", "link"} & {tag for tag, _ in page.elements}
     assert not [key for _, values in page.elements for key in values if key.startswith("on")]
     assert all(href.startswith(("#", "./")) and ".." not in href for href in page.values("href"))
@@ -242,7 +251,9 @@ def test_a_study_of_three_hundred_trials_stays_below_eight_megabytes() -> None:
     ]
     sensitivity = [{**row, "output": f"output{i}"} for i in range(4) for row in example_sensitivity(2000)]
     qconfig = [{**example_qconfig()[2], "name": f"stage.{n}.block.conv.{'x' * 60}"} for n in range(1500)]
-    assert len(_render(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig).encode()) < 8_000_000
+    views = example_views(1500, n_trials=300)
+    html = _render(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, views=views)
+    assert len(html.encode()) < 8_000_000
 
 
 def test_fidelity_metrics_without_a_float_value_are_shown() -> None:
@@ -261,7 +272,8 @@ def test_a_run_without_evaluation_data_says_so() -> None:
         dict.fromkeys(("float", "required", "chosen", "qdq", "qdq_unoptimized", "interval", "difference", "n_samples")),
         reason="random calibration data",
     )
-    page = _Page(_render(result, trials=[], sensitivity=[], qconfig=[]))
+    page = _Page(_render(result, trials=[], sensitivity=[], qconfig=[], views={}))
+    assert page.text.count("Nothing was delivered") == 2
     assert "Not evaluated" in page.text
     assert "no accuracy is known" in page.text
     assert "random calibration data" in page.text

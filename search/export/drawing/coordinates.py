@@ -17,8 +17,9 @@ NODE_WIDTH = 1.0
 BEND_WIDTH = 0.3
 _ROUNDS = 4
 _BEND_SHARE = 0.1
-_STRAIGHT = 8.0
-"""Weight of a bend between bends: long edges run straight."""
+_PATH, _STRAIGHT = 10.0, 2.0
+"""Weights of a node below or above a node, and of a bend between bends: the main path runs straight, then long edges.
+"""
 
 
 def placed(layering: Layering, rows: Sequence[Sequence[int]]) -> tuple[float, ...]:
@@ -48,8 +49,9 @@ def _wanted(layering: Layering, node: int, fixed: Sequence[int], x: Sequence[flo
 def _weight(layering: Layering, node: int, fixed: Sequence[int]) -> float:
     if not fixed:
         return 0.01  # nothing pulls it, and it gives way
-    is_bend = node >= layering.n_nodes
-    return _STRAIGHT if is_bend and all(other >= layering.n_nodes for other in fixed) else 1.0
+    if node < layering.n_nodes:
+        return _PATH if any(other < layering.n_nodes for other in fixed) else 1.0
+    return _STRAIGHT if all(other >= layering.n_nodes for other in fixed) else 1.0
 
 
 def _place(

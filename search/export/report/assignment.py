@@ -91,6 +91,11 @@ def assignment_view(assignment: Mapping[str, Any], qconfig: Sequence[Mapping[str
     )
 
 
+def kind_of(precision: str) -> str:
+    """Return what chooses the colour of a precision."""
+    return _KINDS[precision]
+
+
 def badges(precision: str) -> tuple[Badge, ...]:
     """Return the badges of a precision: two for a gemm pair (activations, weights), else one; none if unknown."""
     try:

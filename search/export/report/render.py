@@ -8,7 +8,6 @@ escapes of six characters, so no name can close the block or open a comment.
 from __future__ import annotations
 
 import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +15,8 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from search.export.report.modules import REPORT_MODULES, bundle, source, templates, unused_styles
+from search.export.report.modules import REPORT_MODULES, bundle, embedded_json, source, templates, unused_styles
 from search.export.report.view import report_view
-
-_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 def render_report(
@@ -28,6 +25,7 @@ def render_report(
     trials: Sequence[Mapping[str, Any]],
     sensitivity: Sequence[Mapping[str, Any]],
     qconfig: Sequence[Mapping[str, Any]],
+    views: Mapping[str, Mapping[str, Any]] | None = None,
     model_name: str = "",
 ) -> str:
     """Return the report as the text of one HTML file.
@@ -41,12 +39,16 @@ def render_report(
             ``flops_share`` a share of 1.
         qconfig: One row per operator: ``name``, ``op_type``, ``group``, ``requested``, ``effective``, ``reason``,
             ``share`` (of compute, of 1, or None).
+        views: ``map`` and ``layers``: the values of ``precision_map.json`` and ``layers.json``; none before anything
+            was delivered.
         model_name: Printed as the title.
     """
-    view = report_view(result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, model_name=model_name)
+    view = report_view(
+        result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, views=views or {}, model_name=model_name
+    )
     plotly = get_plotlyjs()
     scripts = [inline(plotly), inline(bundle(REPORT_MODULES))]
-    styles = [inline(source("page.css"))]
+    styles = [inline(source("page.css") + source("views.css"))]
     return (
         templates()
         .get_template("report.html.j2")
@@ -73,16 +75,6 @@ def inline(source: str) -> Markup:
         if mark in lowered:
             raise ValueError(f"An inlined source must not contain {mark!r}.")
     return Markup(source)  # noqa: S704  # never data: files of this package and plotly.min.js
-
-
-def embedded_json(value: Any) -> Markup:
-    """Return ``value`` as JSON that is safe inside a script element.
-
-    Raises:
-        ValueError: If ``value`` holds NaN or an infinity.
-    """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.translate(_ESCAPES))  # noqa: S704  # no <, > or & is left
 
 
 def content_security_policy(*, scripts: Sequence[str], styles: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ from search.export.report.charts import Chart, Table
 
 N_BARS = 40
 N_TABLES = 24
+N_FILTERED = 20_000
+"""Rows over all tables that the script can filter: keeps the page small; tables beyond keep their bars."""
 _N_CURVE = 160
 _MILESTONES = (0.5, 0.8, 0.9, 0.95, 0.99)
 
@@ -32,12 +34,46 @@ class SensitivityPanel:
 
 def sensitivity_panels(rows: Sequence[Mapping[str, Any]]) -> tuple[SensitivityPanel, ...]:
     """Return one panel per table in order of appearance, at most ``N_TABLES``."""
+    return tuple(_panel(index, table) for index, table in enumerate(_tables(rows)))
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The tables, each with its worst row first."""
     tables: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         key = (str(row.get("output", "")), str(row.get("metric", "")), str(row.get("base", "")))
         tables.setdefault(key, []).append(row)
-    shown = list(tables.items())[:N_TABLES]
-    return tuple(_panel(index, key, sorted(table, key=_order)) for index, (key, table) in enumerate(shown))
+    return [sorted(table, key=_order) for table in list(tables.values())[:N_TABLES]]
+
+
+def filtered_data(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return every row for the script that filters: ``points`` once, ``tables`` as ``[point, value, text]``.
+
+    Args:
+        rows: As for ``sensitivity_panels``; the keys of ``tables`` are the ids of its bars.
+    """
+    points: dict[tuple[str, ...], int] = {}
+    tables: dict[str, list[list[Any]]] = {}
+    room = N_FILTERED
+    for index, table in enumerate(_tables(rows)):
+        if len(table) > room:
+            break
+        room -= len(table)
+        tables[f"bars-{index}"] = [_compact(row, points) for row in table]
+    return {"points": [list(point) for point in points], "tables": tables, "bars": N_BARS}
+
+
+def _compact(row: Mapping[str, Any], points: dict[tuple[str, ...], int]) -> list[Any]:
+    value = text.finite(row.get("value"))
+    point = (
+        text.clean(row.get("op_name"), 90),
+        "weight" if row.get("sensitive_type") == "weight" else "activation",
+        text.clean(row.get("op_type"), 40),
+        text.clean(row.get("dtype"), 20),
+        text.percent(text.finite(row.get("flops_share"))),
+        text.clean(row.get("group") or "", 40),
+    )
+    return [points.setdefault(point, len(points)), None if value is None else float(f"{value:.5g}"), text.figure(value)]
 
 
 def _order(row: Mapping[str, Any]) -> tuple[float, float]:
@@ -46,8 +82,8 @@ def _order(row: Mapping[str, Any]) -> tuple[float, float]:
     return (float("inf") if rank is None else rank, float("-inf") if value is None else -value)
 
 
-def _panel(index: int, key: tuple[str, str, str], rows: Sequence[Mapping[str, Any]]) -> SensitivityPanel:
-    output, metric, base = (text.clean(part, 60) for part in key)
+def _panel(index: int, rows: Sequence[Mapping[str, Any]]) -> SensitivityPanel:
+    output, metric, base = (text.clean(rows[0].get(name, ""), 60) for name in ("output", "metric", "base"))
     label = f"{output} · {metric.upper()} · base {text.words(base)}"
     return SensitivityPanel(
         id=f"table-{index}", label=label, bars=_bars(index, label, rows), curve=_curve(index, label, rows)
@@ -82,10 +118,11 @@ def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
     weight = row.get("sensitive_type") == "weight"
     value = text.finite(row.get("value"))
     return {
-        "label": text.clean(row.get("op_name"), 34),
+        "label": text.ending(row.get("op_name"), 34),
         "kind": "weight" if weight else "activation",
         "value": value,
         "text": text.figure(value),
+        "group": text.clean(row.get("group") or "", 40),
         "hover": [
             text.clean(row.get("op_name"), 90),
             f"{'weight' if weight else 'activation'} of {text.clean(row.get('op_type'), 40)}",

@@ -29,6 +29,12 @@ def clean(value: Any, limit: int = NAME_LIMIT) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in _HIDDEN else character for character in text)
 
 
+def ending(value: Any, limit: int) -> str:
+    """Return the end of a path as one safe line of at most ``limit`` characters: it tells operators apart."""
+    text = str(value)
+    return clean(text if len(text) <= limit else f"…{text[1 - limit :]}")
+
+
 def sentence(value: Any) -> str:
     """Return free text (a reason, a finding) as one safe line of at most 1,000 characters."""
     return clean(" ".join(str(value).split()), limit=1000)

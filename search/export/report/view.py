@@ -11,13 +11,17 @@ from search.export.report.artifacts import Artifact, artifacts
 from search.export.report.assignment import AssignmentView, assignment_view
 from search.export.report.charts import Chart, cost_plot, ladder
 from search.export.report.findings import Finding, findings
+from search.export.report.layers_view import LayersView, layers_view
+from search.export.report.map_view import MapView, map_view
 from search.export.report.metrics import MetricRow, metric_rows
-from search.export.report.sensitivity import SensitivityPanel, sensitivity_panels
+from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
 from search.export.report.trials import read_trials
 from search.export.report.verdict import Fact, Verdict, facts, verdict
 
 _TRIAL_ROWS = 2000
 """Rows over all metrics: keeps the page within its size with many goals."""
+_TWIN_ROWS = 500
+"""Rows of the tables under map and layers; the files beside the report have all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,10 @@ class ReportView:
     n_trials: int
     n_trials_shown: int
     sensitivity: tuple[SensitivityPanel, ...]
+    sensitivity_data: Mapping[str, Any]
     n_sensitivity_tables: int
+    map: MapView | None
+    layers: LayersView | None
     assignment: AssignmentView
     findings: tuple[Finding, ...]
     artifacts: tuple[Artifact, ...]
@@ -44,7 +51,8 @@ class ReportView:
     def chart_data(self) -> dict[str, Any]:
         """Chart id to JSON value, for the page's script."""
         panels = [chart for panel in self.sensitivity for chart in (panel.bars, panel.curve)]
-        return {chart.id: chart.data for chart in (*self.ladders, *self.costs, *panels)}
+        found = {chart.id: chart.data for chart in (*self.ladders, *self.costs, *panels)}
+        return found if self.layers is None else {**found, **self.layers.chart_data}
 
 
 def report_view(
@@ -53,6 +61,7 @@ def report_view(
     trials: Sequence[Mapping[str, Any]],
     sensitivity: Sequence[Mapping[str, Any]],
     qconfig: Sequence[Mapping[str, Any]],
+    views: Mapping[str, Mapping[str, Any]],
     model_name: str,
 ) -> ReportView:
     """Return the view of one finished search; see ``render_report`` for the arguments."""
@@ -72,7 +81,10 @@ def report_view(
         n_trials=len(trials),
         n_trials_shown=len(shown),
         sensitivity=sensitivity_panels(sensitivity),
+        sensitivity_data=filtered_data(sensitivity),
         n_sensitivity_tables=len({(row.get("output"), row.get("metric"), row.get("base")) for row in sensitivity}),
+        map=map_view(views["map"], unit=unit, rows=_TWIN_ROWS) if "map" in views else None,
+        layers=layers_view(views["layers"], rows=_TWIN_ROWS) if "layers" in views else None,
         assignment=assignment_view((result.get("assignment") or {}), qconfig),
         findings=findings(result.get("findings") or ()),
         artifacts=artifacts(result.get("artifacts") or {}),

@@ -210,6 +210,7 @@ function costRange(points, chart) {
 
 function drawBars(node, chart) {
   const rows = chart.rest ? [...chart.rows, { ...chart.rest, kind: "rest", hover: [chart.rest.label, chart.rest.text] }] : chart.rows;
+  const isChosen = (row) => Boolean(row.group) && row.group === selected.group;
   const kinds = [
     { kind: "activation", name: "A activation", letter: "A ", colour: "activation", pattern: "" },
     { kind: "weight", name: "W weight", letter: "W ", colour: "weight", pattern: "/" },
@@ -222,12 +223,16 @@ function drawBars(node, chart) {
       type: "bar", orientation: "h", name, y: places, x: places.map((place) => rows[place].value ?? 0), width: 0.72,
       text: places.map((place) => plain(rows[place].text)), textposition: "outside", cliponaxis: false, textfont: { size: 11, color: colour("muted") },
       hovertext: places.map((place) => lines(rows[place].hover)), hoverinfo: "text",
-      marker: { color: colour(fill), line: { color: colour(fill), width: 1 }, pattern: { shape: pattern, size: 6, solidity: 0.35, fillmode: "overlay", fgcolor: colour("surface"), bgcolor: colour(fill) } },
+      customdata: places.map((place) => (rows[place].group ? ["group", rows[place].group] : null)),
+      marker: {
+        color: colour(fill), line: { color: places.map((place) => colour(isChosen(rows[place]) ? "ink" : fill)), width: places.map((place) => (isChosen(rows[place]) ? 2.5 : 1)) },
+        pattern: { shape: pattern, size: 6, solidity: 0.35, fillmode: "overlay", fgcolor: colour("surface"), bgcolor: colour(fill) },
+      },
     }];
   });
   const letter = Object.fromEntries(kinds.map((entry) => [entry.kind, entry.letter]));
   const most = narrow(node) ? 16 : 34;
-  const short = (text) => (text.length > most ? `${text.slice(0, most - 9)}…${text.slice(-8)}` : text);
+  const short = (text) => (text.length > most ? `…${text.slice(1 - most)}` : text);
   return {
     traces,
     layout: layout({

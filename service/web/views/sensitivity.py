@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.export.report.sensitivity import SensitivityPanel, sensitivity_panels
+from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
 from service.db import artifacts
 from service.studies.reading import SENSITIVITY, read_file, read_table
 from service.web.study_frame import Asked, StudyView
@@ -16,6 +17,8 @@ class SensitivityView:
     """One panel per output, metric and base."""
 
     panels: tuple[SensitivityPanel, ...]
+    data: Mapping[str, Any]
+    links: Sequence[tuple[str, str]]
     is_final: bool
 
     @property
@@ -31,7 +34,13 @@ def build(asked: Asked) -> SensitivityView:
         artifact = artifacts.get(connection, study.tenant_id, study.id, SENSITIVITY)
     content = read_file(asked.parts.store, artifact)
     rows = [] if content is None else read_table(content)
-    return SensitivityView(panels=sensitivity_panels(rows), is_final=study.is_terminal)
+    address = f"/studies/{study.id}"
+    return SensitivityView(
+        panels=sensitivity_panels(rows),
+        data=filtered_data(rows),
+        links=((f"{address}/map", "Show in the map"), (f"{address}/layers", "Layers")),
+        is_final=study.is_terminal,
+    )
 
 
 VIEW = StudyView(

@@ -1,7 +1,3 @@
-// The tables of sensitivity: their charts stand in the page; what is chosen stays in its address.
+// The tables of sensitivity of a study.
 
-import { drawAll } from "../charts.js";
-
-export function mount() {
-  drawAll();
-}
+export { mountSensitivity as mount } from "../sensitivity.js";

@@ -1,11 +1,16 @@
 // What is selected on a page, kept in its address: a copied address shows the same view.
 
 const listeners = new Set();
-const params = () => new URLSearchParams(location.search);
+let kept = null; // where the address of a file cannot change
+const params = () => new URLSearchParams(kept ?? location.search);
 
 function write(found) {
   const query = found.toString();
-  history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  try {
+    history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  } catch {
+    kept = query;
+  }
   listeners.forEach((listener) => listener());
 }
 

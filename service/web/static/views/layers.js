@@ -1,0 +1,3 @@
+// The layers of a study.
+
+export { mountLayers as mount } from "../layers.js";
