@@ -13,6 +13,7 @@ import typer
 
 from search.errors import InvalidDataError, InvalidModelError, UsageError
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
+from search.spec.job import Run
 from search.spec.load import build_job, check_available, read_spec
 from search.study.bench import Bench
 from search.study.delivery import RESULT
@@ -139,28 +140,30 @@ def run_search(request: Request) -> tuple[dict[str, Any], int]:
     Raises:
         SearchError: If the study cannot be run.
     """
-    local = _open(request)
-    began = time.monotonic()
-    store = RunStore(request.out)
-    store.inspect(local.identity, force=request.force)
-    other = _other(request.reuse)
-    bench = Bench(local.problem, LocalFiles(local.paths, store))
-    with interrupts() as asked, watcher(local.problem) as watch:
-        intake = take_in(bench, store.results, watch, began=began)
-        store.open(local.identity, force=request.force)
-        try:
-            if intake is not None:
-                intake.store(store)
-                began = time.monotonic()
-            with processes(request.jobs, local, request.out) as pool:
-                driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began, pool)
-                outcome = driver.run()
-            result = _deliver(local, bench, store, outcome)
-        except (UsageError, InvalidModelError, InvalidDataError):
-            store.discard()
-            raise
-        finally:
-            store.close()
+    with interrupts() as asked:
+        local = _open(request)
+        _note_server_keys(local.problem.spec.run)
+        began = time.monotonic()
+        store = RunStore(request.out)
+        store.inspect(local.identity, force=request.force)
+        other = _other(request.reuse)
+        bench = Bench(local.problem, LocalFiles(local.paths, store))
+        with watcher(local.problem) as watch:
+            intake = take_in(bench, store.results, watch, began=began)
+            store.open(local.identity, force=request.force)
+            try:
+                if intake is not None:
+                    intake.store(store)
+                    began = time.monotonic()
+                with processes(request.jobs, local, request.out) as pool:
+                    driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began, pool)
+                    outcome = driver.run()
+                result = _deliver(local, bench, store, outcome)
+            except (UsageError, InvalidModelError, InvalidDataError):
+                store.discard()
+                raise
+            finally:
+                store.close()
     return result, exit_of_result(result["outcome"], result["stopped"])
 
 
@@ -182,6 +185,14 @@ def _open(request: Request) -> LocalProblem:
         exports_calibration=request.export_calibration,
         dumps_layers=request.dump_layers,
     )
+
+
+def _note_server_keys(run: Run) -> None:
+    """Say which keys of the job only a server heeds."""
+    if run.timeout_s is not None:
+        typer.echo("note: run.timeout_s is for a server; a local search takes --max-seconds.", err=True)
+    if run.priority:
+        typer.echo("note: run.priority is for the queue of a server; a local search has none.", err=True)
 
 
 def _other(reuse: Path | None) -> RunStore | None:

@@ -121,6 +121,22 @@ def test_a_limit_on_evaluations_is_kept_and_a_higher_one_goes_on(local, tmp_path
     assert without_times(Sitting(local, tmp_path / "out").run()) == answer
 
 
+@pytest.mark.parametrize("strategy", ["auto", "optuna", "exhaustive"])
+def test_every_strategy_keeps_a_limit_and_a_higher_one_goes_on(local, tmp_path, strategy):
+    spec = local.problem.spec
+    other = local_problem_with(
+        local, spec.model_copy(update={"search": spec.search.model_copy(update={"strategy": strategy})})
+    )
+    whole = without_times(Sitting(other, tmp_path / "whole").run())
+    needed = whole["search"]["evaluations"]
+    assert needed > 1
+    for most in sorted({1, needed // 2, needed - 1}):
+        document = Sitting(other, tmp_path / "out", limits=Limits(max_evaluations=most)).run()
+        assert document["stopped"] == "evaluations"
+        assert document["search"]["evaluations"] <= most
+    assert without_times(Sitting(other, tmp_path / "out").run()) == whole
+
+
 def test_a_limit_on_seconds_delivers_what_there_is(local, tmp_path, answer):
     document = Sitting(local, tmp_path / "out", limits=Limits(max_seconds=1e-9)).run()
     assert (document["stopped"], document["outcome"], document["assignment"]) == ("time", "not_met", {})

@@ -180,6 +180,16 @@ def test_plain_progress_has_one_line_per_trial_in_its_place(files, tmp_path):
     assert lines[0].endswith("reading and testing the model")
 
 
+def test_keys_that_only_a_server_heeds_are_told(files, finished, tmp_path):
+    spec = tmp_path / "job.yaml"
+    spec.write_text("schema: bitbudget.job/1\nrun: {priority: 3, timeout_s: 60}\n")
+    ended = search(files, finished, "--spec", spec)
+    assert ended.code == MET
+    assert "run.timeout_s is for a server; a local search takes --max-seconds" in ended.err
+    assert "run.priority is for the queue of a server" in ended.err
+    assert "note:" not in search(files, finished).err
+
+
 def test_random_calibration_runs_the_flow_without_data(files, tmp_path):
     ended = bitbudget("search", files.model, "--calibration", "random", "--target", "j6m", "--out", tmp_path / "out")
     assert ended.code == MET

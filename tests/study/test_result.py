@@ -157,20 +157,27 @@ def test_confirmation_data_is_read_once_at_the_end(tmp_path):
     source = Counted(open_data(tmp_path / "confirmation.npz", bench.inputs))
     kinds, finished = kinds_that_read(run, source, "confirmation")
     assert kinds == ["confirm"]
-    assert sorted(set(source.read)) == list(range(50))
+    assert source.read == list(range(50))  # every sample once
+    order = [item.kind for item in run.order]
+    assert not {"evaluate", "sensitivity", "recheck"} & set(order[order.index("confirm") :])
     values = np.load(tmp_path / "confirmation.npz")
     got = pinned(run.files(finished)["model.qdq.onnx"]).run(["logits"], {"x": values["x"]})[0].argmax(axis=1)
     assert run.document(finished)["metrics"][0]["confirmed"] == pytest.approx(np.mean(got == values["labels"]))
 
 
-def test_confirmation_does_not_change_the_answer(tmp_path):
+@pytest.mark.parametrize("strategy", ["ladder", "auto", "optuna", "exhaustive"])
+def test_confirmation_does_not_change_trials_or_answer(tmp_path, strategy):
     files = write(tmp_path, n=80)
     x = pictures(50, seed=9)
     np.savez(tmp_path / "confirmation.npz", x=x, labels=np.zeros(50, np.int64))
-    plain = MemoryRun(local_problem(files, goal=[TOP1]))
-    with_data = {"confirmation": str(tmp_path / "confirmation.npz")}
-    confirmed = MemoryRun(local_problem(files, goal=[TOP1], data=with_data))
-    a, b = plain.document(plain.run()), confirmed.document(confirmed.run())
+    search, with_data = {"strategy": strategy}, {"confirmation": str(tmp_path / "confirmation.npz")}
+    plain = MemoryRun(local_problem(files, goal=[TOP1], search=search))
+    confirmed = MemoryRun(local_problem(files, goal=[TOP1], data=with_data, search=search))
+    one, other = plain.run(), confirmed.run()
+    a, b = plain.document(one), confirmed.document(other)
+    assert b["metrics"][0]["confirmed"] is not None
+    assert plain.files(one)["trials.csv"] == confirmed.files(other)["trials.csv"]
+    assert [item.digest for item in confirmed.order if item.kind != "confirm"] == [i.digest for i in plain.order]
     b["metrics"][0]["confirmed"] = a["metrics"][0]["confirmed"]
     assert a == b
 
