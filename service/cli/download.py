@@ -27,4 +27,4 @@ def download(  # noqa: PLR0917  one parameter per option
         except OSError as error:
             raise UsageError(f"--output {str(output)!r} cannot be written: {error.strerror}.") from None
     names = [str(path) for path in written]
-    typer.echo(json.dumps({"files": names}, indent=1) if as_json else "\n".join(names) or "no files yet")
+    typer.echo(json.dumps({"files": names}, indent=1) if as_json else "\n".join(names) or "no files")

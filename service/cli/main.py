@@ -13,7 +13,7 @@ import typer
 from search.errors import SearchError
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error
 from service.cli.result_file import Ending, named_in, write_ending
-from service.client.errors import ClientError
+from service.client.errors import AuthenticationError, ClientError
 
 LIGHT = frozenset({"serve", "worker", "migrate", "doctor", "status", "cancel", "download"})
 """Commands in a module of their name that are loaded alone."""
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))
     except ClientError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {_told(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_client_error(error))
     except typer.Exit as end:
         sys.exit(end.exit_code)
@@ -60,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  the edge: a click usage error, or a bug of ours
         sys.exit(_unexpected(error, given))
     sys.exit(code if isinstance(code, int) else Exit.MET)
+
+
+def _told(error: ClientError) -> str:
+    """What went wrong, with the way out of this program: the server speaks to those who write requests."""
+    if isinstance(error, AuthenticationError):
+        return f"{error.detail} Set BITBUDGET_API_KEY to a live key; 'bitbudget serve' shows the first one once."
+    return str(error)
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.client.errors import ClientError
 from service.client.retries import Retries
 from tests.docs.pages import ROOT
 from tests.service.cli.served import Served, command, environment, served
+from tests.service.databases import new_url
 from tests.workers.installation import MEASURED, children_of, is_running
 
 JOB = ROOT / "examples/digits/job.yaml"
@@ -87,10 +89,17 @@ def until(holds: Any, seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-def test_nothing_accepted_is_lost_when_the_server_is_killed_twenty_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("backend", "kills"), [("sqlite", 20), ("postgresql", 10)])
+def test_nothing_accepted_is_lost_when_the_server_is_killed_again_and_again(
+    tmp_path: Path, backend: str, kills: int
+) -> None:
     """The client submits while the server dies under it: each study that it was told of is there, once."""
-    queue = {"BITBUDGET_MAX_QUEUED_STUDIES": "100000"}
-    with served(tmp_path / "server", "--workers", "0", **queue) as server:
+    with ExitStack() as stack:
+        settings = {"BITBUDGET_MAX_QUEUED_STUDIES": "100000"}
+        if backend == "postgresql":
+            settings["BITBUDGET_DATABASE_URL"] = stack.enter_context(new_url(backend, migrated=False))
+            subprocess.run(command("migrate"), env=environment(settings), check=True, capture_output=True)
+        server = stack.enter_context(served(tmp_path / "server", "--workers", "0", **settings))
         with server.client() as client:
             data = client.blobs.put(ROOT / "examples/digits/evaluation.npz")
             model = client.blobs.put(ROOT / "examples/digits/digits.onnx")
@@ -105,7 +114,6 @@ def test_nothing_accepted_is_lost_when_the_server_is_killed_twenty_times(tmp_pat
 
         thread = threading.Thread(target=submit)
         thread.start()
-        kills = int(os.environ.get("BITBUDGET_TEST_KILLS", "20"))
         for n in range(kills):
             before = len(accepted)
             deadline = time.monotonic() + 5

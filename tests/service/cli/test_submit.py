@@ -131,7 +131,9 @@ def test_the_result_file_is_written_on_every_way_out(
     assert left(bitbudget(*broken))["exit_code"] == 4
     assert left(submit(files, "--target", "j7", *option))["error"]["code"] == "invalid-spec"
     monkeypatch.setenv("BITBUDGET_API_KEY", "bbk_wrong")
-    assert left(submit(files, *option))["exit_code"] == 7
+    refused = submit(files, *option)
+    assert "BITBUDGET_API_KEY" in refused.err
+    assert left(refused)["exit_code"] == 7
     monkeypatch.setenv("BITBUDGET_API_KEY", server.key("read"))
     assert left(submit(files, *option))["exit_code"] == 7
     monkeypatch.setattr("service.cli.submit.Retries", lambda **_: NO_RETRIES)
@@ -158,7 +160,7 @@ def test_status_cancel_and_download(server: Server, files: Files, tmp_path: Path
     assert "queued" in bitbudget("status", study).out
     assert study in bitbudget("status").out
     assert bitbudget("status", study, "--wait", "--timeout", "0.2").code == 124
-    assert bitbudget("download", study, "--output", tmp_path / "o").out == "no files yet\n"
+    assert bitbudget("download", study, "--output", tmp_path / "o").out == "no files\n"
     assert json.loads(bitbudget("cancel", study, "--json").out)["state"] == "cancelled"
     assert bitbudget("status", study, "--wait").code == 6
     assert bitbudget("status", "unknown").code == 8
