@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.export.report.charts import cost_plot, focus, ladder
-from search.export.report.sensitivity import N_BARS, sensitivity_panels
+from search.export.report.sensitivity import N_BARS, N_FILTERED, filtered_data, sensitivity_panels
 from search.export.report.trials import read_trials
 from tests.export.report_example import METRIC, example_result, example_sensitivity, example_trials
 
@@ -156,3 +156,25 @@ def test_every_metric_of_a_trial_has_its_own_chart_of_the_same_trial():
     shown = read_trials(result, trials)
     charts = [ladder(metric, shown, key=str(i), unit="index") for i, metric in enumerate(result["metrics"])]
     assert [chart.data["better"] for chart in charts] == ["higher", "lower"]
+
+
+def test_what_the_script_filters_holds_every_row_once_in_the_order_of_the_bars():
+    rows = example_sensitivity(96)
+    data = filtered_data(rows)
+    panels = sensitivity_panels(rows)
+    assert list(data["tables"]) == [panel.bars.id for panel in panels]
+    for panel in panels:
+        table = data["tables"][panel.bars.id]
+        assert len(table) == 96
+        shown = [(data["points"][point][0], text) for point, _, text in table[:N_BARS]]
+        assert shown == [(row["hover"][0], row["text"]) for row in panel.bars.data["rows"]]
+        points = [tuple(data["points"][point]) for point, _, _ in table]
+        expected = {(row["op_name"], row["sensitive_type"], row["group"]) for row in rows}
+        assert {(point[0], point[1], point[5]) for point in points} <= expected
+
+
+def test_tables_beyond_what_can_be_filtered_keep_their_bars():
+    rows = [{**row, "output": f"output{i}"} for i in range(6) for row in example_sensitivity(4000)]
+    data = filtered_data(rows)
+    assert 0 < sum(map(len, data["tables"].values())) <= N_FILTERED
+    assert len(data["tables"]) < len(sensitivity_panels(rows))
