@@ -16,6 +16,7 @@ from search.errors import PinConflictError, UsageError
 from search.graph.network import Group, Network
 from search.precision import Format, Precision
 from search.spec.suggestion import did_you_mean
+from search.targets.module_path import dotted
 from search.targets.nearest import as_kind, nearest
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
@@ -155,19 +156,6 @@ def select(network: Network, pin: PinLike) -> tuple[int, ...]:
         "Give a node name, a glob, an operator type or a scope of the model; groups are listed by 'bitbudget check'. "
         f"Operator types here: {', '.join(types)}."
     )
-
-
-def dotted(node: str) -> str:
-    """Return a node name as a path of modules: ``/head/layers.0/Conv`` is ``head.layers.0.Conv``.
-
-    A child of a container that repeats its name (``/blocks/blocks.0/Conv``) counts it once.
-    """
-    path: list[str] = []
-    for part in node.strip("/").split("/"):
-        if path and part.startswith(path[-1] + "."):
-            path.pop()
-        path.append(part)
-    return ".".join(path)
 
 
 def describe(pin: PinLike) -> str:

@@ -8,7 +8,8 @@ from search.graph.network import Network
 from search.precision import Precision
 from search.spec.job import Pin as SpecPin
 from search.targets.legalise import legalise, uniform
-from search.targets.pins import Pin, dotted, resolve_pins, select
+from search.targets.module_path import dotted
+from search.targets.pins import Pin, resolve_pins, select
 from search.targets.target import load_target
 from tests.targets.networks import Sketch
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search.targets.pins import dotted
+from search.targets.module_path import dotted
 
 MOST_SHOWN = 400
 """A drawing with more nodes starts with scopes collapsed."""

@@ -13,7 +13,7 @@ from typing import Any
 from search.export.report import text
 from search.export.report.assignment import badges, kind_of
 from search.export.report.charts import Table
-from search.targets.pins import dotted
+from search.targets.module_path import dotted
 
 _LABEL = 19
 _SHOWN_VERDICT = {"not_met": "missed", "rejected": "rejected early", "promising": "met so far"}
