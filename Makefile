@@ -22,8 +22,16 @@ test: $(STAMP)  ## every test that needs neither minutes nor a browser
 slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m slow
 
-browser: $(STAMP)
+AXE := build/axe/axe.min.js
+AXE_VERSION := 4.14.1
+
+browser: $(STAMP) $(AXE)
 	$(BIN)/python -m pytest -m browser
+
+$(AXE): Makefile  ## checks accessibility; from npm, for tests only
+	mkdir -p $(@D)
+	cd $(@D) && npm pack --silent axe-core@$(AXE_VERSION) && tar -xzf axe-core-$(AXE_VERSION).tgz --strip-components=1 package/axe.min.js
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
