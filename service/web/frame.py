@@ -74,7 +74,12 @@ def answer(template: str, frame: Frame, page: Any, *, status: int = 200) -> HTML
 
 def headers() -> dict[str, str]:
     """Headers of every page: it may be kept by nobody, and its links say nothing to others."""
-    return {"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Vary": "Cookie"}
+    return {
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": "no-store",
+        "Vary": "Cookie",
+        "Referrer-Policy": "same-origin",  # with no-referrer, browsers send own forms with "Origin: null"
+    }
 
 
 @cache

@@ -25,7 +25,6 @@ ARGUMENTS = (
     "--disable-sync",
 )
 WAIT_MS = 60_000
-POLICY_WORDS = ("Content Security Policy", "violates the following")
 
 
 @dataclass
@@ -56,8 +55,9 @@ class Visitor:
         """Nothing left the server, nothing was refused by the policy, nothing failed."""
         own = urlsplit(self.url)
         away = [one for one in self.asked if urlsplit(one)[:2] != own[:2] and not one.startswith(("data:", "blob:"))]
-        assert away == []
-        assert [one for one in self.said if not any(part in one for part in self.expected)] == []
+        said = [one for one in self.said if not any(part in one for part in self.expected)]
+        assert away == [], f"Requests left the server: {away}"
+        assert said == [], f"The console of {self.page.url} says: {said}"
 
 
 @contextmanager
