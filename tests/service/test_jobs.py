@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,16 +191,33 @@ def test_search_seconds_are_those_of_the_wall(local, tmp_path):
     assert 0 < document["search"]["seconds"] <= time.monotonic() - began
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_ends_every_process_and_leaves_a_valid_directory(files, tmp_path, number):
-    """As Ctrl-C in a terminal does it."""
-    out, spec = tmp_path / "out", tmp_path / "job.yaml"
+def test_a_run_that_is_killed_takes_its_processes_along(files, tmp_path):
+    with at_work(files, tmp_path) as process:
+        children = children_of(process.pid)
+        process.kill()
+        process.communicate(timeout=300)
+    assert len(children) >= 2
+    wait_until(lambda: all(is_gone(pid) for pid in children))
+
+
+@contextmanager
+def at_work(files, folder):
+    """A run with three jobs in a session of its own, while it measures sensitivity."""
+    out, spec = folder / "out", folder / "job.yaml"
     spec.write_text(f"schema: bitbudget.job/1\nsearch: {{strategy: ladder, task_macs: {TASK_MACS}}}\n")
     options = ["--target", "j6m", "--max-drop", "0.01", "--spec", str(spec), "--jobs", "3", "--out", str(out)]
     command = [sys.executable, "-m", "service.cli", "search", *files.arguments, *options]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
         results = out / ".bitbudget" / "results.jsonl"
         wait_until(lambda: results.is_file() and b'"sensitivity"' in results.read_bytes())
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_ends_every_process_and_leaves_a_valid_directory(files, tmp_path, number):
+    """As Ctrl-C in a terminal does it."""
+    out = tmp_path / "out"
+    with at_work(files, tmp_path) as process:
         children = children_of(process.pid)
         os.killpg(process.pid, number)
         _, errors = process.communicate(timeout=300)
