@@ -275,11 +275,15 @@ export function setCharts(found) {
   Object.assign(charts, found);
 }
 
+// Kinds of chart in which a selection is seen.
+const SHOWN_IN = { trial: ["ladder", "cost"], group: ["bars"] };
+
 // Marks what is selected (`trial`, ...) in every chart that shows it.
 export function setSelected(name, value) {
   if (selected[name] === value) return;
   selected[name] = value;
-  drawAll();
+  const shows = SHOWN_IN[name] ?? [];
+  document.querySelectorAll("[data-chart]").forEach((node) => visible(node) && shows.includes(charts[node.dataset.chart]?.kind) && draw(node));
 }
 
 export function draw(node) {

@@ -64,7 +64,7 @@ function layerBroken(measure, shown) {
   }];
 }
 
-addKind("layers-depth", (node) => {
+function layersDepth(node) {
   const shown = layersShown;
   const measure = LAYER_MEASURES[shown.measure];
   shown.top = layerTop(shown.layers);
@@ -87,7 +87,15 @@ addKind("layers-depth", (node) => {
       yaxis: { title: title(measure.axis), type: measure.type, range: shown.measure === "sqnr" ? [Math.min(0, ...shown.layers.map((layer) => layer.sqnr ?? 0)) - 2, 1.04 * shown.top] : undefined, tickformat: "~g" }, // a power of ten with a raised exponent would set an inline style
     }),
   };
-});
+}
+
+addKind("layers-depth", layersDepth);
+
+// Another layer is chosen: only the lines move.
+function moveLines(node) {
+  const { shapes, annotations } = layersDepth(node).layout;
+  Plotly.relayout(node, { shapes, annotations });
+}
 
 function layerBins(layer) {
   const [low, high, counts] = layer.bins;
@@ -154,17 +162,27 @@ export function mountLayers(element, page) {
   figure.dataset.hint = figure.querySelector(".summary").textContent;
   const measure = element.querySelector("[data-layers-measure]");
   const rows = [...element.querySelectorAll("#layers-depth tbody tr")];
+  let shown = null;
   const show = () => {
     const wanted = selection.get("measure");
     layersShown.measure = wanted in LAYER_MEASURES ? wanted : "sqnr";
     measure.value = layersShown.measure;
     const group = selection.get("group");
     const found = layersShown.layers.find((layer) => layer.id === group) ?? layersShown.layers[layersShown.start ?? -1] ?? layersShown.layers[layersShown.layers.length - 1];
+    const key = `${found?.id} ${layersShown.measure}`;
+    if (key === shown) return;
+    const isMoved = shown?.endsWith(` ${layersShown.measure}`);
+    shown = key;
     layersShown.group = found?.id ?? null;
     rows.forEach((row) => row.toggleAttribute("data-selected", row.cells[3].textContent === layersShown.group));
     tellLayer(element, found);
     tellPicked(element, layersShown.group, found?.name);
-    element.querySelectorAll("[data-chart]").forEach(draw);
+    const [depth, values] = element.querySelectorAll("[data-chart]");
+    setTimeout(() => { // after what was clicked has answered
+      if (isMoved) moveLines(depth);
+      else draw(depth);
+      draw(values);
+    });
   };
   measure.addEventListener("change", () => selection.set("measure", measure.value === "sqnr" ? null : measure.value));
   element.addEventListener("keydown", (event) => {

@@ -263,11 +263,13 @@ function mapOverview(svg, go) {
     draw(map, scene, shown) {
       box = scene.box;
       svg.setAttribute("viewBox", `${box.x} ${box.y} ${box.width} ${box.height}`);
-      marks.replaceChildren(...scene.items.map((item) => {
-        const digit = item.node?.kind === "group" ? shown.now[item.node.id] : null;
-        const kind = digit === null ? (item.scope === undefined ? "end" : "scope") : map.precisions[digit].kind;
-        return mapElement("rect", { class: `b-${kind}`, x: item.cx - MAP_BOX.width / 2, y: item.cy - MAP_PITCH.y / 2, width: MAP_BOX.width, height: MAP_PITCH.y });
-      }));
+      const slice = (item, index, place) => { // a collapsed scope shows every group in it
+        const node = map.nodes[index];
+        const kind = node.kind === "group" ? map.precisions[shown.now[node.id]].kind : "end";
+        const height = MAP_PITCH.y / item.members.length;
+        return mapElement("rect", { class: `b-${kind}`, x: item.cx - MAP_BOX.width / 2, y: (item.cy - MAP_PITCH.y / 2 + place * height).toFixed(1), width: MAP_BOX.width, height: height.toFixed(2) });
+      };
+      marks.replaceChildren(...scene.items.flatMap((item) => item.members.map((index, place) => slice(item, index, place))));
     },
     window(camera, canvas) {
       const { scale } = camera;

@@ -44,7 +44,7 @@ function mapGroup(map, item, shown) {
     after.setAttribute("transform", "translate(52,0)");
     group.append(after, mapText(mapCut(node.label, 11), { class: "label", x: 97, y: 23.5 }));
   } else {
-    group.append(mapBlock(precision, 0, 38), mapText(node.label, { class: "label", x: 46, y: 17 }), mapText(`${node.op.length > 15 ? `${node.op.slice(0, 14)}…` : node.op} · ${node.cost}`, { class: "sub", x: 46, y: 30 }));
+    group.append(mapBlock(precision, 0, 38), mapText(node.label, { class: "label", x: 46, y: 17 }), mapText(`${node.op.length > 13 ? `${node.op.slice(0, 12)}…` : node.op} · ${node.cost}`, { class: "sub", x: 46, y: 30 }));
   }
   group.append(mapElement("rect", { class: "cost", x: 46, y: MAP_BOX.height - 4, width: (node.bar * (MAP_BOX.width - 54)).toFixed(1), height: 2 }));
   group.append(mapText(precision.letters.join(" "), { class: "far letter", x: MAP_BOX.width / 2, y: 28 }));

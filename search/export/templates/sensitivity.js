@@ -71,7 +71,7 @@ export function mountSensitivity(element, page) {
   }
   function show() {
     const group = selection.get("group");
-    setSelected("group", group ?? undefined);
+    setTimeout(() => setSelected("group", group ?? undefined)); // after what was clicked has answered
     tellPicked(element, group, nameOf(group));
     read();
     const key = ["point", "op", "kind", "table"].map((name) => selection.get(name)).join("\n");
