@@ -18,6 +18,11 @@ _REFERENCE = re.compile(r"sha256:[0-9a-f]{64}|models/[0-9a-f-]+|datasets/[0-9a-f
 _DATA = ("calibration", "evaluation", "confirmation")
 
 
+def is_reference(text: str) -> bool:
+    """Whether an input is one the server has rather than a path here."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sending:
     """How inputs are found and what happens to them.
@@ -96,7 +101,7 @@ class Sending:
                 return path
         except (OSError, ValueError):
             pass
-        if _REFERENCE.fullmatch(text):
+        if is_reference(text):
             return None
         raise UsageError(f"The {role} {text!r} does not exist. Check the path.")
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error, exit_of_study
 from service.cli.result_file import Ending, write_ending
 from service.cli.search import GOAL_PATHS, PATH_FLAGS, search
-from service.cli.sending import Sending
+from service.cli.sending import Sending, is_reference
 from service.cli.shared_options import with_options_of
 from service.cli.study_lines import print_study, say, watcher
 from service.client import Client
@@ -45,7 +45,7 @@ def submit(  # one parameter per option
     cancel_on_interrupt: Annotated[
         bool, typer.Option("--cancel-on-interrupt", help="Ctrl-C or SIGTERM cancels the study too.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="What to call the study.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the study; the model file's name by default.")] = None,
     priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
     reuse_finished: Annotated[
         bool, typer.Option("--reuse-finished", help="Take a finished study of the same content instead.")
@@ -136,7 +136,8 @@ def run_order(client: Client, order: Order, ending: Ending) -> int:
     if order.is_dry:
         ending.estimate = dict(client.studies.estimate(spec).raw)
         return Exit.MET
-    study = client.studies.submit(spec, name=order.name, reuse=order.reuse, idempotency_key=order.idempotency_key)
+    name = order.name or _name_of(values)
+    study = client.studies.submit(spec, name=name, reuse=order.reuse, idempotency_key=order.idempotency_key)
     ending.study = dict(study.raw)
     say(f"study {study.id} is {study.state}")
     if not order.waits:
@@ -145,6 +146,16 @@ def run_order(client: Client, order: Order, ending: Ending) -> int:
     ending.study = dict(study.raw)
     ending.result = _fetch(client, study, order.output)
     return exit_of_study(study)
+
+
+def _name_of(values: Mapping[str, Any]) -> str | None:
+    """The model file's name without its ending, and the chip; None where the model is one the server has."""
+    model, target = values.get("model"), values.get("target")
+    chip = target.get("name") if isinstance(target, Mapping) else target
+    if not isinstance(model, str) or is_reference(model):
+        return None
+    stem = "".join(c for c in PurePath(model).stem if c.isprintable())
+    return f"{stem} on {chip}"[:200] if stem and chip else None
 
 
 def _values(order: Order) -> dict[str, Any]:

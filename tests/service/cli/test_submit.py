@@ -61,6 +61,11 @@ def test_a_submission_uploads_and_returns_at_once(server: Server, files: Files) 
     assert len(server.client().get("/v1/studies").json()["items"]) == before
 
 
+def test_a_study_without_a_name_is_called_after_its_model_and_chip(server: Server, files: Files) -> None:
+    assert submit(files).code == 0
+    assert study_of(server)["name"] == "model on j6m"
+
+
 def test_a_dry_run_queues_nothing(server: Server, files: Files) -> None:
     done = submit(files, "--dry-run", "--json")
     assert json.loads(done.out)["estimate"]["estimate"]["evaluations"]["low"] >= 1
