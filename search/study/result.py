@@ -23,7 +23,7 @@ from search.study.lines import failure, sensitivity_lines, trial_lines
 from search.study.plan import Finished
 from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
-from search.study.views import Views, views_of
+from search.study.views import Views, training_plan, views_of
 from search.tasks import ItemResult
 
 SCHEMA = "bitbudget.result/1"
@@ -57,6 +57,7 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
     files |= evidence_files(sensitivity, trials, metrics=metrics)
     views = views_of(finished, [entry["trial"] for entry in result["front"]], blob)
     files |= {} if views is None else {**layer_files(views.layers), **map_file(views.map)}
+    files |= training_plan(finished, result, views, files)
     result["artifacts"] = _artifacts([*files, *large_files(finished), "report.html"])
     files["report.html"] = _report(result, finished, views).encode()
     files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()

@@ -1,17 +1,18 @@
-"""What people look at beside the result: the network with its precisions, and float against quantized by layer."""
+"""What people look at beside the result: the network with its precisions, float against quantized, what to train."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search.export.precision_map import Mapped, MappedTrial, precision_map
+from search.export.qat_plan import Missed, qat_plan
 from search.strategies.desk import Desk
 from search.strategies.trial import Trial
 from search.study.layer_results import layers_document
-from search.study.lines import VERDICTS
-from search.study.plan import Finished, delivered
+from search.study.lines import VERDICTS, sensitivity_lines
+from search.study.plan import Finished, achieved_ratio, delivered
 from search.targets.legalise import uniform
 from search.targets.placement import place_by
 
@@ -27,6 +28,22 @@ class Views:
 
     map: dict[str, Any]
     layers: dict[str, Any]
+
+
+def training_plan(
+    finished: Finished, result: Mapping[str, Any], views: Views | None, files: Collection[str]
+) -> dict[str, bytes]:
+    """Return ``qat_plan.md`` of a study that delivers something and misses its goal; else nothing."""
+    if result["outcome"] != "not_met" or finished.desk is None or finished.chosen is None or views is None:
+        return {}
+    missed = Missed(
+        result=result,
+        ratio=achieved_ratio(finished.desk, finished.chosen),
+        sensitivity=sensitivity_lines(finished),
+        growth=views.layers["summary"],
+        files=files,
+    )
+    return {"qat_plan.md": qat_plan(missed)}
 
 
 def views_of(finished: Finished, front: Collection[int], blob: Callable[[str], bytes]) -> Views | None:
