@@ -120,8 +120,8 @@ def _hurts(missed: Missed) -> str:
     head = "| output | operator | side | at | error alone | compute |\n|---|---|---|---|---|---|\n"
     advice = (
         "\nAn *activation* with a few large values: bound it in training (a bounded activation, a penalty on its "
-        "range). A *weight*: more weight decay, or a penalty on the range per channel. Both sides of one operator: give "
-        "it the highest precision the chip has and train the rest.\n"
+        "range). A *weight*: more weight decay, or a penalty on the range per channel. Both sides of one operator: "
+        "give it the highest precision the chip has and train the rest.\n"
     )
     return f"{told}{head}{rows}{advice}"
 
