@@ -3,6 +3,7 @@
 ``python -m benchmarks.database`` stores 10^5 trials of one study next to others, then prints, for both databases, with
 the durability that the service has (a commit is on disk):
 
+- *disk*: 4 KiB written and synced, without any database: no commit can be faster;
 - *insert*: one trial in a transaction of its own;
 - *finish*: one trial with its item and its event in one transaction, as a worker stores it;
 - *page*: 50 trials from a random place of the list, in each order the API offers; p95;
@@ -101,6 +102,17 @@ def times_ms(work: Callable[[], object], n: int) -> list[float]:
     return sorted(found)
 
 
+def sync_ms(n: int) -> list[float]:
+    """Milliseconds of ``n`` synced writes."""
+    with tempfile.TemporaryFile() as file:
+
+        def write() -> None:
+            os.write(file.fileno(), b"x" * 4096)
+            os.fdatasync(file.fileno())
+
+        return times_ms(write, n)
+
+
 def p95(values: list[float]) -> float:
     """The 95th percentile of sorted values."""
     return values[int(len(values) * 0.95)]
@@ -175,7 +187,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    where, figures = circumstances(os.getloadavg()[0]), []
+    where, synced = circumstances(os.getloadavg()[0]), sync_ms(given.rounds)
+    text = f"{p95(synced):.2f} ms (median {statistics.median(synced):.2f} ms)"
+    figures = [Figure(name="disk: 4 KiB synced, p95", text=text)]
+    print(figures[0].line(), flush=True)
     for name, make in (("SQLite", sqlite), ("PostgreSQL", postgresql)):
         with make() as url:
             for figure in measure(name, url, given.trials, given.rounds):

@@ -266,7 +266,8 @@ def main() -> None:
     parser.add_argument("--disconnects", type=int, default=100)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    where, figures = f"{circumstances(os.getloadavg()[0])}; SQLite, default settings", []
+    how = "SQLite, default settings but for the limits on requests and waiting studies"
+    where, figures = f"{circumstances(os.getloadavg()[0])}; {how}", []
     for figure in measured(given):
         print(figure.line(), flush=True)
         figures.append(figure)

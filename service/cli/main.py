@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from search.errors import SearchError
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error
-from service.cli.result_file import Ending, named_in, write_ending
+from service.cli.result_file import Ending, is_open, left_at_sigterm, named_in, write_ending
 from service.client.errors import AuthenticationError, ClientError
 
 LIGHT = frozenset({"serve", "worker", "migrate", "doctor", "status", "cancel", "download"})
@@ -45,8 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What follows the program's name; those of the process by default.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    path = named_in(given) if given[:1] == ["submit"] else None
     try:
-        code = _app(given)(given, standalone_mode=False)
+        with left_at_sigterm(path, Exit.INTERRUPTED) if path is not None else nullcontext():
+            if path is not None:
+                write_ending(path, Ending())  # nobody shall take an earlier ending for this one
+            code = _app(given)(given, standalone_mode=False)
     except SearchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))
@@ -55,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(exit_of_client_error(error))
     except typer.Exit as end:
         sys.exit(end.exit_code)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
+        _note(path, Exit.INTERRUPTED, "interrupted", "The command was interrupted.")
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  the edge: a click usage error, or a bug of ours
-        sys.exit(_unexpected(error, given))
+        sys.exit(_unexpected(error, path))
     sys.exit(code if isinstance(code, int) else Exit.MET)
 
 
@@ -69,21 +75,20 @@ def _told(error: ClientError) -> str:
     return str(error)
 
 
-def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
+def _unexpected(error: Exception, path: Path | None) -> int:
     show = getattr(error, "show", None)
     if show is not None:  # a usage error of the option parser prints itself
         show()
         code = int(getattr(error, "exit_code", Exit.USAGE))
-        _note_unread(error, arguments, code)
+        _note(path, code, "usage", str(getattr(error, "message", error)))
         return code
     print(f"failed: {type(error).__name__}: {error}. This is a fault of bitbudget.", file=sys.stderr)  # noqa: T201
+    _note(path, Exit.FAILED, type(error).__name__, str(error))
     return int(Exit.FAILED)
 
 
-def _note_unread(error: Exception, arguments: Sequence[str], code: int) -> None:
-    """Write the result file of a submission whose options could not be read: whoever waits for it finds the reason."""
-    path = named_in(arguments) if arguments[:1] == ["submit"] else None
-    if path is not None:
+def _note(path: Path | None, code: int, cause: str, message: str) -> None:
+    """Write the ending of a submission that ended before it could do so itself: whoever waits finds the reason."""
+    if path is not None and is_open(path):
         with suppress(SearchError):
-            message = str(getattr(error, "message", error))
-            write_ending(path, Ending(error={"code": "usage", "message": message}, exit_code=code))
+            write_ending(path, Ending(error={"code": cause, "message": message}, exit_code=code))

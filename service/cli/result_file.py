@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from search.errors import UsageError
@@ -79,3 +82,51 @@ def named_in(arguments: Sequence[str]) -> Path | None:
         if argument == OPTION and position + 1 < len(arguments):
             return Path(arguments[position + 1])
     return None
+
+
+def is_open(path: Path) -> bool:
+    """Whether a file holds the ending of a command that has not ended yet."""
+    try:
+        return path.read_text(encoding="utf-8") == Ending().text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does: what ends a step of a pipeline must still leave the ending."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def left_at_sigterm(path: Path, code: int) -> Iterator[None]:
+    """Let SIGTERM leave at once with an ending, while there is nothing to clean up but libraries half loaded."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        error = {"code": "interrupted", "message": "The command was interrupted."}
+        with suppress(UsageError):
+            write_ending(path, Ending(error=error, exit_code=code))
+        os._exit(code)
+
+    with _handling(leave):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    try:
+        before = signal.signal(signal.SIGTERM, handler)
+    except ValueError:  # not the main thread: whoever called this looks after signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +17,7 @@ from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.load import build_job, read_spec
 from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error, exit_of_study
-from service.cli.result_file import Ending, write_ending
+from service.cli.result_file import Ending, interrupted_by_sigterm, write_ending
 from service.cli.search import GOAL_PATHS, PATH_FLAGS, search
 from service.cli.sending import Sending, is_reference
 from service.cli.shared_options import with_options_of
@@ -78,7 +76,7 @@ def submit(  # one parameter per option
         idempotency_key=idempotency_key,
         is_dry=dry_run,
     )
-    with _ended(result_file, as_json=as_json) as ending, _terminates():
+    with _ended(result_file, as_json=as_json) as ending, interrupted_by_sigterm():
         with connect(url, api_key_file, retries=Retries(outage_s=60.0)) as client:
             ending.exit_code = run_order(client, order, ending)
         if not as_json and ending.study is not None:
@@ -241,22 +239,3 @@ def _explained(error: BaseException) -> tuple[int, dict[str, Any]]:
     if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED, {"code": "interrupted", "message": "The command was interrupted."}
     return Exit.FAILED, {"code": type(error).__name__, "message": str(error)}
-
-
-@contextmanager
-def _terminates() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does: what ends a step of a pipeline must still leave the ending."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever called this looks after signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

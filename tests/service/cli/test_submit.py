@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +151,23 @@ def test_the_result_file_is_written_on_every_way_out(
     assert left(submit(files, *option))["exit_code"] == 5
     monkeypatch.setattr("service.cli.submit.run_order", _interrupted)
     assert left(submit(files, *option))["exit_code"] == 130
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.2, 0.5, 1.0, 2.0])
+def test_sigterm_at_any_moment_leaves_an_ending(server: Server, files: Files, tmp_path: Path, delay_s: float) -> None:
+    """Also while libraries are loaded, files are read and sent; an ending of an earlier command does not stay."""
+    ending = tmp_path / "ending.json"
+    ending.write_text(json.dumps({"exit_code": 0}))
+    given = [*("submit", *files.arguments, "--target", "j6m", "--wait"), "--result-file", str(ending)]
+    process = subprocess.Popen([sys.executable, "-m", "service.cli", *given], stderr=subprocess.PIPE, text=True)
+    while json.loads(ending.read_text())["exit_code"] == 0:
+        time.sleep(0.001)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    found = json.loads(ending.read_text())
+    assert (found["exit_code"], found["error"]["code"]) == (130, "interrupted")
 
 
 def _interrupted(*_: object) -> int:
