@@ -20,7 +20,7 @@ test: $(STAMP)  ## every test that needs neither minutes nor a browser
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
 
 AXE := build/axe/axe.min.js
 AXE_VERSION := 4.14.1
