@@ -82,7 +82,7 @@ def side_of(connection: Connection, principal: Principal, key: str) -> Side:
     rows = read_rows(connection, study, n)
     no = int(number) if number else _chosen(study, rows)
     row = None if no is None else get_trial(connection, principal, study.id, no)
-    facts = judged(study)
+    facts, best = judged(study), on_front(study, rows)
     head = head_of(study)
     reached = _of_result(study) if not number else {} if row is None else _of_trial(row)
     names = [group.name for group in groups_of(connection, study)] if row is not None else []
@@ -99,7 +99,7 @@ def side_of(connection: Connection, principal: Principal, key: str) -> Side:
         unit=facts.unit,
         reached=reached,
         directions={str(metric.get("id")): str(metric.get("direction", "higher")) for metric in facts.metrics},
-        front=tuple(row for row in rows if row.no in on_front(study, rows)),
+        front=tuple(row for row in rows if row.no in best),
         precisions=dict(zip(names, found, strict=False)),
         effort=n,
         seconds=head.seconds,

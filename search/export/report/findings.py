@@ -47,6 +47,8 @@ def _evidence(value: Any) -> str:
     number = text.finite(value)
     if number is not None:
         return text.count(value) if isinstance(value, int) else text.figure(number)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{text.clean(key, 60)} {_evidence(inner)}" for key, inner in list(value.items())[:8])
     if isinstance(value, (list, tuple)):
         shown = ", ".join(text.clean(entry, 60) for entry in value[:8])
         return shown + (f" and {len(value) - 8:,} more" if len(value) > 8 else "")

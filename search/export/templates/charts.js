@@ -298,8 +298,24 @@ export function draw(node) {
   });
 }
 
+// Draws the charts again, each in a task of its own; one that is out of sight waits until it is looked at.
+export function drawSoon() {
+  awaited.disconnect();
+  document.querySelectorAll("[data-chart]").forEach((node) => awaited.observe(node));
+}
+
+const awaited = new IntersectionObserver(
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
+    awaited.unobserve(target);
+    setTimeout(() => target.isConnected && isDrawable(target) && draw(target));
+  }),
+  { rootMargin: "200px" },
+);
+
 const visible = (node) => !node.closest("[hidden]");
 
+const isDrawable = (node) => visible(node) && charts[node.dataset.chart]?.kind in DRAW;
+
 export function drawAll() {
-  document.querySelectorAll("[data-chart]").forEach((node) => visible(node) && charts[node.dataset.chart]?.kind in DRAW && draw(node));
+  document.querySelectorAll("[data-chart]").forEach((node) => isDrawable(node) && draw(node));
 }

@@ -15,8 +15,11 @@ export class Source {
       this.show();
       this.changed();
     });
-    this.box.querySelector("[data-file]").addEventListener("change", (event) => this.take([...event.target.files], false));
-    this.box.querySelector("[data-folder]")?.addEventListener("change", (event) => this.take([...event.target.files], true));
+    this.box.querySelectorAll("[data-file], [data-folder]").forEach((input) => {
+      const take = () => this.take([...input.files], "folder" in input.dataset);
+      input.addEventListener("change", take);
+      if (input.files.length) queueMicrotask(take); // chosen before this ran
+    });
     this.show();
   }
 

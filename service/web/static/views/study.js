@@ -1,7 +1,7 @@
 // A study that runs: its progress moves with every event, the rest of the page is read again when something was found.
 
 import { part } from "../api.js";
-import { drawAll } from "../charts.js";
+import { drawSoon } from "../charts.js";
 import { follow } from "../stream.js";
 
 const PAUSE_MS = 1200;
@@ -15,6 +15,13 @@ function remaining(pace, data) {
   if (done < 2 || left <= 0) return "";
   const seconds = (left * (now - pace.began)) / done / 1000;
   return seconds < 90 ? `about ${Math.max(1, Math.round(seconds))} s left in this step (estimate)` : `about ${Math.round(seconds / 60)} min left in this step (estimate)`;
+}
+
+// Charts that are there already move into the new part: drawing into them again is much cheaper than drawing anew.
+function keepPlots(box, found) {
+  box.querySelectorAll(".js-plotly-plot").forEach((plot) => {
+    found.querySelector(`[data-chart="${CSS.escape(plot.dataset.chart)}"]`)?.replaceWith(plot);
+  });
 }
 
 export function mount(element, page) {
@@ -38,12 +45,13 @@ export function mount(element, page) {
     }
     const scrolled = box.querySelector(".scroll.tall")?.scrollTop ?? 0;
     const open = [...box.querySelectorAll("details[open]")].map((one) => one.closest("figure")?.id);
+    keepPlots(box, found);
     box.replaceChildren(...found.body.childNodes);
     open.forEach((figure) => figure && box.querySelector(`#${CSS.escape(figure)} details`)?.setAttribute("open", ""));
     const table = box.querySelector(".scroll.tall");
     if (table) table.scrollTop = scrolled;
     page.refresh(box);
-    drawAll();
+    drawSoon();
   }
   function ask() {
     due ??= setTimeout(refresh, Math.max(0, last + PAUSE_MS - performance.now()));
