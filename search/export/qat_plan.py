@@ -94,6 +94,8 @@ def _kept(assignment: Mapping[str, Mapping[str, Any]]) -> str:
     named = {name: entry for name, entry in assignment.items() if entry["role"] == "compute"}
     raised = [(name, entry) for name, entry in named.items() if entry["precision"] not in _LOWEST]
     low = len(named) - len(raised)
+    if not raised:
+        return f"All {text.plural(low, 'operator')} run at the lowest precision: training is for all of them.\n"
     told = f"{text.plural(low, 'operator')} at the lowest precision, {len(raised):,} higher. "
     told += "Do not lower any while training; the rest is what training is for.\n"
     rows = "".join(

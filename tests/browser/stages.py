@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from search.export.json_text import json_line
 from service.db import events, studies
 from service.db.trials import TrialRow
+from tests.export.views_example import example_layers, example_map
 from tests.service.api.serving import Server, submit, trial
 
 GOAL = {"id": "top1@logits", "direction": "higher", "float": 0.75, "required": 0.74}
@@ -86,6 +88,8 @@ def done(server: Server) -> str:
         {
             "result.json": json.dumps({"findings": [FINDING]}).encode(),
             "sensitivity.csv": SENSITIVITY.encode(),
+            "precision_map.json": json_line(example_map()),
+            "layers.json": json_line(example_layers()),
             "trials.csv": b"trial\n",
         },
     )

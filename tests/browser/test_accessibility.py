@@ -59,6 +59,15 @@ class TestEveryPage:
             visitor.go(f"/studies/{study}?trial=3")
             visitor.page.locator("details > summary").first.click()
             found += violations(visitor)
+            for address in (
+                "map?group=g6",
+                "map?trial=5&against=2",
+                "layers?group=g3&measure=range",
+                "sensitivity?group=g0",
+            ):
+                visitor.go(f"/studies/{study}/{address}")
+                visitor.page.locator("details > summary").first.click()
+                found += violations(visitor)
         assert found == []
 
     def test_of_the_server(self, server: Server, visit: Visit, theme: str) -> None:

@@ -68,6 +68,7 @@ def test_raised_operators_are_listed_with_their_reason_and_the_low_ones_counted(
     assert "1 operator at the lowest precision, 1 higher." in text
     assert "- `conv1`: a16w8 (pinned)\n" in text
     assert "relu" not in text
+    assert "All 2 operators run at the lowest precision" in plan(assignment={n: node("int8") for n in ("a", "b")})
     many = plan(assignment={f"conv{n}": node() for n in range(100)})
     assert many.count("`conv") == 60
     assert "and 40 more" in many
