@@ -9,14 +9,11 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from service.db.away import MAY_BE_AWAY, is_away
 from service.db.engine import Database
-from service.db.errors import DatabaseBusyError
 
 PAUSE_S = 1.0
-_AWAY = (OperationalError, InterfaceError, PoolTimeoutError, DatabaseBusyError)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -37,11 +34,9 @@ def insist(work: Callable[[], T]) -> T:
     while True:
         try:
             return work()
-        except DBAPIError as error:
-            if not (isinstance(error, _AWAY) or error.connection_invalidated):
+        except MAY_BE_AWAY as error:
+            if not is_away(error):
                 raise
-        except _AWAY:
-            pass
         if not told:
             _log.warning("the database is away; waiting for it")
             told = True

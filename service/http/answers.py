@@ -24,6 +24,7 @@ from service.blobs.errors import (
     DigestMismatchError,
     StorageFullError,
 )
+from service.db.away import MAY_BE_AWAY, is_away
 from service.db.errors import BadCursorError, DatabaseBusyError, MissingBlobError
 from service.http.paths import allowed_methods
 from service.problems import KINDS, Kind, Pointer, ServiceError, problem_document
@@ -48,7 +49,6 @@ _BY_STATUS = {
 _PLACES = {"query": "query", "path": "path", "header": "header", "cookie": "cookie"}
 _OWN: Mapping[type[Exception], str] = {
     BadCursorError: "invalid-cursor",
-    DatabaseBusyError: "unavailable",
     MissingBlobError: "unknown-input",
     DigestMismatchError: "digest-mismatch",
     BlobTooLargeError: "too-large",
@@ -60,6 +60,13 @@ _OWN: Mapping[type[Exception], str] = {
 def problem_response(scope: Scope, error: ServiceError) -> Response:
     """Return the answer for a refusal."""
     return _response(scope, error.kind, error.detail, pointers=error.pointers, headers=error.headers)
+
+
+def unavailable(error: Exception) -> ServiceError:
+    """The refusal while the database is away; the driver's own text may name its address."""
+    _LOG.warning("The database is away: %s", next(iter(str(error).splitlines()), type(error).__name__))
+    detail = str(error) if isinstance(error, DatabaseBusyError) else "The database does not answer."
+    return ServiceError("unavailable", detail, headers={"Retry-After": RETRY_S})
 
 
 def internal_error(scope: Scope) -> Response:
@@ -75,8 +82,12 @@ def install(app: FastAPI) -> None:
         return problem_response(request.scope, error)
 
     def own_error(request: Request, error: Exception) -> Response:
-        headers = {"Retry-After": RETRY_S} if isinstance(error, DatabaseBusyError) else {}
-        return problem_response(request.scope, ServiceError(_OWN[type(error)], str(error), headers=headers))
+        return problem_response(request.scope, ServiceError(_OWN[type(error)], str(error)))
+
+    def database_error(request: Request, error: Exception) -> Response:
+        if not is_away(error):
+            raise error
+        return problem_response(request.scope, unavailable(error))
 
     def damaged(request: Request, error: Exception) -> Response:
         _LOG.error("A blob cannot be read: %s", error)
@@ -85,6 +96,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, service_error)
     for kind in _OWN:
         app.add_exception_handler(kind, own_error)
+    for kind in MAY_BE_AWAY:
+        app.add_exception_handler(kind, database_error)
     for broken in (BlobNotFoundError, CorruptBlobError):
         app.add_exception_handler(broken, damaged)
     app.add_exception_handler(RequestValidationError, _validation_error)

@@ -20,9 +20,9 @@ from service.accounts.authentication import by_key, by_session, without_key
 from service.accounts.principal import Principal
 from service.accounts.principal import Scope as Right
 from service.accounts.rates import RateLimit
+from service.db.away import MAY_BE_AWAY, is_away
 from service.db.engine import Database
-from service.db.errors import DatabaseBusyError
-from service.http.answers import problem_response
+from service.http.answers import problem_response, unavailable
 from service.problems import ServiceError
 from service.settings import Settings
 
@@ -97,8 +97,10 @@ class Gate:
     async def _principal(self, scope: Scope, headers: Headers) -> Principal:
         try:
             found = await self._identify(scope, headers)
-        except DatabaseBusyError as error:
-            raise ServiceError("unavailable", str(error), headers={"Retry-After": "1"}) from None
+        except MAY_BE_AWAY as error:
+            if not is_away(error):
+                raise
+            raise unavailable(error) from None
         if found is None:
             raise ServiceError(
                 "unauthenticated",

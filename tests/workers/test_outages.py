@@ -12,6 +12,7 @@ import time
 import warnings
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service.db.engine import connect
@@ -64,11 +65,13 @@ def kill_server(server):
 
 
 def start_server(server):
-    """Start it again; what was killed may take a moment to leave the shared memory."""
+    """Start it again; what was killed may take a moment to leave the shared memory, or to be missed."""
+    said = ""
     for _ in range(30):
         try:
             server.ensure_postgres_running()
-        except subprocess.CalledProcessError as error:
+            psycopg.connect(server.get_uri()).close()
+        except (subprocess.CalledProcessError, psycopg.OperationalError) as error:
             said = str(error)
             time.sleep(1.0)
         else:
