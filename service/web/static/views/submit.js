@@ -126,7 +126,7 @@ export function mount(form, page) {
     mistakes.append(list);
   }
 
-  const range = ({ low, high }, digits = 0) => (low === high ? low.toFixed(digits) : `${low.toFixed(digits)} to ${high.toFixed(digits)}`);
+  const range = ({ low, high }, digits = 0) => [...new Set([low.toFixed(digits), high.toFixed(digits)])].join(" to ");
 
   const counted = (n) => (n === 1 ? "one earlier study" : `${n} earlier studies`);
 
