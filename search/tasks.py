@@ -20,7 +20,7 @@ class Item:
     """One unit of work; items are equal when their digests are.
 
     Attributes:
-        kind: ``check | collect | calibrate | compare | baseline | evaluate | sensitivity | propose | export``.
+        kind: ``check | collect | calibrate | compare | float | baseline | evaluate | sensitivity | propose | export``.
         context: Digest of what all items of the study share (model, data, target, versions, threads, ...).
         params: What makes this item different from others of its kind; JSON values only.
         work: Estimated multiply-accumulates, for grouping into tasks; not part of the identity.

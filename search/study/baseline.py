@@ -1,7 +1,8 @@
-"""``baseline``: the user's untouched model on every evaluation sample, in the order of the study.
+"""``float``: the user's untouched model on every evaluation sample. ``baseline``: what its outputs are worth.
 
-Beside the metrics it gives the margins of top-k goals, from which the estimator predicts how many samples noise
-turns over.
+They are two items, so that a search with other metrics runs no sample again. Outputs too large to keep are not: then
+``float`` ends at once and ``baseline`` runs the model. Beside the metrics it gives the margins of top-k goals, from
+which the estimator predicts how many samples noise turns over.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from search.data.source import SampleSource
-from search.evaluation.measure import Use, measure
+from search.evaluation.measure import Runnable, Samples, Use, measure, runs
 from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part
-from search.study.bench import Bench, Raw, save_arrays
+from search.study.bench import Bench, Raw, load_arrays, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
@@ -24,28 +25,35 @@ MAX_MARGINS = 16384
 """Numbers, over all goals, that a result has room for: 87 KiB."""
 
 
-def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
-    """Measure the float model and keep its outputs."""
-    loaded = bench.loaded
-    uses = bench.uses(params["uses"])
+def run_float(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Run the float model in the order of the study and keep its outputs, or say that they are too large."""
+    loaded, samples = bench.loaded, _Watched(bench.evaluation)
     kept = _Outputs(bench.evaluation.n_samples)
-    samples = _Watched(bench.evaluation)
-    margin = _Margins(uses, samples)
-
-    def sink(indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+    for indices, values in runs(loaded.user_session, samples, loaded.feeding, bench.order, params["outputs"]):
         kept.take(indices, values)
-        margin.take(indices, values)
+        if kept.are_too_large:
+            return Raw({"inputs": {}})
+    return Raw({"inputs": samples.spans}, {"outputs": save_arrays(kept.arrays)})
 
-    measured = measure(loaded.user_session, samples, loaded.feeding, bench.order, uses=uses, reference=None, sink=sink)
+
+def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
+    """Measure the float model: on its outputs if they were kept, else by running it."""
+    loaded, samples = bench.loaded, _Watched(bench.evaluation)
+    uses = bench.uses(params["uses"])
+    margin = _Margins(uses, samples)
+    session: Runnable = loaded.user_session
+    source: Samples = samples
+    if params["float"] is not None:
+        session = source = _Kept(load_arrays(bench.files.get(params["float"])), samples)
+    feeding = loaded.feeding
+    measured = measure(session, source, feeding, bench.order, uses=uses, reference=None, sink=margin.take)
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
         "digest": measured.digest,
-        "inputs": {name: list(ends) for name, ends in samples.ends.items()},
+        "inputs": samples.spans,
         "margins": {name: Part(len(found), values=found).to_json() for name, found in margin.found().items()},
     }
-    blobs = {"outputs": save_arrays(kept.arrays)} if kept.arrays else {}
-    if margin.are_complete:
-        blobs["order"] = save_arrays({"order": margin_order(margin.found())})
+    blobs = {"order": save_arrays({"order": margin_order(margin.found())})} if margin.are_complete else {}
     return Raw(data, blobs)
 
 
@@ -54,19 +62,47 @@ class _Watched:
 
     def __init__(self, source: SampleSource) -> None:
         self._source = source
-        self.ends: dict[str, tuple[float, float]] = {}
+        self._ends: dict[str, tuple[float, float]] = {}
+
+    @property
+    def spans(self) -> dict[str, list[float]]:
+        """Input to the smallest and largest value seen."""
+        return {name: list(ends) for name, ends in self._ends.items()}
 
     def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """Inputs of these samples."""
         found = self._source.batch(indices)
         for name, array in found.items():
-            low, high = self.ends.get(name, (float("inf"), float("-inf")))
-            self.ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
+            low, high = self._ends.get(name, (float("inf"), float("-inf")))
+            self._ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
         return found
 
     def labels(self, key: str) -> npt.NDArray[Any]:
         """Labels of all samples."""
         return self._source.labels(key)
+
+
+class _Kept:
+    """Outputs that were kept, with the surface of samples and of the model that turns them into outputs."""
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], source: _Watched) -> None:
+        self._arrays = arrays
+        self._source = source
+        self.outputs = tuple(arrays)
+
+    def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        """The indices themselves."""
+        return {"indices": indices}
+
+    def labels(self, key: str) -> npt.NDArray[Any]:
+        """Labels of all samples."""
+        return self._source.labels(key)
+
+    def run(
+        self, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Look up the outputs of the indices."""
+        return {name: self._arrays[name][feeds["indices"]] for name in outputs or self.outputs}
 
 
 class _Margins:
@@ -104,20 +140,20 @@ class _Margins:
 
 
 class _Outputs:
-    """Outputs by sample index, as long as all of them are small enough to keep."""
+    """Outputs by sample index, as long as all of them are small enough to keep; else ``are_too_large``."""
 
     def __init__(self, n_samples: int) -> None:
         self._n_samples = n_samples
-        self._too_large = False
+        self.are_too_large = False
         self.arrays: dict[str, npt.NDArray[Any]] = {}
 
     def take(self, indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep the outputs of one run."""
-        if self._too_large:
+        if self.are_too_large:
             return
         if not self.arrays:
-            self._too_large = self._n_samples * sum(value[0].nbytes for value in values.values()) > MAX_STORED_BYTES
-            if self._too_large:
+            self.are_too_large = self._n_samples * sum(value[0].nbytes for value in values.values()) > MAX_STORED_BYTES
+            if self.are_too_large:
                 return
             self.arrays = {
                 name: np.empty((self._n_samples, *value.shape[1:]), value.dtype) for name, value in values.items()

@@ -72,7 +72,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from range_findings(setting.network, setting.extremes)
     yield from square_findings(setting.network, setting.extremes)
     if "baseline" in finished.results:
-        inputs = finished.results["baseline"].data["inputs"]
+        inputs = finished.results["float"].data["inputs"] or finished.results["baseline"].data["inputs"]
         yield from clipping_findings(setting.network, setting.extremes, inputs)
     yield from _unoptimized(finished)
 

@@ -79,19 +79,30 @@ def chooses_samples(problem: Problem) -> bool:
     return has_one_precision(problem.target) or problem.spec.search.strategy == "optuna"
 
 
-def baseline_item(problem: Problem, described: Described) -> Item:
-    """The float model on all evaluation samples."""
+def float_item(problem: Problem, described: Described) -> Item:
+    """The float model on all evaluation samples: the outputs that some goal reads."""
+    read = {goal.output for goal in described.goals}
+    params = {
+        **evaluation_data(problem),
+        "outputs": [name for name in described.network.outputs if name in read],
+    }
+    work = float(described.network.total_macs) * described.n_samples
+    return Item("float", problem.context, params, work=work)
+
+
+def baseline_item(problem: Problem, described: Described, forward: ItemResult) -> Item:
+    """What the float model is worth by the metrics of the goals."""
     params = {
         **evaluation_data(problem),
         "uses": metric_uses(problem, described.goals),
-        "outputs": list(described.network.outputs),
+        "float": forward.blobs.get("outputs"),
     }
-    work = float(described.network.total_macs) * described.n_samples
+    work = 0.0 if params["float"] else float(described.network.total_macs) * described.n_samples
     return Item("baseline", problem.context, params, work=work)
 
 
 def method_items(
-    problem: Problem, described: Described, calibrate: ItemResult, baseline: ItemResult
+    problem: Problem, described: Described, calibrate: ItemResult, forward: ItemResult
 ) -> dict[tuple[int, str], Item]:
     """``(bits, method)`` to the item that measures it: 8-bit methods at all_low, 16-bit methods at all_high.
 
@@ -117,7 +128,7 @@ def method_items(
                 "configuration": Configuration(effective, calibration, Treatment()).to_json(),
                 "samples": min(COMPARE_SAMPLES, described.n_samples),
                 "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
-                "float": baseline.blobs.get("outputs"),
+                "float": forward.blobs.get("outputs"),
             }
             work = float(described.network.total_macs) * params["samples"]
             found[(bits, method)] = Item("compare", problem.context, params, work=work)

@@ -29,6 +29,7 @@ from search.study.items import (
     calibrate_item,
     check_item,
     collect_item,
+    float_item,
     knight_params,
     method_items,
     output_precision,
@@ -54,7 +55,7 @@ class Finished:
         described: What ``check`` said; None if the study stopped before it.
         desk: Trials and tables; None if it stopped before the float model was measured.
         chosen: The trial that is delivered; None if none is complete.
-        results: Results by role: ``check, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
+        results: Results by role: ``check, float, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
         comparison: Method comparison rows: bits, method, bound, error or failure.
     """
 
@@ -157,14 +158,17 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
     calibrate = yield from _one(calibrate_item(problem, collect, collected))
     _keep(progress, "calibrate", calibrate)
     if problem.is_random and problem.evaluation is None:
-        progress.desk = Desk(bounds_only(Basis(problem, described, calibrate, None)))
+        progress.desk = Desk(bounds_only(Basis(problem, described, calibrate)))
         return (yield from _deliver(problem, progress))
-    baseline = yield from _one(baseline_item(problem, described))
+    forward = yield from _one(float_item(problem, described))
+    _keep(progress, "float", forward)
+    baseline = yield from _one(baseline_item(problem, described, forward))
     _keep(progress, "baseline", baseline)
     one = has_one_precision(problem.target)
-    methods = {} if one else method_items(problem, described, calibrate, baseline)
+    methods = {} if one else method_items(problem, described, calibrate, forward)
     found = yield tuple(dict.fromkeys(methods.values()))
-    setting, progress.comparison = prepare_setting(Basis(problem, described, calibrate, baseline), methods, found)
+    basis = Basis(problem, described, calibrate, forward, baseline)
+    setting, progress.comparison = prepare_setting(basis, methods, found)
     desk = Desk(setting)
     progress.desk = desk
     if one:

@@ -24,7 +24,6 @@ from search.study.plan import Finished
 from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
 from search.study.views import Views, training_plan, views_of
-from search.tasks import ItemResult
 
 SCHEMA = "bitbudget.result/1"
 _MEASURED = (
@@ -85,7 +84,7 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
             "evaluations": _evaluations(finished),
             "full_set_equivalents": _equivalents(finished),
             "seconds": round(measured.seconds, 3),
-            "float_evaluation_seconds": _seconds(finished, "baseline"),
+            "float_evaluation_seconds": _seconds(finished, "float", "baseline"),
         },
         "minimal": _minimal(finished, measured),
         "front": _front(finished),
@@ -256,9 +255,9 @@ def _equivalents(finished: Finished) -> float:
     return round(run / finished.desk.setting.n_samples, 4)
 
 
-def _seconds(finished: Finished, role: str) -> float | None:
-    result: ItemResult | None = finished.results.get(role)
-    return None if result is None else round(result.seconds, 3)
+def _seconds(finished: Finished, *roles: str) -> float | None:
+    found = [finished.results[role].seconds for role in roles if role in finished.results]
+    return round(sum(found), 3) if found else None
 
 
 def _front(finished: Finished) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from search.study.baseline import run_baseline
+from search.study.baseline import run_baseline, run_float
 from search.study.bench import Bench, Raw
 from search.study.calibrating import run_calibrate, run_collect, run_compare
 from search.study.checking import run_check
@@ -20,6 +20,7 @@ from search.tasks import Item, Task
 
 RUNNERS: dict[str, Callable[[Bench, Mapping[str, Any]], Raw]] = {
     "check": run_check,
+    "float": run_float,
     "baseline": run_baseline,
     "collect": run_collect,
     "calibrate": run_calibrate,

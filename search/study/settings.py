@@ -39,12 +39,13 @@ FLOAT_TOLERANCE = 1e-3  # of expected_float: another processor may flip one samp
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Results a setting is made of; ``baseline`` is None where there is no evaluation data."""
+    """Results a setting is made of; those of the float model are None where there is no evaluation data."""
 
     problem: Problem
     described: Described
     calibrate: ItemResult
-    baseline: ItemResult | None
+    forward: ItemResult | None = None
+    baseline: ItemResult | None = None
 
 
 def prepare_setting(
@@ -84,7 +85,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
     ranking = described.check.data["ranking"]
     shared = {
         **quantization(problem, described.network),
-        "float": None if baseline is None else baseline.blobs.get("outputs"),
+        "float": None if basis.forward is None else basis.forward.blobs.get("outputs"),
         "transforms": {name: s.transform for name, s in spec.outputs.items() if s.transform is not None},
     }
     order = margin_order_of(basis)

@@ -16,6 +16,7 @@ PHASES = {
     "check": "reading and testing the model",
     "collect": "calibrating",
     "calibrate": "calibrating",
+    "float": "evaluating float",
     "baseline": "evaluating float",
     "compare": "comparing calibration methods",
     "evaluate": "evaluating",

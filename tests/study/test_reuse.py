@@ -7,10 +7,11 @@ from itertools import combinations
 
 import pytest
 
+from search.study import baseline
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import two_output_net, write
 
-PASSES = ("collect", "baseline", "compare", "sensitivity")
+PASSES = ("collect", "float", "compare", "sensitivity")
 """Kinds whose items run samples before or between trials."""
 FIXED = """[fixed_output_scale.GlobalAveragePool.int8]
 scale = 0.125
@@ -45,8 +46,8 @@ def chips(tmp_path_factory):
     return found
 
 
-def problem(files, chip, *, drop=0.01, strategy="auto", **spec):
-    goal = [{"metric": "top1", "output": "logits", "max_drop": drop}]
+def problem(files, chip, *, drop=0.01, metric="top1", strategy="auto", **spec):
+    goal = [{"metric": metric, "output": "logits", "max_drop": drop}]
     return local_problem(files, chip=chip, goal=goal, search={"strategy": strategy}, **spec)
 
 
@@ -118,10 +119,10 @@ def test_all_chips_share_the_check_the_histograms_and_the_float_model(files, chi
     """Chips that search the number of calibration samples take them in another order."""
     for one, other in combinations(("j6m", "j6p", "ort-cpu"), 2):
         again = Searched(problem(files, chips[other]), fresh[one])
-        assert not again.kinds.keys() & {"check", "collect", "baseline"}
+        assert not again.kinds.keys() & {"check", "collect", "float", "baseline"}
         assert again.document == fresh[other].document
     again = Searched(problem(files, chips["tx5105c"]), fresh["j6m"])
-    assert not again.kinds.keys() & {"check", "baseline"}
+    assert not again.kinds.keys() & {"check", "float", "baseline"}
 
 
 def test_ranges_are_shared_where_the_scale_rule_is(fresh, files, chips):
@@ -135,6 +136,22 @@ def test_another_limit_repeats_no_pass(files, chips, strategy, drop):
     first = Searched(problem(files, chips["j6m"], strategy=strategy))
     again = Searched(problem(files, chips["j6m"], strategy=strategy, drop=drop), first)
     assert not again.kinds.keys() & {"check", "calibrate", *PASSES}
+
+
+def test_float_outputs_too_large_to_keep_change_no_answer(files, chips, fresh, monkeypatch):
+    monkeypatch.setattr(baseline, "MAX_STORED_BYTES", 0)
+    found = Searched(problem(files, chips["j6m"]))
+    assert found.document == fresh["j6m"].document
+    assert "outputs" not in next(one for one in found.run.results.values() if one.kind == "float").blobs
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ladder"])
+def test_another_metric_repeats_no_pass_of_the_float_model(files, chips, strategy):
+    first = Searched(problem(files, chips["j6m"], strategy=strategy))
+    again = Searched(problem(files, chips["j6m"], strategy=strategy, metric="f1"), first)
+    assert again.kinds["baseline"] == 1
+    assert not again.kinds.keys() & {"check", "calibrate", "collect", "float", "compare"}
+    assert again.document == Searched(problem(files, chips["j6m"], strategy=strategy, metric="f1")).document
 
 
 @pytest.mark.parametrize(
