@@ -238,7 +238,7 @@ function drawBars(node, chart) {
     layout: layout({
       height: 84 + 16.5 * rows.length, margin: { l: 10, r: 56, t: 34, b: 36 }, barmode: "overlay",
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
-      xaxis: { rangemode: "tozero", title: { text: "" } },
+      xaxis: { rangemode: "tozero", title: { text: "" }, exponentformat: "e" },
       yaxis: {
         range: [rows.length - 0.4, -0.6], tickmode: "array", tickvals: rows.map((row, place) => place), showgrid: false,
         ticktext: rows.map((row) => plain(letter[row.kind] + (row.kind === "rest" ? row.label : short(row.label)))), tickfont: { size: 11, color: colour("ink") },

@@ -84,12 +84,18 @@ function layersDepth(node) {
     layout: layout({
       height: 440, margin: { l: 64, r: 18, t: 44, b: narrow(node) ? 130 : 96 }, shapes, annotations,
       xaxis: { title: title(narrow(node) ? "Depth" : "Depth: layers in the order they are computed"), showgrid: false, range: [-0.6, shown.layers.length - 0.4] },
-      yaxis: { title: title(measure.axis), type: measure.type, range: shown.measure === "sqnr" ? [Math.min(0, ...shown.layers.map((layer) => layer.sqnr ?? 0)) - 2, 1.04 * shown.top] : undefined, tickformat: "~g" }, // a power of ten with a raised exponent would set an inline style
+      yaxis: { title: title(measure.axis), type: measure.type, range: shown.measure === "sqnr" ? [Math.min(0, ...shown.layers.map((layer) => layer.sqnr ?? 0)) - 2, 1.04 * shown.top] : undefined, tickformat: "~g", dtick: measure.type === "log" ? decades(shown.layers.map(measure.value).filter((value) => value !== null)) : undefined }, // a power of ten with a raised exponent would set an inline style
     }),
   };
 }
 
 addKind("layers-depth", layersDepth);
+
+// Ticks of a logarithmic axis: 1, 2, 5 of each decade where there are few decades.
+function decades(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return high / low < 300 ? "D2" : undefined;
+}
 
 // Another layer is chosen: only the lines move.
 function moveLines(node) {

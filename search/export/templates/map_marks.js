@@ -42,7 +42,7 @@ function mapGroup(map, item, shown) {
     group.append(mapBlock(before, 0, 38), mapText("→", { class: "arrow", x: 45, y: 23.5 }));
     const after = mapBlock(precision, 0, 38);
     after.setAttribute("transform", "translate(52,0)");
-    group.append(after, mapText(mapCut(node.label, 11), { class: "label", x: 97, y: 23.5 }));
+    group.append(after, mapText(mapCut(node.label, 9), { class: "label", x: 96, y: 23.5 }));
   } else {
     group.append(mapBlock(precision, 0, 38), mapText(node.label, { class: "label", x: 46, y: 17 }), mapText(`${node.op.length > 13 ? `${node.op.slice(0, 12)}…` : node.op} · ${node.cost}`, { class: "sub", x: 46, y: 30 }));
   }
