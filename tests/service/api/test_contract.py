@@ -1,12 +1,15 @@
 """Schemathesis with all its checks against a live server: what the OpenAPI document says is what happens."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from service.api.snapshot import snapshot
 from tests.service.api.serving import MODEL, Server, sha256, submit, upload
 
 HERE = Path(__file__).parent
@@ -39,5 +42,7 @@ def test_every_check_of_schemathesis_passes(server: Server, tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
-    assert "Operations:       56 selected / 56 total" in done.stdout
+    n = sum(len(one) for one in json.loads(snapshot())["paths"].values())
+    assert n > 50
+    assert re.search(rf"Operations:\s+{n} selected / {n} total", done.stdout), done.stdout[-3000:]
     assert client.get("/readyz").status_code == 200
