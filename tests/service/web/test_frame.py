@@ -34,6 +34,14 @@ def test_another_tenants_study_is_the_unknown_page(server: Server) -> None:
         assert there.elements == nowhere.elements
 
 
+def test_own_forms_are_sent_with_their_origin(server: Server) -> None:
+    """With no-referrer a browser sends a form of the same site with "Origin: null", and nobody could sign in."""
+    for path in ("/login", "/", "/nothing"):
+        answer = looking(server).get(path)
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert "referrer" not in read(looking(server), path, status=answer.status_code).values("name", "meta")
+
+
 def test_the_login_looks_like_the_rest_and_names_no_page_of_others(server: Server) -> None:
     page = read(server.anonymous(headers=HTML), "/login?next=%2Fstudies%2Fx")
     assert page.values("value", "input") == ["/studies/x"]
