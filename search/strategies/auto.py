@@ -14,7 +14,8 @@ from __future__ import annotations
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
 from search.precision import Format, Precision
-from search.strategies.descent import Descent, Start, judge_of
+from search.strategies.belief import Start, judge_of
+from search.strategies.descent import Descent
 from search.strategies.desk import Desk
 from search.strategies.goal_curve import GoalCurve
 from search.strategies.ladder import fp16_set, has_float_elementwise, high_format, one_sided

@@ -9,67 +9,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from search.assignment import Assignment
-from search.evaluation.configuration import Treatment
-from search.precision import Format, Precision
-from search.sensitivity.points import Point
 from search.sensitivity.table import Table
+from search.strategies.belief import Belief, Candidate, Start, judge_of
 from search.strategies.desk import Desk
-from search.strategies.estimator import Estimator, OutputNoise, power
-from search.strategies.frontier import Frontier, raised
-from search.strategies.goal_curve import GoalCurve
-from search.strategies.judge import Judge
-from search.strategies.kin import Kin, Noise
-from search.strategies.levels import Floats, Levels, Options
-from search.strategies.setting import Setting
+from search.strategies.finer import kept_of
+from search.strategies.levels import Kept
+from search.strategies.rungs import rungs
 from search.strategies.trial import Trial
 from search.tasks import Plan
 
-TIGHTNESS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.85, 1.0, 1.4, 2.0)  # of the believed noise limit
+TIGHTNESS = (2.0, 1.4, 1.15, 1.0, 0.92, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.02)  # of the believed noise limit
+FIRST = 5  # of them, where the first climb starts
 WORTH_A_TRIAL = {True: 0.002, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
+SAFE = 0.8  # chance
 EXCLUDED = 0.1  # chance below which a demotion counts as missed
 MOST_TRIALS = 12
+MOST_SETS = 4.0  # full evaluation sets run, from which on an answer at hand is good enough
 MOST_DEMOTIONS = {True: 10, False: 5}  # evaluated in one sweep, likewise; more: nothing is claimed
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a descent starts.
-
-    Attributes:
-        base: A trial that misses the goal, with its errors kept.
-        formats: Formats of the base that are to be raised.
-        high: Highest format to raise to.
-        treatment: Kept in every trial.
-        label: For the record.
-    """
-
-    base: Trial
-    formats: tuple[Format, ...]
-    high: Format
-    treatment: Treatment
-    label: str
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An assignment that was not evaluated yet.
-
-    Attributes:
-        assignment: What would be evaluated.
-        cost: Cost index.
-        chance: Believed chance that it meets every goal.
-    """
-
-    assignment: Assignment
-    cost: float
-    chance: float
 
 
 @dataclass
@@ -85,9 +48,12 @@ class Descent:
     desk: Desk
     start: Start
     minimal: bool = False
-    _curves: list[GoalCurve] = field(default_factory=list)
-    _tried: dict[str, Trial] = field(default_factory=dict)
-    _lucks: dict[str, Kin] = field(default_factory=dict)
+    _tables: Sequence[Table] = ()
+    _kept: Kept | None = None
+    _n_bans: int = -1
+    _at: int = FIRST
+    _safe: float = np.inf
+    _pool: dict[str, Assignment] = field(default_factory=dict)
 
     def run(self) -> Plan[Trial | None]:
         """Return the cheapest trial that meets the goals; None if none is believed to."""
@@ -95,20 +61,21 @@ class Descent:
         return (yield from self.descend())
 
     def prepare(self) -> Plan[None]:
-        """Measure the points and set the estimator up."""
-        start, setting = self.start, self.desk.setting
-        tables = yield from self.desk.tables(start.base, start.label, formats=start.formats, every=True, spared=False)
-        self._curves = [GoalCurve(goal, setting.n_samples) for goal in setting.goals]
-        self.desk.judge = judge_of(setting, self._curves)
-        self._tables = {table.output: table for table in tables}
-        self._set_up()
-        for trial in self.desk.trials:
-            self.learn(trial)
+        """Measure the points and set up what is believed."""
+        start = self.start
+        self._tables = yield from self.desk.tables(
+            start.base, start.label, formats=start.formats, every=True, spared=False
+        )
+        if self._tables:
+            self._kept = yield from kept_of(self.desk, start.base, self._tables)
+            self._set_up()
+            climbed = rungs(self.desk, start.base.configuration.effective, self._tables, start.high)
+            self._pool = {a.digest: a for a in climbed if self._belief.options.holds(a)}
 
     @property
     def best(self) -> Trial | None:
         """The cheapest trial that meets every goal, for certain or as far as was seen."""
-        good = [trial for trial in self._tried.values() if trial.is_promising]
+        good = [trial for trial in self._belief.tried.values() if trial.is_promising]
         return min(good, key=lambda trial: (trial.cost, trial.number)) if good else None
 
     def descend(self) -> Plan[Trial | None]:
@@ -116,7 +83,7 @@ class Descent:
         while self._tables:
             for _ in range(MOST_TRIALS):
                 candidate = self._next()
-                if candidate is None:
+                if candidate is None or (self.best is not None and self._spent > MOST_SETS):
                     break
                 yield from self._evaluate(candidate, "frontier")
             if self.best is None:
@@ -126,150 +93,60 @@ class Descent:
             if best.is_met:
                 return best
             self.minimal = False
-            self.learn(best)
-        return self.best
-
-    def learn(self, trial: Trial) -> None:
-        """Take in a trial of the same treatment."""
-        if trial.configuration.treatment != self.start.treatment or trial.infeasible is not None:
-            return
-        effective = trial.configuration.effective
-        self._tried[effective.digest] = trial
-        measured = self._measured(trial)
-        relative = 1.0 / np.sqrt(max(trial.n_run, 1))
-        if self._options.holds(effective):
-            self._estimator.observe(self._options.encode(effective), measured, relative=2.0 * relative)
-        for curve in self._curves:
-            if curve.goal.output in measured:
-                curve.observe(trial.parts[curve.goal.id], measured[curve.goal.output])
-        self._compare()
-
-    def _compare(self) -> None:
-        """Set every result against the curves as they are now."""
-        self._lucks = {curve.goal.id: Kin(signs=curve.is_rate) for curve in self._curves}
-        for trial in self._tried.values():
-            measured, effective = self._measured(trial), trial.configuration.effective
-            if not self._options.holds(effective):
-                continue
-            levels = self._levels.of(self._options.encode(effective)[np.newaxis])[0]
-            for curve in self._curves:
-                noise = measured.get(curve.goal.output)
-                found = None if noise is None else curve.deviation(trial.parts[curve.goal.id], noise)
-                if found is not None:
-                    self._lucks[curve.goal.id].add(levels, found.value, found.variance)
+            self._belief.learn(best)
+        return None
 
     def _set_up(self) -> None:
-        setting = self.desk.setting
-        base = self.start.base.configuration.effective
-        self._options = Options(setting.book, base, tuple(self._choices(base)))
+        """Believe what the tables say, then take in every trial: at the start, and when choices have been ruled out."""
         self._n_bans = len(self.desk.bans.found)
-        rows = {output: {row.point: row.value for row in table.rows} for output, table in self._tables.items()}
-        points: tuple[Point, ...] = tuple(dict.fromkeys(p for found in rows.values() for p in found))
-        self._levels = Levels(self._options, points)
-        self._frontier = Frontier(self._levels)
-        limits = self._limits()
-        self._estimator = Estimator(
-            self._levels,
-            {
-                output: OutputNoise(
-                    self._levels,
-                    [power(found[p], _metric(self._tables[output])) for p in points],
-                    limit=limits.get(output, 1.0),
-                )
-                for output, found in rows.items()
-            },
-        )
-
-    def _choices(self, base: Assignment) -> Iterator[tuple[Precision, ...]]:
-        """Per group the base and what may be above it."""
-        allowed, banned = self.desk.setting.pins.allowed, self.desk.bans.found
-        formats = {Format.INT8, Format.INT16, self.start.high}
-        for g, own in enumerate(base.precisions):
-            wanted = [p for p in allowed[g] if {p.activation, p.weight} <= formats and (g, p) not in banned]
-            yield (own,) if own.is_float else raised(wanted, own)
-
-    def _limits(self) -> dict[str, float]:
-        """Output to the noise at which its tightest goal is just met."""
-        found: dict[str, float] = {}
-        for curve in self._curves:
-            found[curve.goal.output] = min(found.get(curve.goal.output, np.inf), curve.limit())
-        return found
-
-    def _measured(self, trial: Trial) -> dict[str, float]:
-        """Output to the noise power that a trial had."""
-        found = {}
-        for output, table in self._tables.items():
-            metric = _metric(table)
-            errors = [trial.errors[v][metric] for v in self.desk.setting.ranking_values[output] if v in trial.errors]
-            if errors:
-                found[output] = power(max(errors), metric)
-        return found
-
-    def _chances(self, assignments: Sequence[Assignment]) -> Floats:
-        """Believed chance of each assignment to meet every goal."""
-        rows = np.array([self._options.encode(a) for a in assignments], np.uint8)
-        noises: Mapping[str, Noise] = self._estimator.predict(rows)
-        levels = self._levels.of(rows)
-        chance = np.ones(len(assignments))
-        for curve in self._curves:
-            output = curve.goal.output
-            if output in noises:
-                luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
-                chance = chance * curve.chance(noises[output], luck)
-        return chance
+        self._belief = Belief(self.desk, self.start, self._tables, self._kept or {})
+        self.desk.judge = judge_of(self.desk.setting, self._belief.curves)
+        for trial in self.desk.trials:
+            self._belief.learn(trial)
 
     def _next(self) -> Candidate | None:
         """What is most worth an evaluation."""
-        found = self._candidates()
+        if self._n_bans != len(self.desk.bans.found):
+            self._set_up()
+        fresh = self._frontier() if np.isfinite(self._safe) else [self._belief.cheapest(s) for s in TIGHTNESS[1::2]]
+        self._pool |= {one.digest: one for one in fresh if one is not None}
+        below = np.inf if self.best is None else self.best.cost
+        found = self._belief.judged([*self._pool.values(), *self._lower(), *self._together()], below=below)
         if self.best is None:
-            top = self._cost(self._options.decode(np.array([len(own) - 1 for own in self._options.choices])))
-            ceiling, least = max([top, *(one.cost for one in found)]) + self._worth, HOPELESS
-        else:
-            ceiling, least = self.best.cost, 0.0
-        worth = [one for one in found if one.chance >= least]
-        if not worth:
-            return None
-        best = max(worth, key=lambda one: (one.chance * (ceiling - one.cost), -one.cost))
-        if self.best is not None and best.chance * (ceiling - best.cost) < self._worth:
-            return None
-        return best
+            self._safe = self._safe_cost(found)
+            found = [one for one in found if one.chance >= HOPELESS]
+        best = max(found, key=self._gain, default=None)
+        return None if best is None or (self.best is not None and self._gain(best) < self._worth) else best
+
+    def _frontier(self) -> list[Assignment | None]:
+        """The cheapest assignments around the noise limit that was best so far."""
+        solved: dict[int, Assignment | None] = {}
+
+        def gain(i: int) -> float:
+            if i not in solved:
+                solved[i] = self._belief.cheapest(TIGHTNESS[i])
+            one = solved[i]
+            found = [] if one is None else self._belief.judged([one])
+            return max(0.0, self._gain(found[0])) if found else 0.0
+
+        ahead = [i for i in (self._at, self._at + 1, self._at - 1) if 0 <= i < len(TIGHTNESS)]
+        best = max(ahead, key=gain)
+        self._at = best
+        return list(solved.values())
+
+    def _gain(self, one: Candidate) -> float:
+        """What evaluating a candidate is expected to save."""
+        return one.chance * (self._ceiling - one.cost)
+
+    @property
+    def _ceiling(self) -> float:
+        """Cost of the best so far; where there is none, of all_high or of what is believed safe."""
+        return self._safe if self.best is None else self.best.cost
 
     @property
     def _worth(self) -> float:
         """Expected saving below which no further evaluation is made."""
         return WORTH_A_TRIAL[self.desk.setting.ordered]
-
-    def _candidates(self) -> list[Candidate]:
-        """The frontier at several noise limits, as far as not tried."""
-        if self._n_bans != len(self.desk.bans.found):
-            self._rebuild()
-        limits = self._limits()
-        outputs = list(self._estimator.outputs)
-        noise = [self._estimator.outputs[name].coefficients for name in outputs]
-        floors = [self._estimator.outputs[name].floor for name in outputs]
-        found: dict[str, Assignment] = {}
-        for share in reversed(TIGHTNESS):
-            room = [share * limits.get(name, np.inf) - floor for name, floor in zip(outputs, floors, strict=True)]
-            assignment = self._frontier.cheapest(noise, [min(r, 1e12) for r in room])
-            if assignment is None or (self.best is not None and self._cost(assignment) >= self.best.cost):
-                break  # tighter limits only cost more
-            if assignment.digest not in self._tried:
-                found.setdefault(assignment.digest, assignment)
-        return self._judged(list(found.values()))
-
-    def _judged(self, assignments: Sequence[Assignment]) -> list[Candidate]:
-        if not assignments:
-            return []
-        chances = self._chances(assignments)
-        return [Candidate(a, self._cost(a), float(c)) for a, c in zip(assignments, chances, strict=True)]
-
-    def _rebuild(self) -> None:
-        """Choices have been ruled out: set up again and learn everything anew."""
-        self._curves = [GoalCurve(curve.goal, self.desk.setting.n_samples) for curve in self._curves]
-        self.desk.judge = judge_of(self.desk.setting, self._curves)
-        self._set_up()
-        for trial in self.desk.trials:
-            self.learn(trial)
 
     def _evaluate(self, candidate: Candidate, what: str) -> Plan[Trial]:
         trial = yield from self.desk.evaluate(
@@ -280,8 +157,8 @@ class Descent:
             errors=True,
             provisional=True,
         )
-        self._tried[candidate.assignment.digest] = trial
-        self.learn(trial)
+        self._belief.tried[candidate.assignment.digest] = trial
+        self._belief.learn(trial)
         return trial
 
     def _sweep(self) -> Plan[None]:
@@ -292,41 +169,48 @@ class Descent:
             if not todo:
                 self.minimal = True
                 return
-            best = self.best
-            pick = max(todo, key=lambda one: (one.chance * (best.cost - one.cost), -one.cost))
-            yield from self._evaluate(pick, "sweep")
+            if self._spent > MOST_SETS:
+                return
+            together = self._belief.judged(self._together(), below=self.best.cost)
+            yield from self._evaluate(max([*todo, *together], key=self._gain), "sweep")
 
     def _demotions(self, best: Trial) -> list[Candidate]:
         """Untried assignments with one group lower that would be cheaper."""
-        effective = best.configuration.effective
-        found = []
-        for g, own in enumerate(self._options.choices):
+        return self._belief.judged(self._lower(), below=best.cost)
+
+    def _lower(self) -> list[Assignment]:
+        """The best with one group lower."""
+        if self.best is None:
+            return []
+        effective, found = self.best.configuration.effective, []
+        for g, own in enumerate(self._belief.options.choices):
             now = effective[g]
             lower = [p for p in own if p is not now and p.activation <= now.activation and p.weight <= now.weight]
             found += [effective.with_({g: p}) for p in lower]
-        fresh = [a for a in found if a.digest not in self._tried and self._cost(a) < best.cost]
-        return self._judged(fresh)
-
-    def _cost(self, assignment: Assignment) -> float:
-        return self.desk.setting.cost.index(assignment)
-
-
-def judge_of(setting: Setting, curves: Sequence[GoalCurve]) -> Judge | None:
-    """Who judges evaluations after a part of the samples; None where they are not staged."""
-    if not setting.staged:
-        return None
-    ranking = {goal.output: goal.ranking for goal in setting.goals}
-
-    def noises(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        found = {}
-        for output, metric in ranking.items():
-            known = [errors[value][metric] for value in setting.ranking_values[output] if value in errors]
-            if known:
-                found[output] = power(max(known), metric)
         return found
 
-    return Judge(curves, setting.n_samples, noises)
+    def _together(self) -> list[Assignment]:
+        """The best with its likeliest demotions together: two of them, three, ..."""
+        if self.best is None:
+            return []
+        effective = now = self.best.configuration.effective
+        found = []
+        for one in sorted(self._demotions(self.best), key=lambda one: (-one.chance, one.cost)):
+            changes = {g: p for g, p in enumerate(one.assignment.precisions) if p is not effective[g]}
+            if all(now[g] is effective[g] for g in changes):
+                now = now.with_(changes)
+                found.append(now)
+        return found[1:]
 
+    def _safe_cost(self, found: Sequence[Candidate]) -> float:
+        """A little more than all_high costs, or than what is believed safe where that is dearer."""
+        high = self.desk.setting.cost.index(self.desk.setting.bounds[1])
+        safe = min(
+            (one.cost for one in found if one.chance >= SAFE), default=max((one.cost for one in found), default=0.0)
+        )
+        return (1.0 + self._worth) * max(high, safe)
 
-def _metric(table: Table) -> str:
-    return table.rows[0].metric
+    @property
+    def _spent(self) -> float:
+        """Evaluation samples run so far, in full sets."""
+        return sum(trial.n_run for trial in self.desk.trials) / max(1, self.desk.setting.n_samples)

@@ -29,7 +29,8 @@ from search.targets.legalise import Legal
 from search.targets.placement import place
 from search.tasks import Item, Plan
 
-RANKING_SAMPLES = 8  # they order the points as well as 32 do: benchmarks/ranking.py, docs/search.md
+FEWEST_RANKING, MOST_RANKING = 4, 16  # samples that order the points: benchmarks/ranking.py, docs/search.md
+RANKING_SHARE = 0.5  # of the evaluation set: samples that may run in all, over all points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,13 +275,25 @@ class Desk:
         self.table_list.extend(tables)
         return tuple(tables)
 
+    def errors_at(
+        self, base: Trial, effective: Assignment, points: Sequence[Point], tables: Sequence[Table]
+    ) -> Plan[dict[str, list[float]]]:
+        """Measure points alone as another assignment rounds them, on the ranking samples of ``base``.
+
+        Returns:
+            Output of ``tables`` to the error of every point, by the metric of its table.
+        """
+        held = replace(base, configuration=replace(base.configuration, effective=effective))
+        metrics = {table.output: table.rows[0].metric for table in tables}
+        return (yield from self._errors(held, points, metrics, "only"))
+
     def _errors(
         self, base: Trial, points: Sequence[Point], metrics: Mapping[str, str], mode: str
     ) -> Plan[dict[str, list[float]]]:
         """Output to the error of every point in one mode, on the bad cases of the base."""
         values_of_output = self.setting.ranking_values
         by_value = {value: metric for output, metric in metrics.items() for value in values_of_output[output]}
-        samples = ranking_samples(base.worst, by_value, RANKING_SAMPLES)
+        samples = ranking_samples(base.worst, by_value, self._ranking_count(len(points)))
         shared = {**self.setting.sensitivity, **self.setting.numerics(base.configuration, "fake_quant")}
         items = {
             point: self._point_item(
@@ -295,6 +308,11 @@ class Desk:
             output: [max(errors[point][value][metric] for value in values_of_output[output]) for point in points]
             for output, metric in metrics.items()
         }
+
+    def _ranking_count(self, n_points: int) -> int:
+        """How many samples order the points: few where the evaluation set is small beside the number of points."""
+        affordable = int(RANKING_SHARE * self.setting.n_samples / max(1, n_points))
+        return min(max(affordable, FEWEST_RANKING), MOST_RANKING)
 
     def _point_item(self, params: PointParams, shared: Mapping[str, Any]) -> Item:
         work = self.setting.macs * len(params.samples)

@@ -26,6 +26,8 @@ COMMON_SD = 1.0  # of the multipliers together
 OWN_SD = 0.4  # of each
 MISFIT = 0.08  # of a prediction, where noise is small
 SATURATION = 0.5  # relative power at which additivity is lost
+LATEST = 0.4  # weight of the latest surprise
+MOST_SURPRISE = 0.3  # of the logarithm of noise
 SMALLEST = 0.02  # of a multiplier: none is ever believed to have no noise
 
 
@@ -48,6 +50,8 @@ class OutputNoise:
         self._cov[-1, :] = self._cov[:, -1] = 0.0
         self._cov[-1, -1] = 0.05**2
         self._seen: list[tuple[Floats, float, float]] = []
+        self._optimism = 0.0
+        self._has_chosen = False
 
     @property
     def coefficients(self) -> Floats:
@@ -71,6 +75,7 @@ class OutputNoise:
         self._seen.append((levels, measured, relative))
         features = np.append(levels, 1.0) * self._powers
         predicted = float(features @ self._mean)
+        self._be_wary(levels, measured)
         spread = misfit(max(measured, 0.0)) ** 2 + relative**2
         error = spread * max(measured, 1e-12) ** 2
         direction = self._cov @ features
@@ -88,7 +93,20 @@ class OutputNoise:
         safe = np.maximum(mean, 1e-30)
         alike = self._misfits(levels)
         sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (MISFIT * alike.sd) ** 2)
-        return Noise(mean * np.exp(MISFIT * alike.mean), sd)
+        return Noise(mean * np.exp(MISFIT * alike.mean + self._optimism), sd)
+
+    def _be_wary(self, levels: Floats, measured: float) -> None:
+        """Take in how much more noise there was than predicted.
+
+        Assignments are chosen for a low prediction, so the chosen ones have more noise on the average. The first one
+        only tells how loud everything is.
+        """
+        predicted = float(levels @ self.coefficients) + self.floor
+        chosen = (levels < 1.0).any()
+        if self._has_chosen and chosen and measured > 0 and predicted > 0:
+            surprise = float(np.clip(np.log(measured / predicted), -MOST_SURPRISE, MOST_SURPRISE))
+            self._optimism += (surprise - self._optimism) * LATEST
+        self._has_chosen = self._has_chosen or bool(chosen)
 
     def _misfits(self, levels: Floats) -> Noise:
         """What measured assignments that are alike say about the error of a prediction, in units of ``MISFIT``."""

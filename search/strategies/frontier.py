@@ -1,13 +1,15 @@
-"""The cheapest assignment whose believed noise stays below a limit at every output, as an integer program.
+"""The cheapest assignment whose believed noise stays below a limit at every output, from a linear program.
 
     minimize    sum of own times and casts
     subject to  sum over points of noise_oj * level_j <= limit_o      for every output o
                 one choice per group
 
-A group's own time and the noise of its weights depend on its own choice: one binary per group and choice. Casts and
+A group's own time and the noise of its weights depend on its own choice: one variable per group and choice. Casts and
 noise of a tensor depend on its writer and readers together: one variable per combination of their choices that behave
-alike, tied to the binaries by their sums. With binaries fixed only the true combination can be 1, so the cost is
-exact. Tensors with very many combinations are priced as if free of casts.
+alike, tied to the choices by their sums. Tensors with very many combinations are priced as if free of casts.
+
+The solution is whole but for a few groups. All combinations of what these are split over are priced exactly, and the
+cheapest that keeps the limits is lowered further, group by group, while a limit leaves room.
 """
 
 from __future__ import annotations
@@ -17,18 +19,21 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, sparse
 
 from search.assignment import Assignment
 from search.precision import Precision
-from search.strategies.levels import Edge, Floats, Levels
-from search.targets.cost_tables import behaviour, price
+from search.strategies.levels import Edge, Floats, Indices, Levels
+from search.targets.cost_tables import behaviour, build_tables, price
 from search.targets.work import own_time
 
 MOST_COMBINATIONS = 256
 BEYOND = 2.0  # of a limit: more than that is ruled out anyway
-GAP = 1e-3
-NODE_LIMIT = 2000
+WHOLE = 1.0 - 1e-6
+SUPPORT = 1e-4  # share from which on a group is split over a choice
+MOST_ROUNDED = 512  # combinations
+MOST_LOWERED = 12  # groups
 
 
 @dataclass
@@ -78,6 +83,11 @@ class Frontier:
                 self._own_noise(edge)
         for t in range(len(options.book.network.tensors)):
             self._tensor(t, by_tensor.get(t, []))
+        self._tables = build_tables(options.book)
+        self._known = [
+            np.array([legal.choices.index(p) for p in own], np.uint8)
+            for own, legal in zip(options.choices, options.book.allowed, strict=True)
+        ]
         self._scale = max(sum(self._costs[first] for first in self._first), 1.0)
 
     def cheapest(self, noise: Sequence[Floats], limits: Sequence[float]) -> Assignment | None:
@@ -101,19 +111,59 @@ class Frontier:
         n = len(self._costs)
         matrix = sparse.csr_array((rows.values, (rows.rows, rows.columns)), shape=(len(rows.bounds), n))
         low, high = np.array(rows.bounds).T
-        found = optimize.milp(
+        found = optimize.linprog(
             np.array(self._costs) / self._scale,
-            integrality=np.ones(n, np.int64),
-            bounds=optimize.Bounds(0.0, 1.0),
-            constraints=optimize.LinearConstraint(matrix, low, high),
-            options={"mip_rel_gap": GAP, "node_limit": NODE_LIMIT, "presolve": False},
+            A_ub=matrix[low == -np.inf],
+            b_ub=high[low == -np.inf],
+            A_eq=matrix[low == high],
+            b_eq=high[low == high],
+            bounds=(0.0, 1.0),
+            method="highs",
         )
         if found.x is None:
             return None
+        return self._whole(found.x, noise, limits)
+
+    def _whole(self, x: Floats, noise: Sequence[Floats], limits: Sequence[float]) -> Assignment | None:
+        """The cheapest assignment near a solution of the program, lowered as far as the limits allow."""
         ends = [*self._first[1:], self._n_binary]
-        return self._options.decode(
-            np.array([int(np.argmax(found.x[a:b])) for a, b in zip(self._first, ends, strict=True)])
-        )
+        shares = [x[a:b] for a, b in zip(self._first, ends, strict=True)]
+        row = np.array([int(np.argmax(one)) for one in shares], np.uint8)
+        split = sorted((g for g, one in enumerate(shares) if one.max() < WHOLE), key=lambda g: float(shares[g].max()))
+        support, size = {}, 1
+        for g in split:
+            own = np.flatnonzero(shares[g] > SUPPORT)
+            size *= len(own)
+            if size > MOST_ROUNDED:
+                own = np.array([_finest(self._options.choices[g], own)])
+                size //= max(1, len(np.flatnonzero(shares[g] > SUPPORT)))
+            support[g] = own
+        rows = np.tile(row, (size, 1))
+        if support:
+            rows[:, list(support)] = np.stack(np.meshgrid(*support.values(), indexing="ij"), -1).reshape(size, -1)
+        best = self._cheapest_row(rows, noise, limits)
+        if best is None:
+            return None
+        for _ in range(MOST_LOWERED):
+            lower = self._cheapest_row(_lowered(best, self._options.choices), noise, limits)
+            if lower is None or self._price(lower[np.newaxis])[0] >= self._price(best[np.newaxis])[0]:
+                break
+            best = lower
+        return self._options.decode(best)
+
+    def _cheapest_row(self, rows: Indices, noise: Sequence[Floats], limits: Sequence[float]) -> Indices | None:
+        levels = self._levels.of(rows)
+        kept = np.all([levels @ one <= limit for one, limit in zip(noise, limits, strict=True)], axis=0)
+        if not kept.any():
+            return None
+        fitting = rows[kept]
+        found: Indices = fitting[int(np.argmin(self._price(fitting)))]
+        return found
+
+    def _price(self, rows: Indices) -> Floats:
+        """Cost of rows of choices, in picoseconds."""
+        known = np.stack([own[column] for own, column in zip(self._known, rows.T, strict=True)], axis=1)
+        return self._tables.picoseconds(known)
 
     def _own_noise(self, edge: Edge) -> None:
         assert edge.first is not None
@@ -193,6 +243,24 @@ class Frontier:
 
 def _at(group: int | None, chosen: Mapping[int, int]) -> int:
     return 0 if group is None else chosen.get(group, 0)
+
+
+def _finest(own: Sequence[Precision], among: npt.NDArray[np.intp]) -> int:
+    """The choice with the finest formats."""
+    return int(max(among, key=lambda i: (own[i].activation.rank + own[i].weight.rank, -i)))
+
+
+def _lowered(row: Indices, choices: Sequence[Sequence[Precision]]) -> Indices:
+    """A row, and all that have one group lower."""
+    found = [row]
+    for g, own in enumerate(choices):
+        now = own[int(row[g])]
+        for i, p in enumerate(own):
+            if p is not now and p.activation <= now.activation and p.weight <= now.weight:
+                other = row.copy()
+                other[g] = i
+                found.append(other)
+    return np.stack(found)
 
 
 def raised(precisions: Sequence[Precision], base: Precision) -> tuple[Precision, ...]:

@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 POWER = {Format.INT8: 1.0, Format.INT16: 2.0**-16, Format.FP16: 2.0**-12, Format.FP32: 0.0}
 """Noise power of one tensor by format, relative to int8. fp16: 11 bits of a value that is a quarter of the range."""
 CHUNK = 4096  # assignments per step: keeps temporaries in the cache
+Kept = Mapping[Point, Mapping[Format, float]]
+"""Point to what it keeps of its noise in a finer format, where that was measured."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ class Levels:
     Args:
         options: Choices; the base is the one the points were measured at.
         points: Points, in the order of the columns.
+        kept: What was measured of them in finer formats; ``POWER`` counts elsewhere.
     """
 
-    def __init__(self, options: Options, points: Sequence[Point]) -> None:
+    def __init__(self, options: Options, points: Sequence[Point], kept: Kept | None = None) -> None:
         self.options = options
         self.points = tuple(points)
-        self.edges = tuple(edge for j, point in enumerate(points) for edge in _edges(options, j, point))
+        powers = [_powers(point, (kept or {}).get(point, {})) for point in points]
+        self.edges = tuple(edge for j, point in enumerate(points) for edge in _edges(options, j, point, powers[j]))
 
     def of(self, index_array: Indices) -> Floats:
         """Return the level of every point, ``[n, groups]`` -> float64 ``[n, points]``."""
@@ -120,16 +124,21 @@ def _lookup(edge: Edge, columns: npt.NDArray[np.intp]) -> Floats | np.float64:
     return found
 
 
-def _edges(options: Options, j: int, point: Point) -> list[Edge]:
+def _powers(point: Point, measured: Mapping[Format, float]) -> dict[Format, float]:
+    """Level of a point by format."""
+    return {fmt: measured.get(fmt, power / POWER[point.fmt]) for fmt, power in POWER.items()} | {point.fmt: 1.0}
+
+
+def _edges(options: Options, j: int, point: Point, powers: Mapping[Format, float]) -> list[Edge]:
     if point.kind is PointKind.WEIGHT:
-        return [_weight_edge(options, j, point)]
+        return [_weight_edge(options, j, point, powers)]
     book, tensor = options.book, options.book.network.tensors[point.index]
     asks: list[Ask] = [
         (g, {p: book.read(g, s, p) for p in options.choices[g]}) for g, s in book.network.readers[point.index]
     ]
     asks += [(None, fmt) for fmt in book.output_asks(point.index)]
     rounded = [ask for ask in asks if _at_base(options, tensor.writer, ask) is point.fmt]
-    return [_tensor_edge(options, Part(j, point, 1.0 / len(rounded)), tensor.writer, ask) for ask in rounded]
+    return [_tensor_edge(options, Part(j, powers, 1.0 / len(rounded)), tensor.writer, ask) for ask in rounded]
 
 
 def _at_base(options: Options, writer: int | None, ask: Ask) -> Format:
@@ -140,10 +149,10 @@ def _at_base(options: Options, writer: int | None, ask: Ask) -> Format:
 
 @dataclass(frozen=True)
 class Part:
-    """One point's share at one edge: its column, the point, how much of its noise."""
+    """One point's share at one edge: its column, its level by format, how much of its noise."""
 
     column: int
-    point: Point
+    powers: Mapping[Format, float]
     share: float
 
 
@@ -155,17 +164,16 @@ def _tensor_edge(options: Options, part: Part, writer: int | None, ask: Ask) -> 
     else:
         wanted = [formats[p] for p in options.choices[reader]]
     sources: Sequence[Precision | None] = (None,) if writer is None else options.choices[writer]
-    full = POWER[part.point.fmt]
     levels = [
-        [part.share * POWER[counted(options.book, writer, source, fmt)] / full for fmt in wanted] for source in sources
+        [part.share * part.powers[counted(options.book, writer, source, fmt)] for fmt in wanted] for source in sources
     ]
     return Edge(part.column, writer, reader, np.array(levels))
 
 
-def _weight_edge(options: Options, j: int, point: Point) -> Edge:
+def _weight_edge(options: Options, j: int, point: Point, powers: Mapping[Format, float]) -> Edge:
     constant = options.book.network.constants[point.index]
     formats = [options.book.constant(constant, p) for p in options.choices[constant.group]]
-    levels = np.array([[POWER[fmt] / POWER[point.fmt]] for fmt in formats])
+    levels = np.array([[powers[fmt]] for fmt in formats])
     return Edge(j, constant.group, None, levels)
 
 

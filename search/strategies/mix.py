@@ -58,6 +58,20 @@ def mix(desk: Desk, base: Base) -> Plan[Trial]:
     return base.ceiling
 
 
+def counts_at(tables: Sequence[Table], j: int, longest: int) -> list[int]:
+    """Rows of each table at the common ratio ``j / longest``: ``ceil(N * r)``, in integers."""
+    return [-(-len(table.rows) * j // longest) for table in tables]
+
+
+def rows_at(tables: Sequence[Table], j: int, longest: int) -> list[Row]:
+    """Rows of all tables that the common ratio ``j / longest`` selects."""
+    return _first_rows(tables, counts_at(tables, j, longest))
+
+
+def _first_rows(tables: Sequence[Table], counts: Sequence[int]) -> list[Row]:
+    return [row for table, count in zip(tables, counts, strict=True) for row in table.first(count)]
+
+
 @dataclass(frozen=True)
 class _Mix:
     """One mix under way."""
@@ -82,7 +96,7 @@ class _Mix:
 
     def counts(self, j: int, longest: int) -> list[int]:
         """Rows of each table at the common ratio ``j / longest``: ``ceil(N * r)``, in integers."""
-        return [-(-len(table.rows) * j // longest) for table in self.base.tables]
+        return counts_at(self.base.tables, j, longest)
 
     def trial(self, counts: Sequence[int], *, stage: str, ratio: float | None = None) -> Plan[Trial]:
         """Evaluate the union of the first ``counts[t]`` rows of each table."""
@@ -91,7 +105,7 @@ class _Mix:
 
     def rows(self, counts: Sequence[int]) -> list[Row]:
         """Selected rows of all tables."""
-        return [row for table, count in zip(self.base.tables, counts, strict=True) for row in table.first(count)]
+        return _first_rows(self.base.tables, counts)
 
     def common(self, j: int, longest: int) -> Plan[bool]:
         """Whether the common ratio ``j / longest`` meets the goal."""

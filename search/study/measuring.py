@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from search.calibration.collect import with_outputs
 from search.evaluation.qdq import QdqOptions, build_qdq
@@ -17,6 +18,7 @@ from search.runtime.session import Level, Session
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
 from search.sensitivity.switched import Switched, switched_model
+from search.sensitivity.tails import cut_positions, start_of, tail, values_at
 from search.study.bench import Bench, Raw
 from search.study.evaluating import TRANSFORMS
 
@@ -34,6 +36,15 @@ def run_points(bench: Bench, all_params: Sequence[Mapping[str, Any]]) -> Iterato
         yield Raw({"errors": measure(point)})
 
 
+@dataclass(frozen=True, eq=False)
+class _Tail:
+    """A session, and what it reads beside the model's inputs: per run, the values that cross its cut."""
+
+    session: Session
+    crossing: Sequence[Mapping[str, Array]] | None
+    outputs: tuple[str, ...]
+
+
 class _Probe:
     """Sessions and references shared by the points of one task."""
 
@@ -47,13 +58,19 @@ class _Probe:
         self._grids = bench.grids(params.base)
         self._indices = np.array(params.samples, dtype=np.int64)
         self._points = points
-        self._switched: tuple[Switched, Session] | None = None
+        self._switched: Switched | None = None
+        self._cuts: tuple[int, ...] = ()
+        self._tails: dict[int, _Tail] = {}
         self._reference: list[dict[str, Array]] | None = None
 
     def alone(self, point: Point) -> Errors:
         """Errors with only this point rounded."""
-        switched, session = self._switches()
-        return self._errors(session, {switched.switches[point]})
+        switched = self._switches()
+        switch = switched.switches[point]
+        start = start_of(switched.model, switch, self._cuts)
+        if start not in self._tails:
+            self._tails[start] = self._tail(switched.model, start)
+        return self._errors(self._tails[start], switch)
 
     def spared(self, point: Point) -> Errors:
         """Errors with everything the base rounds except this point."""
@@ -77,9 +94,9 @@ class _Probe:
         session = Session(
             with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._bench.problem.threads
         )
-        return self._errors(session, set())
+        return self._errors(_Tail(session, None, self._params.outputs), None)
 
-    def _switches(self) -> tuple[Switched, Session]:
+    def _switches(self) -> Switched:
         if self._switched is None:
             switched = switched_model(
                 self._bench.loaded.template,
@@ -89,15 +106,32 @@ class _Probe:
                 prescale=self._params.base.treatment.prescale,
             )
             model = with_outputs(switched.model, self._params.outputs)
-            self._switched = switched, Session(model, level=Level.PINNED, threads=self._bench.problem.threads)
+            self._switched = Switched(model, switched.switches)
+            groups = self._bench.loaded.structure.network.groups
+            self._cuts = cut_positions(model, {group.name: float(group.macs) for group in groups})
         return self._switched
 
-    def _errors(self, session: Session, on: set[str]) -> Errors:
-        """Mean errors over the samples with these switches on."""
+    def _tail(self, model: onnx.ModelProto, start: int) -> _Tail:
+        """The stretch of the switched model from a cut on, with what crosses the cut in the float model."""
+        threads, outputs = self._bench.problem.threads, self._params.outputs
+        if start == 0:
+            return _Tail(Session(model, level=Level.PINNED, threads=threads), None, outputs)
+        names = values_at(model, start)
+        whole = Session(with_outputs(model, names), level=Level.PINNED, threads=threads)
+        off = {name: np.array(False) for name in whole.inputs if name.startswith("switch/")}  # noqa: FBT003
+        crossing = [
+            whole.run({**self._bench.evaluation.batch(indices), **off}, names)
+            for indices, _ in self._bench.loaded.feeding.slices(self._indices)
+        ]
+        session = Session(tail(model, start, crossing[0]), level=Level.PINNED, threads=threads)
+        return _Tail(session, crossing, tuple(name for name in outputs if name in session.outputs))
+
+    def _errors(self, tail: _Tail, switch: str | None) -> Errors:
+        """Mean errors over the samples with this switch on; outputs before the cut have none."""
         reference = self._references()
         sums: Errors = {name: dict.fromkeys(ERROR_NAMES, 0.0) for name in self._params.outputs}
-        for run, values in enumerate(self._run(session, on)):
-            for name in self._params.outputs:
+        for run, values in enumerate(self._run(tail, switch)):
+            for name in tail.outputs:
                 errors = output_errors(
                     self._transformed(name, values[name]), self._transformed(name, reference[run][name])
                 )
@@ -110,13 +144,16 @@ class _Probe:
         if self._reference is None:
             model = with_outputs(self._bench.loaded.template.model, self._params.outputs)
             session = Session(model, level=Level.PINNED, threads=self._bench.problem.threads)
-            self._reference = list(self._run(session, set()))
+            self._reference = list(self._run(_Tail(session, None, self._params.outputs), None))
         return self._reference
 
-    def _run(self, session: Session, on: set[str]) -> Iterator[dict[str, Array]]:
-        switches = {name: np.array(name in on) for name in session.inputs if name.startswith("switch/")}
-        for indices, fresh in self._bench.loaded.feeding.slices(self._indices):
-            values = session.run({**self._bench.evaluation.batch(indices), **switches}, self._params.outputs)
+    def _run(self, tail: _Tail, switch: str | None) -> Iterator[dict[str, Array]]:
+        session = tail.session
+        switches = {name: np.array(name == switch) for name in session.inputs if name.startswith("switch/")}
+        for run, (indices, fresh) in enumerate(self._bench.loaded.feeding.slices(self._indices)):
+            known = {} if tail.crossing is None else tail.crossing[run]
+            feeds = {**self._bench.evaluation.batch(indices), **known, **switches}
+            values = session.run({name: feeds[name] for name in session.inputs}, tail.outputs)
             yield {name: _rows(value, len(indices), fresh) for name, value in values.items()}
 
     def _transformed(self, name: str, value: Array) -> Array:

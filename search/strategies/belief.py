@@ -1,0 +1,220 @@
+"""What is believed of assignments that were not evaluated: cost, noise, and the chance that every goal is met.
+
+Estimator (estimator.py), one curve per goal (goal_curve.py) and what alike assignments share (kin.py), all of them set
+up from one base's sensitivity and corrected by every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.assignment import Assignment
+from search.evaluation.configuration import Treatment
+from search.precision import Format, Precision
+from search.quant.fp16 import LARGEST_FP16
+from search.sensitivity.table import Table
+from search.strategies.desk import Desk
+from search.strategies.estimator import Estimator, OutputNoise, power
+from search.strategies.frontier import Frontier, raised
+from search.strategies.goal_curve import GoalCurve
+from search.strategies.judge import Judge
+from search.strategies.kin import Kin, Noise
+from search.strategies.levels import Floats, Kept, Levels, Options
+from search.strategies.setting import Setting
+from search.strategies.trial import Trial
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a descent starts.
+
+    Attributes:
+        base: A trial that misses the goal, with its errors kept.
+        formats: Formats of the base that are to be raised.
+        high: Highest format to raise to.
+        treatment: Kept in every trial.
+        label: For the record.
+    """
+
+    base: Trial
+    formats: tuple[Format, ...]
+    high: Format
+    treatment: Treatment
+    label: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An assignment that was not evaluated yet.
+
+    Attributes:
+        assignment: What would be evaluated.
+        cost: Cost index.
+        chance: Believed chance that it meets every goal.
+    """
+
+    assignment: Assignment
+    cost: float
+    chance: float
+
+
+class Belief:
+    """Everything believed at one base.
+
+    Args:
+        desk: The desk.
+        start: The base.
+        tables: Sensitivity of its points, one table per output.
+        kept: What points keep of their noise in finer formats, where that was measured.
+    """
+
+    def __init__(self, desk: Desk, start: Start, tables: Sequence[Table], kept: Kept) -> None:
+        self._desk = desk
+        self._start = start
+        self._tables = {table.output: table for table in tables}
+        self._rows = {table.output: {row.point: row.value for row in table.rows} for table in tables}
+        self.curves = [GoalCurve(goal, desk.setting.n_samples) for goal in desk.setting.goals]
+        base = start.base.configuration.effective
+        self.options = Options(desk.setting.book, base, tuple(self._choices(base)))
+        points = tuple(dict.fromkeys(p for found in self._rows.values() for p in found))
+        self._levels = Levels(self.options, points, kept)
+        self._frontier = Frontier(self._levels)
+        self.tried: dict[str, Trial] = {}
+        self._lucks: dict[str, Kin] = {}
+        limits = self.limits()
+        self._estimator = Estimator(
+            self._levels,
+            {
+                output: OutputNoise(
+                    self._levels,
+                    [power(found[p], _metric(self._tables[output])) for p in points],
+                    limit=limits.get(output, 1.0),
+                )
+                for output, found in self._rows.items()
+            },
+        )
+
+    def learn(self, trial: Trial) -> None:
+        """Take in a trial; those of another treatment say nothing."""
+        if trial.configuration.treatment != self._start.treatment or trial.infeasible is not None:
+            return
+        effective = trial.configuration.effective
+        self.tried[effective.digest] = trial
+        measured = self._measured(trial)
+        relative = 1.0 / np.sqrt(max(trial.n_run, 1))
+        if self.options.holds(effective):
+            self._estimator.observe(self.options.encode(effective), measured, relative=2.0 * relative)
+        for curve in self.curves:
+            if curve.goal.output in measured:
+                curve.observe(trial.parts[curve.goal.id], measured[curve.goal.output])
+        self._compare()
+
+    def limits(self) -> dict[str, float]:
+        """Output to the noise at which its tightest goal is just met."""
+        found: dict[str, float] = {}
+        for curve in self.curves:
+            found[curve.goal.output] = min(found.get(curve.goal.output, np.inf), curve.limit())
+        return found
+
+    def cheapest(self, share: float) -> Assignment | None:
+        """Return the cheapest assignment whose believed noise is below ``share`` of every limit."""
+        limits, outputs = self.limits(), self._estimator.outputs
+        noise = [one.coefficients for one in outputs.values()]
+        room = [share * limits.get(name, np.inf) - one.floor for name, one in outputs.items()]
+        return self._frontier.cheapest(noise, [min(r, 1e12) for r in room])
+
+    def judged(self, assignments: Iterable[Assignment], *, below: float = np.inf) -> list[Candidate]:
+        """Return those that were not tried and cost less than ``below``, with cost and chance."""
+        untried = {a.digest: a for a in assignments if a.digest not in self.tried}
+        fresh = [a for a in untried.values() if self.options.holds(a)]
+        if not fresh:
+            return []
+        model = self._desk.setting.cost
+        costs = model.indices(np.array([model.encode(a) for a in fresh]))
+        cheap = [(a, float(cost)) for a, cost in zip(fresh, costs, strict=True) if cost < below]
+        if not cheap:
+            return []
+        chances = self._chances([a for a, _ in cheap])
+        return [Candidate(a, cost, float(chance)) for (a, cost), chance in zip(cheap, chances, strict=True)]
+
+    def _chances(self, assignments: Sequence[Assignment]) -> Floats:
+        """Believed chance of each assignment to meet every goal."""
+        rows = np.array([self.options.encode(a) for a in assignments], np.uint8)
+        noises: Mapping[str, Noise] = self._estimator.predict(rows)
+        levels = self._levels.of(rows)
+        chance = np.ones(len(assignments))
+        for curve in self.curves:
+            output = curve.goal.output
+            if output in noises:
+                luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
+                chance = chance * curve.chance(noises[output], luck)
+        return chance
+
+    def _compare(self) -> None:
+        """Set every result against the curves as they are now."""
+        self._lucks = {curve.goal.id: Kin(signs=curve.is_rate) for curve in self.curves}
+        for trial in self.tried.values():
+            measured, effective = self._measured(trial), trial.configuration.effective
+            if not self.options.holds(effective):
+                continue
+            levels = self._levels.of(self.options.encode(effective)[np.newaxis])[0]
+            for curve in self.curves:
+                noise = measured.get(curve.goal.output)
+                found = None if noise is None else curve.deviation(trial.parts[curve.goal.id], noise)
+                if found is not None:
+                    self._lucks[curve.goal.id].add(levels, found.value, found.variance)
+
+    def _choices(self, base: Assignment) -> Iterator[tuple[Precision, ...]]:
+        """Per group the base and what may be above it."""
+        setting = self._desk.setting
+        allowed, banned = setting.pins.allowed, self._desk.bans.found
+        formats = {Format.INT8, Format.INT16, self._start.high}
+        for g, own in enumerate(base.precisions):
+            if own.is_float:
+                yield (own,)
+                continue
+            wide = formats if not self._start.high.is_integer or not _fits_fp16(setting, g) else {*formats, Format.FP16}
+            wanted = [p for p in allowed[g] if {p.activation, p.weight} <= wide and (g, p) not in banned]
+            yield raised(wanted, own)
+
+    def _measured(self, trial: Trial) -> dict[str, float]:
+        """Output to the noise power that a trial had."""
+        found = {}
+        for output, table in self._tables.items():
+            metric = _metric(table)
+            errors = [trial.errors[v][metric] for v in self._desk.setting.ranking_values[output] if v in trial.errors]
+            if errors:
+                found[output] = power(max(errors), metric)
+        return found
+
+
+def judge_of(setting: Setting, curves: Sequence[GoalCurve]) -> Judge | None:
+    """Who judges evaluations after a part of the samples; None where they are not staged."""
+    if not setting.staged:
+        return None
+    ranking = {goal.output: goal.ranking for goal in setting.goals}
+
+    def noises(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        found = {}
+        for output, metric in ranking.items():
+            known = [errors[value][metric] for value in setting.ranking_values[output] if value in errors]
+            if known:
+                found[output] = power(max(known), metric)
+        return found
+
+    return Judge(curves, setting.n_samples, noises)
+
+
+def _fits_fp16(setting: Setting, group: int) -> bool:
+    """Whether everything a group reads and writes stayed within binary16 in calibration."""
+    own = setting.network.groups[group]
+    around = {slot.tensor for slot in own.inputs} | set(own.outputs)
+    ends = (setting.extremes[t] for t in around)
+    return all(one is None or max(-one[0], one[1]) <= LARGEST_FP16 for one in ends)
+
+
+def _metric(table: Table) -> str:
+    return table.rows[0].metric
