@@ -186,7 +186,7 @@ class CalibrationSettings(SpecModel):
 class SearchSettings(SpecModel):
     """Strategy, evaluator and limits."""
 
-    strategy: Literal["auto", "ladder", "optuna", "exhaustive"] = "ladder"
+    strategy: Literal["auto", "ladder", "optuna", "exhaustive"] = "auto"
     sampler: Literal["tpe", "nsga2"] = "tpe"
     evaluator: Evaluator | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

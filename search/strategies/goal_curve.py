@@ -10,9 +10,10 @@ Every goal is a growing *badness* of an effective noise ``x = kappa * N`` that m
     others     x                          |float - required|
 
 ``losses`` and ``gains`` come from the float margins of the evaluation samples (search/metrics/margins.py):
-``mean over right samples of Phi(-margin / sqrt(x))`` and the same over wrong ones. ``kappa`` is log-normal and learns
-from every evaluation; ``gamma`` scales the gains. Two assignments of equal noise turn different samples over, so the
-drop of a rate is scattered by ``sqrt(losses + gamma gains) / sqrt(n)``: the chance of a goal is never a step.
+``mean over right samples of turned(margin / sqrt(x))`` and the same over wrong ones (flips.py). ``kappa`` is
+log-normal and learns from every evaluation; ``gamma`` scales the gains, ``tail`` the losses of samples with large
+margins. Two assignments of equal noise turn different samples over, so the drop of a rate is scattered by
+``sqrt(losses + gamma gains) / sqrt(n)``: the chance of a goal is never a step.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scipy.special import ndtr, ndtri
 
 from search.metrics.part import Part, merge
 from search.metrics.sequential import fewest_right
+from search.strategies.flips import turned
 from search.strategies.goals import GoalState
 from search.strategies.kin import Noise
 from search.strategies.levels import Floats
@@ -36,6 +38,8 @@ NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 PROCESS_SD = 0.06  # of log kappa from one assignment to another
 PART_SD = 0.15  # of the logarithm of noise: what a small part of the samples says about all
 GAIN_PRIOR = 5.0  # samples
+TAIL_PRIOR = 6.0  # samples
+FRONT = 8  # the samples with the smallest margins are the front: one in so many
 _LABEL_ERRORS = ("mae", "rmse")
 
 
@@ -85,12 +89,18 @@ class GoalCurve:
         self._log_kappa, sd = self.shape.prior
         self._variance = sd**2
         self._gained = self._expected = GAIN_PRIOR
+        self._lost_late = self._expected_late = TAIL_PRIOR
         self._by_count: dict[int, tuple[Floats, Floats]] = {}
 
     @property
     def gamma(self) -> float:
         """Gains over what the margins say."""
         return self._gained / self._expected
+
+    @property
+    def tail(self) -> float:
+        """Losses behind the front over what the front makes expect: of samples with large margins."""
+        return self._lost_late / self._expected_late
 
     @property
     def allowed_samples(self) -> int:
@@ -125,7 +135,7 @@ class GoalCurve:
 
     def _log_limit(self) -> float:
         """Logarithm of the effective noise at which the goal is just met."""
-        net = np.maximum.accumulate(self.shape.badness - self.gamma * self.shape.gains)
+        net = np.maximum.accumulate(self._losses - self.gamma * self.shape.gains)
         above = np.flatnonzero(net > self.shape.allowed)
         if len(above) == 0:
             x = float(GRID[-1])
@@ -184,8 +194,31 @@ class GoalCurve:
         self._log_kappa += gain * (log_x - math.log(noise) - self._log_kappa)
         self._variance *= 1.0 - gain
 
+    @property
+    def _losses(self) -> Floats:
+        """Badness by effective noise, with what was learnt of the tail."""
+        if self.goal.margins is None or not self.shape.gains.any():
+            return self.shape.badness
+        front = self._expected_flips(self._n_front)[0] / self._n
+        return front + self.tail * (self.shape.badness - front)
+
+    @property
+    def _n_front(self) -> int:
+        return max(1, self._n // FRONT)
+
+    def _observe_tail(self, seen: Part) -> None:
+        """Compare the losses behind the front with those in it."""
+        reference, n = self.goal.float_part, self._n_front
+        if seen.n < self._n or reference is None or reference.values is None or seen.values is None:
+            return
+        lost = reference.values & ~seen.values.astype(np.bool_)
+        front, every = self._expected_flips(n)[0], self._n * self.shape.badness
+        log_x = math.log(_inverse(np.count_nonzero(lost[:n]) + 0.5, front))
+        self._lost_late += int(np.count_nonzero(lost[n:]))
+        self._expected_late += float(np.interp(log_x, _LOG_GRID, every - front))
+
     def _flips(self, log_x: Floats | float) -> tuple[Floats, Floats]:
-        losses = np.interp(log_x, _LOG_GRID, self.shape.badness)
+        losses = np.interp(log_x, _LOG_GRID, self._losses)
         return np.asarray(losses), np.asarray(self.gamma * np.interp(log_x, _LOG_GRID, self.shape.gains))
 
     def _chance_at(self, log_x: Floats, luck: Noise) -> Floats:
@@ -209,6 +242,7 @@ class GoalCurve:
         if counts is None:
             return None
         lost, gained = counts
+        self._observe_tail(seen)
         losses, gains = self._expected_flips(seen.n)
         x = _inverse(lost + 0.5, losses)
         self._gained += gained
@@ -251,8 +285,8 @@ def _flip_curves(margins: Floats) -> tuple[Floats, Floats]:
     """Expected number of losses and gains among samples, for every noise of ``GRID``."""
     right, wrong = margins[margins > 0], margins[margins <= 0]
     scale = 1.0 / np.sqrt(GRID)
-    losses = np.array([float(ndtr(-right * s).sum()) for s in scale])
-    return losses, np.array([float(ndtr(wrong * s).sum()) for s in scale])
+    losses = np.array([float(turned(right * s).sum()) for s in scale])
+    return losses, np.array([float(turned(-wrong * s).sum()) for s in scale])
 
 
 def _shape(goal: GoalState) -> Shape:

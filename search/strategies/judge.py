@@ -4,7 +4,7 @@ Where every goal has margins, samples run by margin, the smallest first: those t
 much about the full set, but they are no random draw, so the verdict comes from a model of the rest. With the effective
 noise ``x`` of goal_curve.py,
 
-    seen losses                     ~ sum over seen right samples of Phi(-margin / sqrt(x))
+    seen losses                     ~ sum over seen right samples of turned(margin / sqrt(x))
     drop of the full set, in samples = seen losses - seen gains + rest(x)
     rest(x)                         ~ Normal(mu_l - gamma mu_g, mu_l + gamma mu_g + (TAIL mu_l)**2)
 
@@ -25,6 +25,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from search.metrics.part import Part, merge
+from search.strategies.flips import FAR, turned
 from search.strategies.goal_curve import GoalCurve
 
 REJECT = 0.02
@@ -32,7 +33,6 @@ ACCEPT = 0.9
 TAIL = 0.35  # relative: large noise is rarer or more frequent than a Gaussian says
 OVERDISPERSION = 1.5  # of counted losses against independent ones
 PRIOR_SD = 0.35  # of the logarithm of x, beside what is believed of kappa
-FAR = 6.0  # standard deviations beyond which no sample turns over
 STEPS = np.linspace(-3.0, 3.0, 31)
 
 
@@ -95,7 +95,7 @@ class Judge:
         weight = weight * np.exp(-0.5 * (lost - losses) ** 2 / (OVERDISPERSION * losses + 1.0)) / np.sqrt(losses + 1.0)
         weight /= weight.sum()
         more_lost, more_gained = _flips(rest, log_x)
-        more_gained = curve.gamma * more_gained
+        more_lost, more_gained = curve.tail * more_lost, curve.gamma * more_gained
         drop = lost - gained + more_lost - more_gained
         sd = np.sqrt(more_lost + more_gained + (TAIL * more_lost) ** 2 + 1e-6)
         allowed = np.full(len(drop), float(curve.allowed_samples))
@@ -110,4 +110,4 @@ def _flips(margins: np.ndarray, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarr
     scale = np.exp(-0.5 * log_x)[:, None]
     near = margins[np.abs(margins) < FAR / float(scale.min())]
     right, wrong = near[near > 0], near[near <= 0]
-    return ndtr(-right * scale).sum(axis=1), ndtr(wrong * scale).sum(axis=1)
+    return turned(right * scale).sum(axis=1), turned(-wrong * scale).sum(axis=1)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from search.errors import UsageError
 from search.evaluation.configuration import Calibration
-from search.spec.job import JobSpec
 from search.strategies.desk import Desk
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.trial import Trial
@@ -27,18 +26,6 @@ SIZE_DIVISORS = (16, 4, 1)
 def has_one_precision(target: Target) -> bool:
     """Whether the uniform low and high requests of the chip are the same, so that no precision is left to choose."""
     return (target.all_low_gemm, target.all_low_other) == (target.all_high_gemm, target.all_high_other)
-
-
-def with_strategy(spec: JobSpec, target: Target) -> JobSpec:
-    """Return the spec with the strategy of this chip where the user named none.
-
-    Raises:
-        UsageError: As ``check_strategy``.
-    """
-    if has_one_precision(target) and "strategy" not in spec.search.model_fields_set:
-        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"strategy": STRATEGY})})
-    check_strategy(spec.search.strategy, target)
-    return spec
 
 
 def check_strategy(strategy: str, target: Target) -> None:

@@ -118,7 +118,7 @@ class _Probe:
             return _Tail(Session(model, level=Level.PINNED, threads=threads), None, outputs)
         names = values_at(model, start)
         whole = Session(with_outputs(model, names), level=Level.PINNED, threads=threads)
-        off = {name: np.array(False) for name in whole.inputs if name.startswith("switch/")}  # noqa: FBT003
+        off = {name: np.array(False) for name in whole.inputs if name.startswith("switch/")}
         crossing = [
             whole.run({**self._bench.evaluation.batch(indices), **off}, names)
             for indices, _ in self._bench.loaded.feeding.slices(self._indices)

@@ -14,7 +14,7 @@ from search.graph.load import read_model
 from search.runtime.session import versions
 from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
-from search.strategies.one_precision import with_strategy
+from search.strategies.one_precision import check_strategy
 from search.study.problem import Problem
 from search.targets.target import load_target
 from service.local.store import RunStore
@@ -90,7 +90,7 @@ def open_problem(
     """
     spec = spec.model_copy(update={"target": resolve_target(spec.target)})
     target = load_target(spec.target.name, toolchain=spec.target.toolchain)
-    spec = with_strategy(spec, target)
+    check_strategy(spec.search.strategy, target)
     found = _Found({role: Path() if role in absolute else base for role in _ROLES})
     model = found.existing("model", spec.model)
     if not model.is_file():

@@ -74,7 +74,7 @@ def test_every_default_is_filled_in():
     job = load_job(SMALL)
     assert job.goal == ()
     assert job.calibration.methods is None  # those of the target
-    assert (job.search.strategy, job.search.evaluator, job.search.seed) == ("ladder", None, 0)
+    assert (job.search.strategy, job.search.evaluator, job.search.seed) == ("auto", None, 0)
     assert (job.run.threads, job.data.confirmation_share, job.badcase.samples) == (1, 0.0, "all")
 
 
