@@ -99,8 +99,8 @@ class GoalCurve:
 
     @property
     def tail(self) -> float:
-        """Losses behind the front over what the front makes expect: of samples with large margins."""
-        return self._lost_late / self._expected_late
+        """Losses behind the front over what the front makes expect, at least 1: of samples with large margins."""
+        return max(1.0, self._lost_late / self._expected_late)
 
     @property
     def allowed_samples(self) -> int:

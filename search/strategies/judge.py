@@ -26,10 +26,11 @@ from scipy.special import ndtr
 
 from search.metrics.part import Part, merge
 from search.strategies.flips import FAR, turned
-from search.strategies.goal_curve import GoalCurve
+from search.strategies.goal_curve import FRONT, GoalCurve
 
 REJECT = 0.02
-ACCEPT = 0.9
+ACCEPT = 0.93
+ACCEPT_EARLY = 0.99  # before the front was seen
 TAIL = 0.35  # relative: large noise is rarer or more frequent than a Gaussian says
 OVERDISPERSION = 1.5  # of counted losses against independent ones
 PRIOR_SD = 0.35  # of the logarithm of x, beside what is believed of kappa
@@ -75,7 +76,9 @@ class Judge:
             chances.append(self.chance(curve, merge(parts[curve.goal.id]), noises.get(curve.goal.output)))
         if min(chances) < REJECT:
             return Look.REJECT
-        return Look.ACCEPT if math.prod(chances) > ACCEPT else Look.GO_ON
+        seen = min(merge(found).n for found in parts.values())
+        wanted = ACCEPT if seen * FRONT >= self._n else ACCEPT_EARLY
+        return Look.ACCEPT if math.prod(chances) > wanted else Look.GO_ON
 
     def chance(self, curve: GoalCurve, seen: Part, noise: float | None) -> float:
         """Return the chance that the full set meets one goal."""
