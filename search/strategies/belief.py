@@ -81,7 +81,7 @@ class Belief:
         self.options = Options(desk.setting.book, base, tuple(self._choices(base)))
         points = tuple(dict.fromkeys(p for found in self._rows.values() for p in found))
         self._levels = Levels(self.options, points, kept)
-        self._frontier = Frontier(self._levels)
+        self._frontier = Frontier(self._levels, desk.setting.cost)
         self.tried: dict[str, Trial] = {}
         self._lucks: dict[str, Kin] = {}
         limits = self.limits()

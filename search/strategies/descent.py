@@ -26,7 +26,7 @@ from search.tasks import Plan
 
 TIGHTNESS = (2.0, 1.4, 1.15, 1.0, 0.92, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.02)  # of the believed noise limit
 FIRST = 5  # of them, where the first climb starts
-WORTH_A_TRIAL = {True: 0.002, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
+WORTH_A_TRIAL = {True: 0.004, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 SAFE = 0.8  # chance
 EXCLUDED = 0.1  # chance below which a demotion counts as missed
@@ -52,6 +52,7 @@ class Descent:
     _kept: Kept | None = None
     _n_bans: int = -1
     _at: int = FIRST
+    _step: int = 1
     _safe: float = np.inf
     _pool: dict[str, Assignment] = field(default_factory=dict)
 
@@ -119,7 +120,7 @@ class Descent:
         return None if best is None or (self.best is not None and self._gain(best) < self._worth) else best
 
     def _frontier(self) -> list[Assignment | None]:
-        """The cheapest assignments around the noise limit that was best so far."""
+        """The cheapest assignments at the noise limit that was best so far and beside it, on either side in turns."""
         solved: dict[int, Assignment | None] = {}
 
         def gain(i: int) -> float:
@@ -129,7 +130,8 @@ class Descent:
             found = [] if one is None else self._belief.judged([one])
             return max(0.0, self._gain(found[0])) if found else 0.0
 
-        ahead = [i for i in (self._at, self._at + 1, self._at - 1) if 0 <= i < len(TIGHTNESS)]
+        self._step = -self._step
+        ahead = [i for i in (self._at, self._at + self._step) if 0 <= i < len(TIGHTNESS)]
         best = max(ahead, key=gain)
         self._at = best
         return list(solved.values())

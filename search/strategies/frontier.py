@@ -25,7 +25,8 @@ from scipy import optimize, sparse
 from search.assignment import Assignment
 from search.precision import Precision
 from search.strategies.levels import Edge, Floats, Indices, Levels
-from search.targets.cost_tables import behaviour, build_tables, price
+from search.targets.cost import CostModel
+from search.targets.cost_tables import behaviour, price
 from search.targets.work import own_time
 
 MOST_COMBINATIONS = 256
@@ -57,10 +58,12 @@ class Frontier:
 
     Args:
         levels: Choices, points and their edges.
+        cost: Of the same network on the same target.
     """
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Levels, cost: CostModel) -> None:
         options = levels.options
+        self._cost = cost
         self._options = options
         self._levels = levels
         self._first: list[int] = []
@@ -83,10 +86,9 @@ class Frontier:
                 self._own_noise(edge)
         for t in range(len(options.book.network.tensors)):
             self._tensor(t, by_tensor.get(t, []))
-        self._tables = build_tables(options.book)
         self._known = [
-            np.array([legal.choices.index(p) for p in own], np.uint8)
-            for own, legal in zip(options.choices, options.book.allowed, strict=True)
+            np.array([legal.index(p) for p in own], np.uint8)
+            for own, legal in zip(options.choices, cost.choices, strict=True)
         ]
         self._scale = max(sum(self._costs[first] for first in self._first), 1.0)
 
@@ -111,14 +113,10 @@ class Frontier:
         n = len(self._costs)
         matrix = sparse.csr_array((rows.values, (rows.rows, rows.columns)), shape=(len(rows.bounds), n))
         low, high = np.array(rows.bounds).T
-        found = optimize.linprog(
+        found = optimize.milp(  # nothing is marked as whole: a linear program
             np.array(self._costs) / self._scale,
-            A_ub=matrix[low == -np.inf],
-            b_ub=high[low == -np.inf],
-            A_eq=matrix[low == high],
-            b_eq=high[low == high],
-            bounds=(0.0, 1.0),
-            method="highs",
+            bounds=optimize.Bounds(0.0, 1.0),
+            constraints=optimize.LinearConstraint(matrix, low, high),
         )
         if found.x is None:
             return None
@@ -142,28 +140,24 @@ class Frontier:
         if support:
             rows[:, list(support)] = np.stack(np.meshgrid(*support.values(), indexing="ij"), -1).reshape(size, -1)
         best = self._cheapest_row(rows, noise, limits)
-        if best is None:
-            return None
-        for _ in range(MOST_LOWERED):
+        for _ in range(MOST_LOWERED if best is not None else 0):
+            assert best is not None
             lower = self._cheapest_row(_lowered(best, self._options.choices), noise, limits)
-            if lower is None or self._price(lower[np.newaxis])[0] >= self._price(best[np.newaxis])[0]:
+            if lower is None or (lower == best).all():
                 break
             best = lower
-        return self._options.decode(best)
+        return None if best is None else self._options.decode(best)
 
     def _cheapest_row(self, rows: Indices, noise: Sequence[Floats], limits: Sequence[float]) -> Indices | None:
+        """The first of the cheapest rows within the limits."""
         levels = self._levels.of(rows)
         kept = np.all([levels @ one <= limit for one, limit in zip(noise, limits, strict=True)], axis=0)
         if not kept.any():
             return None
         fitting = rows[kept]
-        found: Indices = fitting[int(np.argmin(self._price(fitting)))]
+        known = np.stack([own[column] for own, column in zip(self._known, fitting.T, strict=True)], axis=1)
+        found: Indices = fitting[int(np.argmin(self._cost.costs(known)))]
         return found
-
-    def _price(self, rows: Indices) -> Floats:
-        """Cost of rows of choices, in picoseconds."""
-        known = np.stack([own[column] for own, column in zip(self._known, rows.T, strict=True)], axis=1)
-        return self._tables.picoseconds(known)
 
     def _own_noise(self, edge: Edge) -> None:
         assert edge.first is not None

@@ -61,6 +61,7 @@ class _Probe:
         self._switched: Switched | None = None
         self._cuts: tuple[int, ...] = ()
         self._tails: dict[int, _Tail] = {}
+        self._crossing: list[dict[str, Array]] | None = None
         self._reference: list[dict[str, Array]] | None = None
 
     def alone(self, point: Point) -> Errors:
@@ -116,15 +117,23 @@ class _Probe:
         threads, outputs = self._bench.problem.threads, self._params.outputs
         if start == 0:
             return _Tail(Session(model, level=Level.PINNED, threads=threads), None, outputs)
+        if self._crossing is None:
+            self._crossing = self._float_values(
+                model, sorted({name for cut in self._cuts for name in values_at(model, cut)})
+            )
         names = values_at(model, start)
-        whole = Session(with_outputs(model, names), level=Level.PINNED, threads=threads)
+        crossing = [{name: run[name] for name in names} for run in self._crossing]
+        session = Session(tail(model, start, crossing[0]), level=Level.PINNED, threads=threads)
+        return _Tail(session, crossing, tuple(name for name in outputs if name in session.outputs))
+
+    def _float_values(self, model: onnx.ModelProto, names: Sequence[str]) -> list[dict[str, Array]]:
+        """Values of the switched model with every switch off, per run."""
+        whole = Session(with_outputs(model, names), level=Level.PINNED, threads=self._bench.problem.threads)
         off = {name: np.array(False) for name in whole.inputs if name.startswith("switch/")}
-        crossing = [
+        return [
             whole.run({**self._bench.evaluation.batch(indices), **off}, names)
             for indices, _ in self._bench.loaded.feeding.slices(self._indices)
         ]
-        session = Session(tail(model, start, crossing[0]), level=Level.PINNED, threads=threads)
-        return _Tail(session, crossing, tuple(name for name in outputs if name in session.outputs))
 
     def _errors(self, tail: _Tail, switch: str | None) -> Errors:
         """Mean errors over the samples with this switch on; outputs before the cut have none."""

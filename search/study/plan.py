@@ -22,7 +22,7 @@ from search.strategies.ladder import ladder
 from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
 from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
-from search.strategies.trial import Trial
+from search.strategies.trial import Trial, Verdict
 from search.study.described import Described, describe
 from search.study.items import (
     baseline_item,
@@ -41,6 +41,7 @@ from search.tasks import Item, ItemResult, Plan, Task
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
 Strategy = Callable[[Desk], Plan[Any]]
+MOST_SETTLED = 3  # full evaluations after a stop
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 PROFILE_SAMPLES = 32  # of layers.csv, and fewer where the tensors are large
 PROFILE_VALUES = 2**26
@@ -215,6 +216,8 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     """Re-check the best trial's exported file, confirm it, and write the files."""
     results = dict(progress.results)
     desk = progress.desk
+    if desk is not None and progress.stopping is not None:
+        yield from _settle(desk)
     chosen = None if desk is None else _best(desk)
     if desk is None or progress.described is None:
         return Finished(progress.described, desk, None, results)
@@ -238,6 +241,16 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         found = yield items
         results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
     return Finished(progress.described, desk, chosen, results, progress.comparison)
+
+
+def _settle(desk: Desk) -> Plan[None]:
+    """After a stop: run what was accepted for now on everything, cheapest first, until one meets the goals."""
+    for _ in range(MOST_SETTLED):
+        met = min((trial.cost for trial in desk.trials if trial.is_met), default=float("inf"))
+        open_ones = [trial for trial in desk.trials if trial.verdict is Verdict.PROMISING and trial.cost < met]
+        if not open_ones:
+            return
+        yield from desk.complete(min(open_ones, key=lambda trial: (trial.cost, trial.number)))
 
 
 def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:

@@ -112,13 +112,24 @@ def test_other_threads_may_go_on_in_the_same_directory(files, tmp_path):
     assert two["assignment"] == one["assignment"]
 
 
-def test_a_limit_ends_with_the_best_so_far_and_the_next_call_goes_on(files, finished, tmp_path):
+def test_a_limit_ends_with_the_best_so_far_and_the_next_call_goes_on(files, tmp_path):
     out = tmp_path / "out"
-    ended = search(files, out, "--max-evaluations", "1")
+    ended = search(files, out, "--strategy", "ladder", "--max-evaluations", "1")
     stopped = result_of(out)
     assert (ended.code, stopped["stopped"], stopped["outcome"]) == (MET, "evaluations", "met")
     assert "stopped by evaluations" in ended.out
     assert (out / "model.qdq.onnx").is_file()
+    assert search(files, out, "--strategy", "ladder").code == MET
+    assert search(files, tmp_path / "whole", "--strategy", "ladder").code == MET
+    assert without_times(result_of(out)) == without_times(result_of(tmp_path / "whole"))
+
+
+def test_a_limit_ends_with_what_was_accepted_for_now_run_on_everything(files, finished, tmp_path):
+    out = tmp_path / "out"
+    ended = search(files, out, "--max-evaluations", "2")
+    stopped = result_of(out)
+    assert stopped["stopped"] in ("evaluations", None)
+    assert (ended.code == MET) == (stopped["outcome"] == "met")
     assert search(files, out).code == MET
     assert without_times(result_of(out)) == without_times(result_of(finished))
 
@@ -175,7 +186,7 @@ def test_plain_progress_has_one_line_per_trial_in_its_place(files, tmp_path):
     trials = [i for i, line in enumerate(lines) if line.startswith("  trial")]
     assert len(trials) == result_of(tmp_path / "out")["search"]["evaluations"]
     first_table = next(i for i, line in enumerate(lines) if "sensitivity" in line)
-    assert trials[1] < first_table < trials[2]
+    assert trials[0] < first_table < trials[1]
     assert "\x1b" not in ended.err
     assert lines[0].endswith("reading and testing the model")
 
@@ -238,7 +249,10 @@ def command(files, out, *options):
 def test_an_interrupt_leaves_a_valid_directory_that_goes_on(tmp_path):
     files = write(tmp_path / "study", n=1500)
     out = tmp_path / "out"
-    with subprocess.Popen(command(files, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    ladder = ("--strategy", "ladder")
+    with subprocess.Popen(
+        command(files, out, *ladder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stderr:
             if "trial   1" in line:
                 process.send_signal(signal.SIGINT)
@@ -249,8 +263,8 @@ def test_an_interrupt_leaves_a_valid_directory_that_goes_on(tmp_path):
     result = result_of(out)
     assert (result["stopped"], result["outcome"]) == ("interrupt", "met")
     assert all((out / path).is_file() for path in result["artifacts"].values())
-    assert search(files, out).code == MET
-    assert search(files, tmp_path / "whole").code == MET
+    assert search(files, out, *ladder).code == MET
+    assert search(files, tmp_path / "whole", *ladder).code == MET
     assert without_times(result_of(out)) == without_times(result_of(tmp_path / "whole"))
 
 

@@ -138,7 +138,7 @@ def test_the_frontier_is_the_cheapest_of_all_assignments_below_the_limit(target,
     costs = np.array([_picoseconds(options, a) for a in map(options.decode, rows)]) if len(rows) <= 3000 else None
     for share in (0.1, 0.4, 0.8):
         limit = share * float(noise.max()) or 1.0
-        found = Frontier(levels).cheapest([powers], [limit])
+        found = Frontier(levels, CostModel(network, target)).cheapest([powers], [limit])
         if found is None:
             assert noise.min() > limit * (1 - 1e-6)
             continue
