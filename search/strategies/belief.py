@@ -22,9 +22,11 @@ from search.strategies.frontier import Frontier, raised
 from search.strategies.goal_curve import GoalCurve
 from search.strategies.judge import Judge
 from search.strategies.kin import Kin, Noise
-from search.strategies.levels import Floats, Kept, Levels, Options
+from search.strategies.levels import Floats, Indices, Kept, Levels, Options
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial
+
+FEW = 16
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,29 @@ class Belief:
         chances = self._chances([a for a, _ in cheap])
         return [Candidate(a, cost, float(chance)) for (a, cost), chance in zip(cheap, chances, strict=True)]
 
+    def likeliest(self, rows: Indices, *, ceiling: float) -> list[Candidate]:
+        """Return the few of ``rows`` that are most worth an evaluation: by chance times what they cost less."""
+        costs = self._desk.setting.cost.indices(self._frontier.known(rows))
+        cheap = costs < ceiling
+        if not cheap.any():
+            return []
+        rows, costs = rows[cheap], costs[cheap]
+        chances = self._chance_of(rows)
+        found = []
+        for i in np.argsort(-chances * (ceiling - costs), kind="stable")[: FEW + len(self.tried)]:
+            assignment = self.options.decode(rows[i])
+            if assignment.digest not in self.tried:
+                found.append(Candidate(assignment, float(costs[i]), float(chances[i])))
+        return found[:FEW]
+
     def _chances(self, assignments: Sequence[Assignment]) -> Floats:
         """Believed chance of each assignment to meet every goal."""
-        rows = np.array([self.options.encode(a) for a in assignments], np.uint8)
+        return self._chance_of(np.array([self.options.encode(a) for a in assignments], np.uint8))
+
+    def _chance_of(self, rows: Indices) -> Floats:
         noises: Mapping[str, Noise] = self._estimator.predict(rows)
         levels = self._levels.of(rows)
-        chance = np.ones(len(assignments))
+        chance = np.ones(len(rows))
         for curve in self.curves:
             output = curve.goal.output
             if output in noises:

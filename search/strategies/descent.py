@@ -9,17 +9,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
 from search.assignment import Assignment
+from search.precision import Precision
 from search.sensitivity.table import Table
 from search.strategies.belief import Belief, Candidate, Start, judge_of
 from search.strategies.desk import Desk
 from search.strategies.finer import kept_of
-from search.strategies.levels import Kept
+from search.strategies.levels import Indices, Kept
 from search.strategies.rungs import rungs
 from search.strategies.trial import Trial
 from search.tasks import Plan
@@ -30,6 +32,8 @@ WORTH_A_TRIAL = {True: 0.004, False: 0.006}  # of the cost of all_low, expected 
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 SAFE = 0.8  # chance
 EXCLUDED = 0.1  # chance below which a demotion counts as missed
+MOST_ENUMERATED = 8192  # assignments: up to so many all of them are candidates
+MOST_SWAPPED = 12  # groups lower, and as many higher
 MOST_TRIALS = 12
 MOST_SETS = 4.0  # full evaluation sets run, from which on an answer at hand is good enough
 MOST_DEMOTIONS = {True: 10, False: 5}  # evaluated in one sweep, likewise; more: nothing is claimed
@@ -53,6 +57,7 @@ class Descent:
     _n_bans: int = -1
     _at: int = FIRST
     _step: int = 1
+    _all: Indices | None = None
     _safe: float = np.inf
     _pool: dict[str, Assignment] = field(default_factory=dict)
 
@@ -71,6 +76,7 @@ class Descent:
             self._kept = yield from kept_of(self.desk, start.base, self._tables)
             self._set_up()
             climbed = rungs(self.desk, start.base.configuration.effective, self._tables, start.high)
+            self._all = self._belief.options.all_rows(MOST_ENUMERATED)
             self._pool = {a.digest: a for a in climbed if self._belief.options.holds(a)}
 
     @property
@@ -112,9 +118,14 @@ class Descent:
         fresh = self._frontier() if np.isfinite(self._safe) else [self._belief.cheapest(s) for s in TIGHTNESS[1::2]]
         self._pool |= {one.digest: one for one in fresh if one is not None}
         below = np.inf if self.best is None else self.best.cost
-        found = self._belief.judged([*self._pool.values(), *self._lower(), *self._together()], below=below)
+        found = self._belief.judged(
+            [*self._pool.values(), *self._lower(), *self._together(), *self._swapped()], below=below
+        )
         if self.best is None:
             self._safe = self._safe_cost(found)
+        if self._all is not None:
+            found += self._belief.likeliest(self._all, ceiling=self._ceiling)
+        if self.best is None:
             found = [one for one in found if one.chance >= HOPELESS]
         best = max(found, key=self._gain, default=None)
         return None if best is None or (self.best is not None and self._gain(best) < self._worth) else best
@@ -182,13 +193,19 @@ class Descent:
 
     def _lower(self) -> list[Assignment]:
         """The best with one group lower."""
+        return self._changed(lambda p, now: p.activation <= now.activation and p.weight <= now.weight)
+
+    def _higher(self) -> list[Assignment]:
+        """The best with one group higher."""
+        return self._changed(lambda p, now: p.activation >= now.activation and p.weight >= now.weight)
+
+    def _changed(self, fits: Callable[[Precision, Precision], bool]) -> list[Assignment]:
         if self.best is None:
             return []
         effective, found = self.best.configuration.effective, []
         for g, own in enumerate(self._belief.options.choices):
             now = effective[g]
-            lower = [p for p in own if p is not now and p.activation <= now.activation and p.weight <= now.weight]
-            found += [effective.with_({g: p}) for p in lower]
+            found += [effective.with_({g: p}) for p in own if p is not now and fits(p, now)]
         return found
 
     def _together(self) -> list[Assignment]:
@@ -203,6 +220,21 @@ class Descent:
                 now = now.with_(changes)
                 found.append(now)
         return found[1:]
+
+    def _swapped(self) -> list[Assignment]:
+        """The best with one group lower and another one higher."""
+        if self.best is None or self._all is not None:
+            return []
+        effective = self.best.configuration.effective
+        lower = self._belief.judged(self._lower(), below=self.best.cost)
+        higher = sorted(self._belief.judged(self._higher()), key=lambda one: (-one.chance, one.cost))
+        lower.sort(key=lambda one: (one.cost, -one.chance))
+        found = []
+        for down, up in product(lower[:MOST_SWAPPED], higher[:MOST_SWAPPED]):
+            changes = {g: p for g, p in enumerate(up.assignment.precisions) if p is not effective[g]}
+            if all(down.assignment[g] is effective[g] for g in changes):
+                found.append(down.assignment.with_(changes))
+        return found
 
     def _safe_cost(self, found: Sequence[Candidate]) -> float:
         """A little more than all_high costs, or than what is believed safe where that is dearer."""

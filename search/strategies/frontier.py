@@ -155,9 +155,12 @@ class Frontier:
         if not kept.any():
             return None
         fitting = rows[kept]
-        known = np.stack([own[column] for own, column in zip(self._known, fitting.T, strict=True)], axis=1)
-        found: Indices = fitting[int(np.argmin(self._cost.costs(known)))]
+        found: Indices = fitting[int(np.argmin(self._cost.costs(self.known(fitting))))]
         return found
+
+    def known(self, rows: Indices) -> Indices:
+        """Return rows of choices as the cost model numbers precisions."""
+        return np.stack([own[column] for own, column in zip(self._known, rows.T, strict=True)], axis=1)
 
     def _own_noise(self, edge: Edge) -> None:
         assert edge.first is not None

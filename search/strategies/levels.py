@@ -56,6 +56,12 @@ class Options:
         """Return the assignment of one row of indices."""
         return Assignment(tuple(own[int(i)] for own, i in zip(self.choices, row, strict=True)))
 
+    def all_rows(self, most: int) -> Indices | None:
+        """Return every assignment ``[n, groups]``; None if there are more than ``most``."""
+        sizes = [len(own) for own in self.choices]
+        n = int(np.prod(sizes, dtype=np.float64))
+        return np.indices(sizes, np.uint8).reshape(len(sizes), -1).T if n <= most else None
+
     def holds(self, assignment: Assignment) -> bool:
         """Whether every precision is one of the choices."""
         return all(p in own for own, p in zip(self.choices, assignment.precisions, strict=True))
