@@ -66,11 +66,11 @@ def small_row(kind: Kind) -> Small | None:
     """One network: the optimum by trying everything, and what the methods find; None where low is as good as high."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(write(kind, Path(folder)))
-        drop = _drop(lab, kind.share)
+        drop = _drop(lab, kind)
         if drop is None:
             return None
-        optimum = lab.search(strategy="exhaustive", goal=goal(drop))
-        found = {method: by_method(lab, method, goal(drop)) for method in METHODS}
+        optimum = lab.search(strategy="exhaustive", goal=goal(drop, heads=kind.heads))
+        found = {method: by_method(lab, method, goal(drop, heads=kind.heads)) for method in METHODS}
     pins = optimum.desk.setting.pins
     comparable = [one for one in (optimum, *found.values()) if _is_comparable(one)]
     best = min(comparable, key=lambda one: one.cost or 0.0)
@@ -94,11 +94,11 @@ def _is_comparable(found: Found) -> bool:
     return found.trial is not None and found.trial.configuration.calibration == usual
 
 
-def _drop(lab: Lab, share: float) -> float | None:
+def _drop(lab: Lab, kind: Kind) -> float | None:
     """An allowed drop between what all high and all low lose; None if there is nothing between them."""
-    trials = lab.search(instead=bounds, goal=goal(1e-9), strategy="ladder").desk.trials
-    low, high = (next(iter(trial.values.values())) or 0.0 for trial in trials)
-    return None if high - low < LEAST_TO_DECIDE else round(1.0 - high + share * (high - low), 4)
+    trials = lab.search(instead=bounds, goal=goal(1e-9, heads=kind.heads), strategy="ladder").desk.trials
+    low, high = (min(value or 0.0 for value in trial.values.values()) for trial in trials)
+    return None if high - low < LEAST_TO_DECIDE else round(1.0 - high + kind.share * (high - low), 4)
 
 
 def paired_noise(found: Found) -> float:

@@ -36,6 +36,7 @@ class Kind:
         loud: Layers with a planted outlier, by index.
         loudness: Of it.
         residual: Whether the later convolutions add their input.
+        heads: Outputs with a goal each.
         share: Goal: where the allowed drop lies between what all high loses (0) and what all low loses (1).
         target: Chip.
     """
@@ -48,6 +49,7 @@ class Kind:
     loud: tuple[int, ...] = ()
     loudness: float = 60.0
     residual: bool = False
+    heads: int = 1
     share: float = 0.3
     target: str = "j6m"
 
@@ -69,31 +71,43 @@ def write(kind: Kind, folder: Path) -> dict[str, Any]:
     (folder / "model.onnx").write_bytes(proto.SerializeToString())
     session = Session(proto, level=Level.DEPLOYED)
     calibration, pictures = _pictures(rng, N_CALIBRATION), _pictures(rng, N_SAMPLES)
-    logits = session.run({"x": pictures})["logits"]
+    found = session.run({"x": pictures})
+    labels = {
+        f"labels{suffix}": np.argmax(found[f"logits{suffix}"], axis=1).astype(np.int64) for suffix in _heads(kind)
+    }
     np.savez(folder / "calibration.npz", x=calibration)
-    np.savez(folder / "evaluation.npz", x=pictures, labels=np.argmax(logits, axis=1).astype(np.int64))
+    np.savez(folder / "evaluation.npz", x=pictures, **labels)  # type: ignore[arg-type]
     return {
         "schema": "bitbudget.job/1",
         "model": str(folder / "model.onnx"),
         "data": {"calibration": str(folder / "calibration.npz"), "evaluation": str(folder / "evaluation.npz")},
-        "target": {"name": kind.target, "toolchain": "3.2.0"},  # 16 bit on both sides of a gemm
-        "goal": goal(1.0),
-        "pins": [{"match": "*", "at_most": "int16"}],
+        "target": {"name": kind.target, **({} if kind.target == "ort-cpu" else {"toolchain": "3.2.0"})},  # a16w16
+        "goal": goal(1.0, heads=kind.heads),
+        "pins": [] if kind.target == "ort-cpu" else [{"match": "*", "at_most": "int16"}],
         "search": {"evaluator": "fake_quant"},
     }
 
 
 def _balance(proto: onnx.ModelProto, pictures: Array) -> None:
     """Shift the logits so that no class is ahead of the others on the average."""
-    mean = Session(proto, level=Level.DEPLOYED).run({"x": pictures})["logits"].mean(axis=0)
+    found = Session(proto, level=Level.DEPLOYED).run({"x": pictures})
     for one in proto.graph.initializer:
-        if one.name == "b":
-            one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one) - mean, "b"))
+        if one.name.startswith("bias"):
+            mean = found["logits" + one.name.removeprefix("bias")].mean(axis=0)
+            one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one) - mean, one.name))
 
 
-def goal(drop: float) -> list[dict[str, Any]]:
-    """The goal with an allowed drop."""
-    return [{"metric": "top1", "output": "logits", "labels": "labels", "max_drop": drop}]
+def goal(drop: float, *, heads: int = 1) -> list[dict[str, Any]]:
+    """One goal per head with an allowed drop."""
+    return [
+        {"metric": "top1", "output": f"logits{suffix}", "labels": f"labels{suffix}", "max_drop": drop}
+        for suffix in ("", *range(1, heads))
+    ]
+
+
+def _heads(kind: Kind) -> list[str]:
+    """What the names of each head end with."""
+    return ["", *map(str, range(1, kind.heads))]
 
 
 def _pictures(rng: np.random.Generator, n: int) -> Array:
@@ -124,18 +138,17 @@ def _network(kind: Kind, rng: np.random.Generator) -> onnx.ModelProto:
     nodes += [
         helper.make_node("AveragePool", [value], ["p"], "pool", kernel_shape=[4, 4], strides=[4, 4]),
         helper.make_node("Flatten", ["p"], ["f"], "flat"),
-        helper.make_node("Gemm", ["f", "w", "b"], ["logits"], "head"),
+        *(helper.make_node("Gemm", ["f", f"w{s}h", f"bias{s}"], [f"logits{s}"], f"head{s}") for s in _heads(kind)),
     ]
     n = width * (SIDE // 4) ** 2
-    constants |= {
-        "w": rng.normal(0, 1 / np.sqrt(n), (n, kind.classes)) / np.repeat(scale, n // width)[:, None],
-        "b": rng.normal(0, 0.1, kind.classes),
-    }
+    for s in _heads(kind):
+        constants[f"w{s}h"] = rng.normal(0, 1 / np.sqrt(n), (n, kind.classes)) / np.repeat(scale, n // width)[:, None]
+        constants[f"bias{s}"] = rng.normal(0, 0.1, kind.classes)
     graph = helper.make_graph(
         nodes,
         kind.name.replace(" ", "_"),
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, SIDE, SIDE])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", kind.classes])],
+        [helper.make_tensor_value_info(f"logits{s}", TensorProto.FLOAT, ["N", kind.classes]) for s in _heads(kind)],
         [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -151,5 +164,10 @@ def kinds() -> Iterator[Kind]:
         yield Kind(f"diffuse {seed}", seed, convs=3 + seed % 2, share=0.25 + 0.1 * (seed % 3))
     for seed in range(18, 21):
         yield Kind(f"diffuse, residual {seed}", seed, convs=3, residual=True, share=0.4)
-    for seed in range(21, 26):
+    for seed in range(21, 25):
         yield Kind(f"diffuse, j6p {seed}", seed, convs=3, target="j6p", share=0.35)
+    for seed in range(25, 28):
+        yield Kind(f"diffuse, ort-cpu {seed}", seed, convs=3, target="ort-cpu", share=0.35)
+    for seed in range(28, 31):
+        yield Kind(f"diffuse, two outputs {seed}", seed, convs=2, heads=2, share=0.35)
+    yield Kind("planted, two outputs 31", 31, convs=2, heads=2, loud=(0,), loudness=20.0)
