@@ -293,7 +293,7 @@ class Desk:
         """Output to the error of every point in one mode, on the bad cases of the base."""
         values_of_output = self.setting.ranking_values
         by_value = {value: metric for output, metric in metrics.items() for value in values_of_output[output]}
-        samples = ranking_samples(base.worst, by_value, self._ranking_count(len(points)))
+        samples = ranking_samples(base.worst, by_value, self.ranking_count(len(points)))
         shared = {**self.setting.sensitivity, **self.setting.numerics(base.configuration, "fake_quant")}
         items = {
             point: self._point_item(
@@ -309,7 +309,7 @@ class Desk:
             for output, metric in metrics.items()
         }
 
-    def _ranking_count(self, n_points: int) -> int:
+    def ranking_count(self, n_points: int) -> int:
         """How many samples order the points: few where the evaluation set is small beside the number of points."""
         affordable = int(RANKING_SHARE * self.setting.n_samples / max(1, n_points))
         return min(max(affordable, FEWEST_RANKING), MOST_RANKING)

@@ -1,0 +1,138 @@
+"""Checks beside costs: how well few samples order the points, how fast the estimator is, whether runs are identical."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.search_lab import Lab
+from search.precision import Format
+from search.sensitivity.table import Table
+from search.strategies.desk import Desk
+from search.strategies.estimator import OutputNoise, power
+from search.strategies.frontier import raised
+from search.strategies.levels import Levels, Options
+from search.strategies.trial import Trial
+from search.targets.legalise import uniform
+from search.tasks import Plan
+
+TRUTH = 1000
+SHARE, FEWEST_ROWS = 0.01, 10
+DRAWN = 20_000
+EXAMPLE = Path("examples/digits/job.yaml")
+TIMES = ("seconds", "float_evaluation_seconds")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One table from few samples against the same from many.
+
+    Attributes:
+        case: Case and output.
+        rows: Rows above 1 % of the largest.
+        spearman: Over these rows; None where they are too few.
+        overlap: Share of these rows among as many that few samples put first.
+    """
+
+    case: str
+    rows: int
+    spearman: float | None
+    overlap: float
+
+
+class _Thorough(Desk):
+    """A desk whose tables come from many samples."""
+
+    def ranking_count(self, n_points: int) -> int:
+        return TRUTH
+
+
+@dataclass
+class _Tables:
+    """Measures the table of all low twice."""
+
+    few: tuple[Table, ...] = ()
+    many: tuple[Table, ...] = ()
+    base: Trial | None = None
+
+    def __call__(self, desk: Desk) -> Plan[None]:
+        setting = desk.setting
+        low = uniform(setting.network, setting.target, "low")
+        self.base = base = yield from desk.evaluate(low, stage="all low", errors=True, provisional=True)
+        self.few = yield from desk.tables(base, "few", formats=(Format.INT8,), every=True, spared=False)
+        every = [(i, 0.0) for i in range(min(TRUTH, setting.n_samples))]
+        worst = {output: dict.fromkeys(found, every) for output, found in base.worst.items()}
+        thorough, whole = _Thorough(setting), replace(base, worst=worst)
+        self.many = yield from thorough.tables(whole, "many", formats=(Format.INT8,), every=True, spared=False)
+
+
+def rankings(name: str, lab: Lab, goals: Any) -> Iterator[Ranking]:
+    """Compare the tables of one case."""
+    tables = _Tables()
+    lab.search(instead=tables, goal=goals, strategy="auto")
+    for few, many in zip(tables.few, tables.many, strict=True):
+        truth = {row.point: row.value for row in many.rows}
+        found = {row.point: row.value for row in few.rows}
+        kept = [point for point, value in truth.items() if value >= SHARE * max(truth.values())]
+        first = [row.point for row in few.rows[: len(kept)]]
+        rank = None
+        if len(kept) >= FEWEST_ROWS:
+            rank = float(stats.spearmanr([truth[p] for p in kept], [found[p] for p in kept]).statistic)
+        yield Ranking(f"{name}, {few.output}", len(kept), rank, len(set(kept) & set(first)) / max(1, len(kept)))
+
+
+def estimator_speed(lab: Lab, goals: Any) -> tuple[int, float]:
+    """Return the number of groups of a case, and how many assignments the estimator predicts per second."""
+    tables = _Tables()
+    found = lab.search(instead=tables, goal=goals, strategy="auto")
+    setting, base = found.desk.setting, tables.base
+    assert base is not None
+    effective = base.configuration.effective
+    choices = tuple(raised(setting.pins.allowed[g], own) for g, own in enumerate(effective.precisions))
+    options = Options(setting.book, effective, choices)
+    table = tables.few[0]
+    levels = Levels(options, [row.point for row in table.rows])
+    noise = OutputNoise(levels, [power(row.value, row.metric) for row in table.rows], limit=0.01)
+    rng = np.random.default_rng(0)
+    rows = np.stack([rng.integers(len(own), size=DRAWN) for own in choices], axis=1).astype(np.uint8)
+    start = time.process_time()
+    noise.predict(levels.of(rows))
+    setting.cost.indices(np.zeros((DRAWN, len(choices)), np.uint8))
+    return len(choices), DRAWN / (time.process_time() - start)
+
+
+def identical_runs() -> dict[str, bool]:
+    """Whether the example gives the same result twice, with two jobs, and with a process per few evaluations."""
+    with tempfile.TemporaryDirectory() as folder:
+        first = _run(Path(folder) / "first")
+        stopped = Path(folder) / "stopped"
+        for limit in (1, 2, 4):
+            _run(stopped, "--max-evaluations", str(limit))
+        return {
+            "twice": _run(Path(folder) / "second") == first,
+            "two jobs": _run(Path(folder) / "jobs", "--jobs", "2") == first,
+            "interrupted after 1, 2 and 4 evaluations": _run(stopped) == first,
+        }
+
+
+def _run(out: Path, *options: str) -> Any:
+    program = [sys.executable, "-c", "from service.cli.main import main; main()", "search"]
+    command = [*program, "--spec", str(EXAMPLE), "--out", str(out), *options]
+    subprocess.run(command, capture_output=True, check=False)
+    return _without_times(json.loads((out / "result.json").read_text()))
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_times(one) for key, one in value.items() if key not in TIMES}
+    return [_without_times(one) for one in value] if isinstance(value, list) else value
