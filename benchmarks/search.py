@@ -1,12 +1,13 @@
 """How good the strategies are and what they cost: ``python -m benchmarks.search [--cases DIR] [--write FILE]``.
 
-Three parts, each can be left out:
+Four parts, each can be left out:
 
 - *small*: random networks and a pinned example whose whole space is searched; how far each strategy's answer lies above
   the optimum.
 - *shared*: every case folder of DIR on one chip, two goals: cost, float evaluations and full-set equivalents of every
   strategy, with the Q/DQ evaluator.
 - *integer*: ``auto`` on the same cases by integer arithmetic.
+- *checks*: the order that few samples give the points, the speed of the estimator, runs that must be identical.
 
 All strategies of a case share its calibration, cost model and evaluator, and every result is computed once; a search is
 charged for all it asked (search_lab.py). A case folder is what ``benchmarks.cases`` takes.
@@ -27,10 +28,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases import float_seconds, job_of, markdown, stamp
+from benchmarks.search_checks import Ranking, estimator_speed, identical_runs, ranking_lines, rankings, same_lines
 from benchmarks.search_lab import Found, Lab
 from benchmarks.search_nets import Kind, goal, kinds, write
 from benchmarks.search_peers import bounds, peer
-from benchmarks.search_summary import METHODS, SHARED_HEAD, SMALL_HEAD, SUMMARY_HEAD, Shared, Small, summary
+from benchmarks.search_summary import METHODS, SHARED_HEAD, SMALL_HEAD, SUMMARY_HEAD, Line, Shared, Small, summary
 from search.metrics.part import merge
 from search.strategies.exhaustive import choices_above_low
 
@@ -142,6 +144,22 @@ def integer_row(folder: Path, target: str) -> Shared:
     return row
 
 
+def check_lines(folders: Sequence[Path], target: str) -> list[Line]:
+    """Checks beside costs, as lines of the summary."""
+    ranked: list[Ranking] = []
+    speeds: list[tuple[int, float]] = []
+    for folder in folders:
+        job = job_of(folder, target)
+        job["search"] = {"evaluator": "fake_quant"}
+        lab = Lab(job)
+        strict = [{**one, "max_drop": DROPS[0]} if "max_drop" in one else one for one in job["goal"]]
+        if by_method(lab, "auto", strict).evaluations > 1:
+            ranked += rankings(folder.name, lab, strict)
+            speeds.append(estimator_speed(lab, strict))
+            print(*ranked[-1:], *speeds[-1:], file=sys.stderr, flush=True)
+    return [*ranking_lines(ranked, speeds), *same_lines(identical_runs())]
+
+
 def _shared(name: str, drop: float, method: str, found: Found, fe: float, *, labelled: bool) -> Shared:
     return Shared(
         case=name,
@@ -160,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=Path)
     parser.add_argument("--target", default="j6m")
-    parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer"])
+    parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer", "checks"])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, default=2, help="networks at the same time; cases run one by one")
     parser.add_argument("--minutes", type=float, default=7.0, help="no new sampling search on a case after these")
@@ -180,8 +198,11 @@ def main() -> None:
     shared = [
         row for one in folders if "shared" in args.parts for row in shared_rows(one, args.target, sampled_until=until)
     ]
+    checks = check_lines(folders, args.target) if "checks" in args.parts else []
     command = f"python -m benchmarks.search{' --cases DIR' if args.cases else ''} --parts {' '.join(args.parts)}"
-    text = report(small, shared, integer, head=f"{stamp(command)} {(time.monotonic() - began) / 60:.1f} minutes.")
+    text = report(
+        small, shared, integer, checks, head=f"{stamp(command)} {(time.monotonic() - began) / 60:.1f} minutes."
+    )
     print(text)
     if args.write:
         args.write.write_text(text)
@@ -192,9 +213,16 @@ def _case_folders(cases: Path | None, only: Sequence[str]) -> list[Path]:
     return [one for one in found if not only or one.name in only]
 
 
-def report(small: Sequence[Small], shared: Sequence[Shared], integer: Sequence[Shared], *, head: str) -> str:
+def report(
+    small: Sequence[Small],
+    shared: Sequence[Shared],
+    integer: Sequence[Shared],
+    checks: Sequence[Line] = (),
+    *,
+    head: str,
+) -> str:
     """The page."""
-    parts = ["# The search, measured", head, _table(SUMMARY_HEAD, summary(small, shared, integer))]
+    parts = ["# The search, measured", head, _table(SUMMARY_HEAD, [*summary(small, shared, integer), *checks])]
     if small:
         parts += ["## Networks searched exhaustively", SMALL, _table(SMALL_HEAD, [row.cells() for row in small])]
     if shared:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.search_lab import Lab
+from benchmarks.search_summary import Line, verdict
 from search.precision import Format
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
@@ -109,6 +110,39 @@ def estimator_speed(lab: Lab, goals: Any) -> tuple[int, float]:
     noise.predict(levels.of(rows))
     setting.cost.indices(np.zeros((DRAWN, len(choices)), np.uint8))
     return len(choices), DRAWN / (time.process_time() - start)
+
+
+def ranking_lines(ranked: Sequence[Ranking], speeds: Sequence[tuple[int, float]]) -> Iterator[Line]:
+    """What is promised of tables and estimator, and what was measured."""
+    long = [one.spearman for one in ranked if one.spearman is not None]
+    if long:
+        told = f"mean {np.mean(long):.3f}, worst {min(long):.3f} ({len(long)} tables)"
+        fits = float(np.mean(long)) >= 0.95 and min(long) >= 0.90
+        yield "Spearman of few ranking samples with 1000", "mean >= 0.95, worst >= 0.90", told, verdict(met=fits)
+    short = [one.overlap for one in ranked if one.spearman is None]
+    if short:
+        told = f"worst {min(short):.2f} ({len(short)} tables)"
+        yield "overlap of the first rows, tables with < 10", ">= 0.9", told, verdict(met=min(short) >= 0.9)
+    if speeds:
+        groups, speed = max(speeds)
+        fits = speed >= 1e5
+        yield (
+            f"assignments the estimator judges per second, {groups} groups",
+            ">= 100000",
+            f"{speed:.0f}",
+            verdict(met=fits),
+        )
+
+
+def same_lines(runs: Mapping[str, bool]) -> Iterator[Line]:
+    """One line per way of running the example again."""
+    for how, same in runs.items():
+        yield (
+            f"identical result of the example: {how}",
+            "identical",
+            "identical" if same else "differs",
+            verdict(met=same),
+        )
 
 
 def identical_runs() -> dict[str, bool]:

@@ -27,7 +27,7 @@ SHARED = Shared(case="case", drop=0.01, method="auto", cost=1.1, evaluations=3, 
 
 
 def measured(rows, what: str) -> str:
-    return next(found for name, _, found in rows if name == what)
+    return next(found for name, _, found, _ in rows if name == what)
 
 
 def test_there_are_twenty_networks_and_five_diffuse_ones():
@@ -53,6 +53,17 @@ def test_auto_is_compared_with_the_ladder_by_excess_cost_and_work():
     assert measured(rows, "FE of auto over FE of ladder, same goals") == "mean 0.4, worst 0.4 (1)"
     assert measured(rows, "FE of auto, float evaluation >= 0.15 s, labels") == "mean 4.0, worst 4.0 (1)"
     assert measured(rows, "FE of auto, integer arithmetic, long cases") == "mean 12.0, worst 12.0 (1)"
+
+
+def test_every_goal_has_a_verdict():
+    rows = summary([SMALL], [SHARED, replace(SHARED, method="ladder", cost=1.4)], [SHARED])
+    verdicts = {name: said for name, wanted, _, said in rows if wanted}
+    assert all(verdicts.values())
+    assert verdicts["networks; diffuse ones; goals above two sd"] == "**missed**"
+    assert verdicts["cost above the optimum: auto"] == "met"
+    worse = {row[0]: row[3] for row in summary([], [replace(SHARED, seconds=9.0)], [])}
+    assert worse["FE of auto, float evaluation >= 0.15 s, labels"] == "**missed**"
+    assert worse["full-set equivalents of auto"] == "met"
 
 
 def test_the_page_has_a_row_per_network_and_search():
