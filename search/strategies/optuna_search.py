@@ -17,6 +17,7 @@ from search.assignment import Assignment
 from search.evaluation.configuration import Configuration, Treatment
 from search.precision import Format
 from search.strategies.batch import ahead
+from search.strategies.belief import Belief, Start
 from search.strategies.desk import Desk
 from search.strategies.goals import total_shortfall
 from search.strategies.ladder import INTEGERS, has_float_elementwise, high_format, merged_rows
@@ -28,6 +29,7 @@ from search.targets.legalise import uniform
 from search.tasks import Item, Plan
 
 MOST_ASKS = 80
+MOST_BELIEVED = 3  # points of the estimator to begin with
 MOST_IDLE = 32  # asks in a row that led to no evaluation
 
 
@@ -64,7 +66,19 @@ def optuna(desk: Desk, sampling: Sampling) -> Plan[None]:
             return
     space = yield from _space(desk, bottom, low, high, treatment)
     if space.tables:
-        yield from _Search(desk, sampling, space).run()
+        yield from _Search(desk, sampling, space, believed_ratios(desk, space, low, high)).run()
+
+
+def believed_ratios(desk: Desk, space: Space, low: Trial, high: Trial) -> list[float]:
+    """The common ratios that the estimator of ``auto`` thinks most worth an evaluation, best first."""
+    start = Start(low, (Format.INT8,), space.high, space.treatment, "optuna")
+    belief = Belief(desk, start, space.tables, {})
+    for trial in (low, high):
+        belief.learn(trial)
+    ratio_of = {assignment.digest: ratio for ratio, assignment in reversed(list(space.common()))}
+    found = belief.judged([assignment for _, assignment in space.common()], below=high.cost)
+    found.sort(key=lambda one: -one.chance * (high.cost - one.cost))
+    return [ratio_of[one.assignment.digest] for one in found[:MOST_BELIEVED]]
 
 
 def _space(desk: Desk, bottom: Assignment, low: Trial, high: Trial, treatment: Treatment) -> Plan[Space]:
@@ -84,6 +98,7 @@ class _Search:
     desk: Desk
     sampling: Sampling
     space: Space
+    believed: Sequence[float] = ()
     history: list[Told] = field(default_factory=list)
     idle: int = 0
     turn: int = 0
@@ -103,7 +118,7 @@ class _Search:
 
     def _starts(self) -> Iterator[Mapping[str, Any]]:
         seen: set[str] = set()
-        for point in self.space.starts():
+        for point in self.space.starts(self.believed):
             if in_words(point) not in seen:
                 seen.add(in_words(point))
                 yield point

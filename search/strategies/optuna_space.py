@@ -13,6 +13,8 @@ from functools import cached_property
 from math import ceil
 from typing import Any
 
+import numpy as np
+
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Treatment
 from search.precision import Format, Precision
@@ -25,6 +27,7 @@ MOST_FLOAT_ROWS = 16
 STARTING_RATIOS = (0.25, 0.125, 0.5, 0.0625, 1.0)  # the middle of a bisection first, the bound last
 SENSITIVE, ACTIVATION = "sensitive", "activation"
 METHODS = ("method_gemm", "method_other")
+MOST_COMMON = 48  # common ratios looked at by an estimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +69,29 @@ class Space:
         if len(self.setting.sizes) > 1:
             yield Dimension("samples", choices=tuple(one.samples for one in self.setting.sizes))
 
-    def starts(self) -> Iterator[dict[str, Any]]:
-        """Points to begin with: what the ladder would probe, and the bounds, the lower one with every method."""
+    def starts(self, believed: Sequence[float] = ()) -> Iterator[dict[str, Any]]:
+        """Points to begin with: what the ladder would probe, and the bounds, the lower one with every method.
+
+        Args:
+            believed: Common ratios that an estimator believes in; they come right behind the bounds.
+        """
         for method in self.setting.methods_8:
             yield {**self._point(0.0, 0), **{name: method for name in METHODS if name in self._names}}
         most = min(MOST_FLOAT_ROWS, len(self.float_rows))
         counts = list(dict.fromkeys(c for c in (1, 2, 4, 8, most) if c <= most)) if most else [0]
         for count in counts if most else ():
             yield self._point(1.0, count)
-        for ratio in STARTING_RATIOS:
+        for ratio in (*believed, *STARTING_RATIOS):
             yield self._point(ratio, counts[-1])
+
+    def common(self) -> Iterator[tuple[float, Assignment]]:
+        """Common ratios with the effective assignments they ask for, at most ``MOST_COMMON``, lowest first."""
+        longest = max((len(table.rows) for table in self.tables), default=0)
+        steps = np.unique(np.linspace(1, longest, min(longest, MOST_COMMON)).astype(int)) if longest else ()
+        for step in steps:
+            values = self._point(float(step / longest), min(1, len(self.float_rows)))
+            legal = self.setting.legaliser.legalise(self.request(values), sides=self.sides(values))
+            yield float(step / longest), legal.effective
 
     @cached_property
     def _names(self) -> frozenset[str]:

@@ -26,7 +26,10 @@ MEASURED = ("seconds", "float_evaluation_seconds")
 def local_problem(
     files: Files, *, target: str = "j6m", chip: Any = None, dumps_layers: bool = False, **spec: Any
 ) -> LocalProblem:
-    """The problem of a small study; ``spec`` holds further top-level keys, ``chip`` the whole key ``target``."""
+    """The problem of a small study; ``spec`` holds further top-level keys, ``chip`` the whole key ``target``.
+
+    The strategy is the ladder unless ``spec`` says otherwise: both bounds run on everything.
+    """
     data = {"calibration": str(files.calibration), "evaluation": str(files.evaluation), **spec.pop("data", {})}
     values = {
         "schema": "bitbudget.job/1",
@@ -35,6 +38,8 @@ def local_problem(
         "target": chip or {"name": target},
         **spec,
     }
+    if values["target"]["name"] != "tx5105c":
+        values["search"] = {"strategy": "ladder", **values.get("search", {})}
     return open_problem(build_job(values), base=Path(), dumps_layers=dumps_layers)
 
 

@@ -318,6 +318,5 @@ def test_a_study_of_precisions_has_no_settings_to_choose_from(tmp_path):
 def test_strategies_are_chosen_by_the_chip(tmp_path):
     files = write(tmp_path, n=20)
     assert local_problem(files, target="tx5105c").problem.spec.search.strategy == "auto"
-    assert local_problem(files, target="j6m").problem.spec.search.strategy == "auto"
     with pytest.raises(UsageError, match="Use --strategy auto"):
         local_problem(files, target="tx5105c", search={"strategy": "ladder"})
