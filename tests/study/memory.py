@@ -23,6 +23,10 @@ from tests.study.small import Files
 MEASURED = ("seconds", "float_evaluation_seconds")
 
 
+TWO_LEVELS = ("j6e", "j6m", "j6p", "j6h", "ort-cpu")
+"""Chips with a low and a high precision."""
+
+
 def local_problem(
     files: Files, *, target: str = "j6m", chip: Any = None, dumps_layers: bool = False, **spec: Any
 ) -> LocalProblem:
@@ -38,7 +42,7 @@ def local_problem(
         "target": chip or {"name": target},
         **spec,
     }
-    if values["target"]["name"] != "tx5105c":
+    if values["target"]["name"] in TWO_LEVELS:
         values["search"] = {"strategy": "ladder", **values.get("search", {})}
     return open_problem(build_job(values), base=Path(), dumps_layers=dumps_layers)
 
