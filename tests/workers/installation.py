@@ -59,7 +59,8 @@ class Installation:
             "data.evaluation": self.put(files.evaluation),
             **(inputs or {}),
         }
-        return self.enqueue(given, **spec)
+        search = {"strategy": "ladder", **spec.pop("search", {})}  # as tests.study.memory.local_problem
+        return self.enqueue(given, search=search, **spec)
 
     def submit_random(self, inputs: Mapping[str, Any], **spec: Any) -> str:
         """Put a study without data in line."""
