@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer", "checks"])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, default=2, help="networks at the same time; cases run one by one")
-    parser.add_argument("--minutes", type=float, default=7.0, help="no new sampling search on a case after these")
+    parser.add_argument("--minutes", type=float, default=5.0, help="no new sampling search on a case after these")
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
     began = time.monotonic()
