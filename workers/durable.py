@@ -21,6 +21,8 @@ from dbos import (
     SetEnqueueOptions,
     SetWorkflowID,
 )
+from dbos._dbos import _get_dbos_instance as _dbos
+from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy.engine import Connection, make_url
 
 from search.canonical import digest_bytes
@@ -141,6 +143,23 @@ def recover(alive: Collection[str]) -> tuple[str, ...]:
     if dead:
         DBOS._recover_pending_workflows(dead)  # there is no public way; hence dbos<3.5
     return tuple(dead)
+
+
+def unattended(executor: str) -> frozenset[str]:
+    """Workflows that DBOS counts as running in this process, ``executor``, though nothing here runs them.
+
+    That is what a connection leaves behind that breaks between taking a workflow and beginning it, or while its end is
+    recorded; DBOS looks after such workflows at the next start only.
+    """
+    pending = DBOS.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
+    running = set(_dbos()._active_workflows_set.activeList())
+    return frozenset(one.workflow_id for one in pending) - running
+
+
+def hand_on(names: Collection[str], executor: str) -> None:
+    """Put workflows of ``executor`` in line again; one that has ended or moved meanwhile stays as it is."""
+    for name in names:
+        _dbos()._sys_db.reenqueue_for_recovery(name, [executor], INTERNAL_QUEUE_NAME)
 
 
 def live_runs() -> dict[str, list[str]]:

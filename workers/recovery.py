@@ -51,6 +51,7 @@ class Recovery:
     executor: str
     engine: DbosEngine
     _stranded: dict[str, int] = field(default_factory=dict)
+    _unattended: dict[str, int] = field(default_factory=dict)
     _unwanted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -80,8 +81,18 @@ class Recovery:
             alive = workers.alive(connection, self.settings.dead_s) | {self.executor}
         for dead in durable.recover(alive):
             _log.warning("worker %s is dead; its work is handed on", dead)
+        self._hand_on_unattended()
         self._reconcile(durable.live_runs())
         self._forget_scratch(alive)
+
+    def _hand_on_unattended(self) -> None:
+        """Put in line again what this process should run and, for some ticks already, does not."""
+        found = durable.unattended(self.executor)
+        self._unattended = {name: self._unattended.get(name, 0) + 1 for name in found}
+        lost = [name for name, count in self._unattended.items() if count >= STRANDED_TICKS]
+        if lost:
+            _log.warning("%s had been lost; put in line again", ", ".join(sorted(lost)))
+            durable.hand_on(lost, self.executor)
 
     def _reconcile(self, runs: dict[str, list[str]]) -> None:
         with self.database.reading() as connection:

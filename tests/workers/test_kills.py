@@ -10,8 +10,9 @@ import sqlite3
 import time
 
 import pytest
+from sqlalchemy import text
 
-from service.db import items, tasks
+from service.db import items, tasks, workers
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.workers.installation import TERMINAL, TRIES, is_running
 
@@ -127,6 +128,37 @@ def test_a_worker_that_slept_beyond_its_lease_changes_nothing_when_it_wakes(serv
     again = service.submit(small, goal=TOP1)  # and it still works
     other.kill()
     check(service, again, answer)
+
+
+def test_a_study_that_was_taken_and_never_begun_is_put_in_line_again(service, small, answer):
+    worker = service.start()
+    name = registered(service)
+    put_to_sleep(service, worker)
+    study = service.submit(small, goal=TOP1)
+    schema = "" if service.database.is_sqlite else "dbos."
+    with service.database.writing() as c:  # what a connection leaves behind that breaks after a claim
+        taken = c.execute(
+            text(
+                f"UPDATE {schema}workflow_status SET status = 'PENDING', executor_id = :name "
+                "WHERE workflow_uuid = :workflow AND status = 'ENQUEUED'"
+            ),
+            {"name": name, "workflow": f"{study}.1"},
+        )
+    assert taken.rowcount == 1
+    worker.signal(signal.SIGCONT)
+    check(service, study, answer)
+
+
+def registered(service):
+    """Name of the only worker."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        with service.database.reading() as c:
+            found = workers.listing(c)
+        if found:
+            return found[0].executor_id
+        time.sleep(0.05)
+    raise AssertionError(service.logs()[-4000:])
 
 
 def put_to_sleep(service, worker):
