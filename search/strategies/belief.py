@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
@@ -27,6 +28,8 @@ from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 
 FEW = 16
+SHARED = 0.7  # of the uncertainty about one goal with that about another
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
 @dataclass(frozen=True)
@@ -164,13 +167,13 @@ class Belief:
     def _chance_of(self, rows: Indices) -> Floats:
         noises: Mapping[str, Noise] = self._estimator.predict(rows)
         levels = self._levels.of(rows)
-        chance = np.ones(len(rows))
+        chances = []
         for curve in self.curves:
             output = curve.goal.output
             if output in noises:
                 luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
-                chance = chance * curve.chance(noises[output], luck)
-        return chance
+                chances.append(curve.chance(noises[output], luck))
+        return all_met(chances) if chances else np.ones(len(rows))
 
     def _compare(self) -> None:
         """Set every result against the curves as they are now."""
@@ -208,6 +211,21 @@ class Belief:
             if errors:
                 found[output] = power(max(errors), metric)
         return found
+
+
+def all_met(chances: Sequence[Floats]) -> Floats:
+    """Return the chance that all goals are met, from that of each, ``[n]``.
+
+    The same points bring noise to every output, so goals are mostly met or missed together: as normals that share a
+    part ``SHARED`` of their variance.
+    """
+    if len(chances) == 1:
+        return chances[0]
+    ends = ndtri(np.clip(np.array(chances), 1e-12, 1.0 - 1e-12))
+    total = np.zeros(len(chances[0]))
+    for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
+        total += weight * np.prod(ndtr((ends + np.sqrt(SHARED) * node) / np.sqrt(1.0 - SHARED)), axis=0)
+    return total
 
 
 def judge_of(setting: Setting, curves: Sequence[GoalCurve]) -> Judge | None:

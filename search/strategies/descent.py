@@ -4,7 +4,8 @@
 2. The cheapest assignments under several noise limits are worked out (frontier.py). Each has a cost and a believed
    chance to meet all goals; the one with the largest ``chance * (cost of the best so far - cost)`` is evaluated.
 3. Its noise and its values correct the estimator; again from 2 until nothing is worth an evaluation.
-4. Sweep: every raised group is tried lower, alone, unless the estimator gives that less than ``EXCLUDED``.
+4. Sweep: every raised group is tried lower, alone, and every cheaper rung of the ladder, unless the estimator gives
+   that less than ``EXCLUDED``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FIRST = 5  # of them, where the first climb starts
 WORTH_A_TRIAL = {True: 0.004, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 SAFE = 0.8  # chance
-EXCLUDED = 0.1  # chance below which a demotion counts as missed
+EXCLUDED = 0.1  # chance below which a demotion or a rung counts as missed
 MOST_ENUMERATED = 8192  # assignments: up to so many all of them are candidates
 MOST_SWAPPED = 12  # groups lower, and as many higher
 MOST_TRIALS = 12
@@ -59,6 +60,7 @@ class Descent:
     _step: int = 1
     _all: Indices | None = None
     _safe: float = np.inf
+    _rungs: Sequence[Assignment] = ()
     _pool: dict[str, Assignment] = field(default_factory=dict)
 
     def run(self) -> Plan[Trial | None]:
@@ -77,7 +79,8 @@ class Descent:
             self._set_up()
             climbed = rungs(self.desk, start.base.configuration.effective, self._tables, start.high)
             self._all = self._belief.options.all_rows(MOST_ENUMERATED)
-            self._pool = {a.digest: a for a in climbed if self._belief.options.holds(a)}
+            self._rungs = [a for a in climbed if self._belief.options.holds(a)]
+            self._pool = {a.digest: a for a in self._rungs}
 
     @property
     def best(self) -> Trial | None:
@@ -175,10 +178,10 @@ class Descent:
         return trial
 
     def _sweep(self) -> Plan[None]:
-        """Try every raised group lower, alone, starting over below a better one."""
+        """Try every raised group lower, alone, and cheaper rungs, starting over below a better one."""
         for _ in range(MOST_DEMOTIONS[self.desk.setting.ordered]):
             assert self.best is not None
-            todo = [one for one in self._demotions(self.best) if one.chance >= EXCLUDED]
+            todo = [one for one in self._unsettled(self.best) if one.chance >= EXCLUDED]
             if not todo:
                 self.minimal = True
                 return
@@ -186,6 +189,10 @@ class Descent:
                 return
             together = self._belief.judged(self._together(), below=self.best.cost)
             yield from self._evaluate(max([*todo, *together], key=self._gain), "sweep")
+
+    def _unsettled(self, best: Trial) -> list[Candidate]:
+        """Untried assignments that would be cheaper: one group lower, or what the ladder would probe."""
+        return self._belief.judged([*self._lower(), *self._rungs], below=best.cost)
 
     def _demotions(self, best: Trial) -> list[Candidate]:
         """Untried assignments with one group lower that would be cheaper."""

@@ -34,9 +34,11 @@ from search.strategies.levels import Floats
 
 GRID = np.logspace(-9, 4, 261)
 _LOG_GRID = np.log(GRID)
+STEPS = np.linspace(-5.0, 5.0, 101)  # of log kappa, in standard deviations
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 PROCESS_SD = 0.06  # of log kappa from one assignment to another
 PART_SD = 0.15  # of the logarithm of noise: what a small part of the samples says about all
+OVERDISPERSION = 1.5  # of counted losses against independent ones
 GAIN_PRIOR = 5.0  # samples
 TAIL_PRIOR = 6.0  # samples
 FRONT = 8  # the samples with the smallest margins are the front: one in so many
@@ -183,16 +185,42 @@ class GoalCurve:
 
     def observe(self, parts: Sequence[Part], noise: float) -> None:
         """Take in the results of one assignment whose noise was measured as ``noise``."""
+        if noise <= 0:
+            return
         seen = merge(parts)
-        found = self._rate_seen(seen) if self.is_rate else self._value_seen(parts)
-        if found is None or noise <= 0:
+        counts = self.counts(seen) if self.is_rate else None
+        if counts is not None:
+            self._observe_counts(seen, counts, math.log(noise))
+            return
+        found = None if self.is_rate else self._value_seen(parts)
+        if found is None:
             return
         log_x, sd = found
-        part = 0.0 if self.is_rate else PART_SD * (1.0 - seen.n / self._n)
-        variance = sd**2 + PROCESS_SD**2 + 4.0 * part**2
+        variance = sd**2 + PROCESS_SD**2 + 4.0 * (PART_SD * (1.0 - seen.n / self._n)) ** 2
         gain = self._variance / (self._variance + variance)
         self._log_kappa += gain * (log_x - math.log(noise) - self._log_kappa)
         self._variance *= 1.0 - gain
+
+    def _observe_counts(self, seen: Part, counts: tuple[int, int], log_noise: float) -> None:
+        """Take in samples lost and gained: Bayes on a grid, since nearly as many as ever can be say little of ``x``."""
+        lost, gained = counts
+        self._observe_tail(seen, log_noise)
+        losses, gains = self._expected_flips(seen.n)
+        self._log_kappa, self._variance = self._given(lost, losses, log_noise, share=seen.n / self._n)
+        self._gained += gained
+        self._expected += float(np.interp(self._log_kappa + log_noise, _LOG_GRID, gains))
+
+    def _given(self, lost: int, losses: Floats, log_noise: float, *, share: float) -> tuple[float, float]:
+        """Mean and variance of ``log kappa`` where ``lost`` samples turned over of those that ``losses`` counts."""
+        log_kappa = self._log_kappa + math.sqrt(self._variance) * STEPS
+        expected = np.interp(log_kappa + log_noise, _LOG_GRID, losses)
+        slope = np.interp(log_kappa + log_noise, _LOG_GRID, np.gradient(losses, _LOG_GRID))
+        variance = OVERDISPERSION * expected + 1.0 + slope**2 * (PROCESS_SD**2 + (2.0 * PART_SD * (1.0 - share)) ** 2)
+        log_weight = -0.5 * (STEPS**2 + (lost - expected) ** 2 / variance + np.log(variance))
+        weight = np.exp(log_weight - log_weight.max())
+        weight /= weight.sum()
+        mean = float(weight @ log_kappa)
+        return mean, max(float(weight @ (log_kappa - mean) ** 2), PROCESS_SD**2)
 
     @property
     def _losses(self) -> Floats:
@@ -206,16 +234,16 @@ class GoalCurve:
     def _n_front(self) -> int:
         return max(1, self._n // FRONT)
 
-    def _observe_tail(self, seen: Part) -> None:
+    def _observe_tail(self, seen: Part, log_noise: float) -> None:
         """Compare the losses behind the front with those in it."""
         reference, n = self.goal.float_part, self._n_front
         if seen.n < self._n or reference is None or reference.values is None or seen.values is None:
             return
         lost = reference.values & ~seen.values.astype(np.bool_)
         front, every = self._expected_flips(n)[0], self._n * self.shape.badness
-        log_x = math.log(_inverse(np.count_nonzero(lost[:n]) + 0.5, front))
+        log_kappa, _ = self._given(int(np.count_nonzero(lost[:n])), front, log_noise, share=1.0)
         self._lost_late += int(np.count_nonzero(lost[n:]))
-        self._expected_late += float(np.interp(log_x, _LOG_GRID, every - front))
+        self._expected_late += float(np.interp(log_kappa + log_noise, _LOG_GRID, every - front))
 
     def _flips(self, log_x: Floats | float) -> tuple[Floats, Floats]:
         losses = np.interp(log_x, _LOG_GRID, self._losses)
@@ -236,19 +264,6 @@ class GoalCurve:
             return None
         right = reference.values[: seen.n]
         return int(np.count_nonzero(right & ~seen.values)), int(np.count_nonzero(seen.values & ~right))
-
-    def _rate_seen(self, seen: Part) -> tuple[float, float] | None:
-        counts = self.counts(seen)
-        if counts is None:
-            return None
-        lost, gained = counts
-        self._observe_tail(seen)
-        losses, gains = self._expected_flips(seen.n)
-        x = _inverse(lost + 0.5, losses)
-        self._gained += gained
-        self._expected += float(np.interp(math.log(x), _LOG_GRID, gains))
-        saturated = 1.0 if lost > 0.4 * losses[-1] else 0.0
-        return math.log(x), 2.0 / math.sqrt(lost + 0.5) + saturated
 
     def _expected_flips(self, n: int) -> tuple[Floats, Floats]:
         """Expected losses and gains among the first ``n`` samples, for every noise of ``GRID``."""
