@@ -2,8 +2,8 @@
 
 Differences from PyYAML's safe loader: only ``true`` and ``false`` are booleans (``on``, ``off``, ``yes``, ``no`` stay
 words), ``2.0e10`` is a number, numbers remember their text, dates stay text, keys are always text, a key given twice is
-an error, and nesting, aliases and what aliases expand to are limited (a few lines of anchors can expand to billions of
-values).
+an error, what overrides a merged key stays when it is merged itself, and nesting, aliases and what aliases expand to
+are limited (a few lines of anchors can expand to billions of values).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_DEPTH = 40
 MAX_ALIASES = 100
 MAX_VALUES = 500_000
 
+_MERGE = "tag:yaml.org,2002:merge"
 _RESOLVERS = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -32,7 +33,7 @@ _RESOLVERS = (
         list("-+0123456789."),
     ),
     ("!switch", r"on|On|ON|off|Off|OFF|yes|Yes|YES|no|No|NO", list("oOyYnN")),
-    ("tag:yaml.org,2002:merge", r"<<", ["<"]),
+    (_MERGE, r"<<", ["<"]),
 )
 
 
@@ -72,6 +73,22 @@ class _SpecLoader(yaml.SafeLoader):
                 raise _problem(f"key {key.value!r} is given twice", key)
             seen.add(key.value)
         return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put in what ``<<`` names: a mapping's own keys win, then those of the mapping named first."""
+        merges = [value for key, value in node.value if key.tag == _MERGE]
+        node.value = [pair for pair in node.value if pair[0].tag != _MERGE]
+        taken = {key.value for key, _ in node.value}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        for value in merges:
+            for mapping in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(mapping, yaml.MappingNode):
+                    raise _problem("<< needs a mapping or a list of mappings", mapping)
+                self.flatten_mapping(mapping)
+                fresh = [pair for pair in mapping.value if pair[0].value not in taken]
+                taken |= {key.value for key, _ in fresh}
+                merged += fresh
+        node.value = merged + node.value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)

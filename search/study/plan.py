@@ -23,6 +23,7 @@ from search.strategies.one_precision import best_calibrated, has_one_precision, 
 from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
 from search.strategies.trial import Trial, Verdict
+from search.study.bundles import group_items
 from search.study.described import Described, describe
 from search.study.items import (
     baseline_item,
@@ -45,7 +46,6 @@ MOST_SETTLED = 3  # full evaluations after a stop
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 PROFILE_SAMPLES = 32  # of layers.csv, and fewer where the tensors are large
 PROFILE_VALUES = 2**26
-MAX_ITEMS = 64  # per task: a task is what a worker may lose when it dies
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,19 +137,6 @@ def next_tasks(problem: Problem, results: Mapping[str, ItemResult], stop: Stop |
         stop: If set, only what delivers the best so far is asked for.
     """
     return Replay(problem).advance(results, stop)
-
-
-def group_items(items: Sequence[Item], task_macs: float) -> tuple[Task, ...]:
-    """Bundle items of a round by estimated work: at most ``task_macs`` and ``MAX_ITEMS`` per task."""
-    tasks: list[list[Item]] = []
-    for item in items:
-        last = tasks[-1] if tasks else None
-        fits = last is not None and last[0].kind == item.kind and len(last) < MAX_ITEMS
-        if last is not None and fits and sum(one.work for one in last) + item.work <= task_macs:
-            last.append(item)
-        else:
-            tasks.append([item])
-    return tuple(Task(tuple(found)) for found in tasks)
 
 
 def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Finished]:

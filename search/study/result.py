@@ -12,24 +12,17 @@ from typing import Any
 
 from search.export.files import evidence_files, layer_files, map_file
 from search.export.report.render import render_report
-from search.metrics.intervals import paired_difference, value_interval
-from search.metrics.loss import NO_FLOAT, quantization_loss
-from search.metrics.part import Part
 from search.strategies.goals import GoalState
 from search.strategies.trial import Trial
 from search.study.calibration_result import calibration_result
 from search.study.findings import findings_of
 from search.study.lines import failure, sensitivity_lines, trial_lines
+from search.study.metric_entries import metric_entries
 from search.study.plan import Finished
 from search.study.problem import Problem
-from search.study.values import unmeasured_goals, value_from
 from search.study.views import Views, training_plan, views_of
 
 SCHEMA = "bitbudget.result/1"
-_MEASURED = (
-    *("float", "required", "all_low", "all_high", "chosen", "qdq", "qdq_unoptimized", "confirmed"),
-    *("interval", "interval_method", "difference"),
-)
 Blob = Callable[[str], bytes]
 
 
@@ -75,7 +68,7 @@ def result_document(problem: Problem, finished: Finished, measured: Measured, bl
         "strategy": spec.search.strategy,
         "seed": spec.search.seed,
         "verified": _verified(problem),
-        "metrics": [*(_metric(finished, goal) for goal in _goals(finished)), *_unmeasured(problem, finished)],
+        "metrics": metric_entries(problem, finished),
         "cost": _cost(finished),
         "assignment": _assignment(finished, blob),
         "outputs": finished.results["export"].data["outputs"] if "export" in finished.results else {},
@@ -118,85 +111,6 @@ def _outcome(problem: Problem, chosen: Trial | None) -> str:
     if problem.evaluation is None:
         return "not_evaluated"
     return "met" if chosen is not None and chosen.is_met else "not_met"
-
-
-def _metric(finished: Finished, goal: GoalState) -> dict[str, Any]:
-    """One entry of ``metrics``."""
-    chosen = finished.chosen
-    parts = None if chosen is None else list(chosen.parts[goal.id])
-    interval = None if parts is None else value_interval(goal.metric, parts)
-    limits = None if interval is None or interval.limits is None else [interval.limits.low, interval.limits.high]
-    return {
-        "id": goal.id,
-        "name": goal.metric.name,
-        "output": goal.output,
-        "direction": goal.metric.direction,
-        "evaluator": "fake_quant" if finished.desk is None else finished.desk.setting.evaluator,
-        "float": goal.float_value,
-        "required": goal.required,
-        "all_low": _bound(finished, goal, 0),
-        "all_high": _bound(finished, goal, 1),
-        "chosen": None if parts is None else goal.value(parts),
-        "qdq": value_from(goal, finished.results.get("recheck")),
-        "qdq_unoptimized": value_from(goal, finished.results.get("unoptimized")),
-        "confirmed": value_from(goal, finished.results.get("confirm")),
-        "interval": limits,
-        "interval_method": None if interval is None else interval.method,
-        "difference": _difference(goal, parts),
-        "loss": _loss(goal, parts),
-        "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
-        "shortfall": None if parts is None else goal.shortfall(parts),
-        "reason": None if parts is None else goal.metric.result(parts).reason,
-    }
-
-
-def _unmeasured(problem: Problem, finished: Finished) -> list[dict[str, Any]]:
-    """Entries of goals in a run without evaluation data: every value null."""
-    if finished.described is None:
-        return []
-    return [
-        {
-            "id": goal.id,
-            "name": goal.metric,
-            "output": goal.output,
-            "direction": goal.direction,
-            "evaluator": problem.evaluator,
-            **dict.fromkeys(_MEASURED),
-            "loss": {"percent": None, "reason": NO_FLOAT},
-            "n_samples": 0,
-            "shortfall": None,
-            "reason": "not evaluated: there is no evaluation data",
-        }
-        for goal in unmeasured_goals(problem, finished.described.check)
-    ]
-
-
-def _loss(goal: GoalState, parts: Sequence[Part] | None) -> dict[str, Any]:
-    """The chip tools' loss: distance to float in percent of the float value."""
-    found = quantization_loss(None if parts is None else goal.value(parts), goal.float_value)
-    return {"percent": found.value, "reason": found.reason}
-
-
-def _bound(finished: Finished, goal: GoalState, which: int) -> float | None:
-    """Value of ``all_low`` (0) or ``all_high`` (1) where it was evaluated in full."""
-    if finished.desk is None:
-        return None
-    wanted = finished.desk.setting.bounds[which]
-    chosen = (
-        [] if finished.chosen is None else [finished.chosen]
-    )  # of several with this assignment, the one that counts
-    for trial in (*chosen, *finished.desk.trials):
-        if trial.is_complete and trial.configuration.effective == wanted and not trial.configuration.treatment.prescale:
-            return trial.values[goal.id]
-    return None
-
-
-def _difference(goal: GoalState, parts: Sequence[Part] | None) -> dict[str, Any] | None:
-    if parts is None or goal.float_part is None:
-        return None
-    found = paired_difference(goal.metric, parts, [goal.float_part])
-    limits = None if found.limits is None else [found.limits.low, found.limits.high]
-    return {"value": found.value, "interval": limits, "method": found.method}
 
 
 def _cost(finished: Finished) -> dict[str, Any]:

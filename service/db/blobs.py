@@ -118,7 +118,10 @@ def sizes(connection: Connection) -> Mapping[str, int]:
 def condemn(connection: Connection, grace_s: float) -> int:
     """Condemn what nothing needs and nobody used for ``grace_s``; return how many."""
     idle = sa.and_(blobs.c.state == "live", blobs.c.last_used < now(grace_s), ~_is_needed)
-    return connection.execute(blobs.update().where(idle).values(state="condemned", condemned=now())).rowcount
+    # What somebody has locked is in use; waiting for it, in whatever order rows come, could end in a deadlock.
+    free = sa.select(blobs.c.digest).where(idle).order_by(blobs.c.digest).with_for_update(skip_locked=True, of=blobs)
+    chosen = blobs.c.digest.in_(free)
+    return connection.execute(blobs.update().where(chosen).values(state="condemned", condemned=now())).rowcount
 
 
 def condemned(connection: Connection, grace_s: float, limit: int = 1000) -> tuple[str, ...]:

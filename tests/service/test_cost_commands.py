@@ -212,7 +212,7 @@ def test_a_search_on_a_fitted_target_gives_microseconds_with_an_error_bar(run, m
     files, out = run
     board = tmp_path / "board.toml"
     assert bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--out", board).code == 0
-    ended = search(files, tmp_path / "fitted", target=str(board))
+    ended = search(files, tmp_path / "fitted", "--strategy", "ladder", target=str(board))
     assert ended.code == 0, ended.err
     assert "us, nine in ten within" in ended.out
     result, plain = (json.loads((folder / "result.json").read_text()) for folder in (tmp_path / "fitted", out))

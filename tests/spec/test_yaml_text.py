@@ -66,6 +66,24 @@ def test_keys_are_always_text():
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: &a {p: 1, long name: 1}\nb: {<<: *a, p: 2}", {"p": 2, "long name": 1}),
+        ("a: &a {p: 1}\nc: &c {p: 3, r: 3}\nb: {<<: [*a, *c], q: 2}", {"p": 1, "q": 2, "r": 3}),
+        ("a: &a {p: 1}\nc: &c {<<: *a, p: 3}\nd: &d {<<: *c, r: 4}\nb: {<<: *d}", {"p": 3, "r": 4}),
+    ],
+)
+def test_merged_keys_give_way_to_own_and_to_earlier_ones(text, expected):
+    assert read_values(text, where="spec")["b"] == expected
+
+
+@pytest.mark.parametrize("merged", ["3", "[1]", "text"])
+def test_only_mappings_can_be_merged(merged):
+    with pytest.raises(UsageError, match=r"line 1, column \d+: << needs a mapping or a list of mappings"):
+        read_values(f"b: {{<<: {merged}}}", where="spec")
+
+
 def test_merge_keys_work_also_where_a_merged_mapping_overrides_its_own_base():
     text = "base: &a {p: 1}\nouter:\n  inner: &b {<<: *a, p: 2}\nlast: {<<: *b, q: 3}\n"
     values = read_values(text, where="spec")

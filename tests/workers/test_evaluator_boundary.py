@@ -29,6 +29,13 @@ WAIT_S = 60.0
 SECRETS = {"BITBUDGET_DATABASE_URL": "postgresql://u:hunter2@h/d", "BITBUDGET_API_KEY": "bbk_hunter2"}
 
 
+async def gone(process: asyncio.subprocess.Process) -> int:
+    """Wait for its exit alone: ``process.wait()`` also waits for pipes that nobody reads any more."""
+    while process.returncode is None:
+        await asyncio.sleep(0.01)
+    return process.returncode
+
+
 @asynccontextmanager
 async def taken_over(folder: Path, script: str) -> AsyncIterator[EvaluatorProcess]:
     """A process that says what a script says in place of an evaluator."""
@@ -45,7 +52,7 @@ async def taken_over(folder: Path, script: str) -> AsyncIterator[EvaluatorProces
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    ended = asyncio.ensure_future(process.wait())
+    ended = asyncio.ensure_future(gone(process))
     born = Born(process.pid, process.stdout, process.stdin, process.stderr, ended, {}, process.stdin.transport)
     found = EvaluatorProcess(born, folder, WAIT_S)
     try:
