@@ -5,9 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from search.precision import Precision
+from search.evaluation.configuration import Treatment
+from search.precision import Format, Precision
 from search.strategies.auto import auto
+from search.strategies.belief import Belief, Start
 from search.strategies.exhaustive import exhaustive
+from search.strategies.ladder import ladder
+from search.strategies.rungs import rungs
 from search.targets.legalise import uniform
 from search.targets.pins import Pin
 from tests.strategies.nets import J6M, J6M32, J6P, ORT, chain, group, weights, written
@@ -84,6 +88,47 @@ def test_minimal_means_that_no_cheaper_single_demotion_meets_the_goal(seed):
                 values = study.value(_with(best, demoted), setting.goals[0].output)
                 lower += values >= setting.goals[0].required
     assert lower == 0
+
+
+@pytest.mark.parametrize(("seed", "jitter"), [(2, 0.0), (3, 0.0), (4, 0.0), (9, 0.1)])
+def test_what_is_cheaper_is_a_trial_that_missed_or_excluded_with_the_stated_confidence(seed, jitter):
+    desk = simulated(J6M32, seed, n_groups=8, jitter=jitter).run(auto)
+    assert desk.minimal is True
+    low = desk.trials[0]
+    best = min((t for t in desk.trials if t.is_met), key=lambda t: t.cost)
+    belief = Belief(desk, Start(low, (Format.INT8,), Format.INT16, Treatment(), "mix"), desk.table_list, {})
+    for trial in desk.trials:
+        belief.learn(trial)
+    climbed = rungs(desk, low.configuration.effective, desk.table_list, Format.INT16)
+    demoted = _demotions(belief, best)
+    tried = {trial.configuration.effective.digest: trial for trial in desk.trials}
+    cheaper = [one for one in (*demoted, *climbed) if desk.setting.cost.index(one) < best.cost]
+    assert cheaper
+    for one in cheaper:
+        if one.digest in tried:
+            assert not tried[one.digest].is_met
+        else:
+            assert belief.judged([one])[0].chance < 0.1  # docs/search.md: 90 % confidence
+    assert any(one.digest in tried for one in cheaper)
+
+
+def _demotions(belief, best):
+    """Every assignment with one group of the best lower."""
+    effective, found = best.configuration.effective, []
+    for g, own in enumerate(belief.options.choices):
+        now = effective[g]
+        lower = [p for p in own if p is not now and p.activation <= now.activation and p.weight <= now.weight]
+        found += [effective.with_({g: p}) for p in lower]
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6, 8, 9])
+def test_it_is_not_dearer_than_the_ladder(seed):
+    found = cheapest(simulated(J6M32, seed, n_groups=8).run(auto))
+    laddered = cheapest(simulated(J6M32, seed, n_groups=8).run(ladder))
+    assert found is not None
+    assert laddered is not None
+    assert found <= laddered + 0.01
 
 
 def _with(trial, effective):

@@ -42,11 +42,9 @@ def _with_net_loss(rng, right, now, distance, wanted):
     return now
 
 
-def judged(population, *, confidence=None, kappa_error=0.0):
-    """Run one population by margin; return the first verdict and the samples it took."""
-    order = margin_order({"top1": population.margins})
-    right, now = population.right[order], population.now[order]
-    goal = GoalState(
+def goal_of(right, margins, *, confidence=None):
+    """A goal of top-1 that allows ``DROP``."""
+    return GoalState(
         id="top1@y",
         metric=make_metric("top1"),
         output="y",
@@ -54,9 +52,16 @@ def judged(population, *, confidence=None, kappa_error=0.0):
         float_value=float(right.mean()),
         float_part=Part(N, values=right),
         ranking="cosine",
-        margins=population.margins[order],
+        margins=margins,
         confidence=confidence,
     )
+
+
+def judged(population, *, confidence=None, kappa_error=0.0):
+    """Run one population by margin; return the first verdict and the samples it took."""
+    order = margin_order({"top1": population.margins})
+    right, now = population.right[order], population.now[order]
+    goal = goal_of(right, population.margins[order], confidence=confidence)
     noise = population.x * np.exp(kappa_error)
     judge = Judge([GoalCurve(goal, N)], N, lambda errors: {"y": noise})
     for look in LOOKS:
@@ -76,10 +81,27 @@ def test_a_candidate_that_just_meets_the_goal_is_rarely_rejected(tail, kappa_err
     assert np.mean(rejected) <= 0.05
 
 
-def test_a_candidate_three_points_beyond_the_limit_needs_few_samples():
-    runs = [judged(Population(seed, round(N * (DROP + 0.03)), tail=True)) for seed in range(REDRAWS // 2)]
+@pytest.mark.parametrize("confidence", [None, 0.95])
+def test_a_candidate_three_points_beyond_the_limit_needs_few_samples(confidence):
+    lost = round(N * (DROP + 0.03))
+    runs = [judged(Population(seed, lost, tail=True), confidence=confidence) for seed in range(REDRAWS // 2)]
     assert np.mean([said is Look.REJECT for said, _ in runs]) >= 0.98
     assert 1 - np.mean([used for _, used in runs]) / N >= 0.6
+
+
+@pytest.mark.parametrize("flips", [0.02, 0.04, 0.1])
+def test_a_confident_goal_is_met_by_chance_in_five_percent_where_the_true_drop_is_the_limit(flips):
+    rng = np.random.default_rng(3)
+    lost, gained = (flips + DROP) / 2, (flips - DROP) / 2  # shares of all samples
+    accepted = []
+    for _ in range(REDRAWS):
+        draw = rng.random(N)
+        right = draw < 0.9
+        now = (draw >= lost) & (draw < 0.9 + gained)
+        goal = goal_of(right, None, confidence=0.95)
+        accepted.append(goal.is_met([Part(N, values=now)]))
+    assert np.mean(accepted) <= 0.05 + 1.65 * np.sqrt(0.05 * 0.95 / REDRAWS)
+    assert np.mean(accepted) >= 0.005  # not by refusing everything
 
 
 def test_a_good_candidate_is_taken_for_now_after_few_samples():

@@ -4,9 +4,12 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
+from search.evaluation.configuration import Treatment
 from search.precision import Precision
 from search.strategies.desk import Desk
-from search.strategies.optuna_search import MOST_ASKS, Sampling, optuna, proposal
+from search.strategies.ladder import high_format
+from search.strategies.optuna_search import MOST_ASKS, MOST_BELIEVED, Sampling, believed_ratios, optuna, proposal
+from search.strategies.optuna_space import STARTING_RATIOS, Space
 from search.strategies.setting import Setting, Size
 from search.targets.pins import Pin
 from search.tasks import Item, ItemResult
@@ -179,3 +182,18 @@ def test_what_holds_of_every_strategy_holds_of_optuna(sampler, name, seed):
         effective = trial.configuration.effective
         assert effective[seed] is own
         assert desk.setting.legaliser.legalise(effective).effective == effective
+
+
+@SAMPLERS
+def test_what_the_estimator_believes_in_comes_right_behind_the_bounds(sampler):
+    desk, simulated = searched(sampler)
+    tables = desk.table_list
+    space = Space(desk.setting, desk.trials[0].requested, high_format(J6M), tables, (), Treatment())
+    fresh = Desk(desk.setting)
+    believed = believed_ratios(fresh, space, *desk.trials[:2])
+    assert 1 <= len(believed) <= MOST_BELIEVED
+    assert believed[0] != STARTING_RATIOS[0]
+    asked = next(item for item in simulated.asked if item.kind == "propose").params["history"]
+    ratios = [one["values"]["ratio_0"] for one in asked]
+    methods = len(desk.setting.methods_8)
+    assert ratios[methods : methods + len(believed)] == believed
