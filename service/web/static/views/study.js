@@ -5,6 +5,18 @@ import { drawSoon } from "../charts.js";
 import { follow } from "../stream.js";
 
 const PAUSE_MS = 1200;
+const LEAVING_MS = 5000;
+
+// When somebody followed a link: until the next page is there, reading this one again would call the visitor back.
+let left = -Infinity;
+addEventListener("beforeunload", () => {
+  left = performance.now();
+});
+
+function readAgain() {
+  if (performance.now() - left < LEAVING_MS) setTimeout(readAgain, LEAVING_MS);
+  else location.reload();
+}
 
 // When the step at hand will be done, from the pace seen here: an estimate, and only after two items.
 function remaining(pace, data) {
@@ -80,7 +92,7 @@ export function mount(element, page) {
     },
     end() {
       stale.hidden = true;
-      location.reload(); // everything of the page is final now
+      readAgain(); // everything of the page is final now
     },
   });
 }
