@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -180,13 +181,15 @@ def main() -> None:
     parser.add_argument("--target", default="j6m")
     parser.add_argument("--parts", nargs="*", default=["small", "shared", "integer", "checks"])
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--shift", type=int, default=0, help="added to the seeds of the small networks: fresh ones")
     parser.add_argument("--jobs", type=int, default=2, help="networks at the same time; cases run one by one")
     parser.add_argument("--minutes", type=float, default=5.0, help="no new sampling search on a case after these")
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
     began = time.monotonic()
     small: list[Small] = []
-    wanted = [kind for kind in kinds() if not args.only or any(kind.name.startswith(one) for one in args.only)]
+    shifted = [replace(kind, seed=kind.seed + args.shift) for kind in kinds()]
+    wanted = [kind for kind in shifted if not args.only or any(kind.name.startswith(one) for one in args.only)]
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         for row in pool.map(small_row, wanted if "small" in args.parts else ()):
             if row is not None:
@@ -200,6 +203,7 @@ def main() -> None:
     ]
     checks = check_lines(folders, args.target) if "checks" in args.parts else []
     command = f"python -m benchmarks.search{' --cases DIR' if args.cases else ''} --parts {' '.join(args.parts)}"
+    command += f" --shift {args.shift}" if args.shift else ""
     text = report(
         small, shared, integer, checks, head=f"{stamp(command)} {(time.monotonic() - began) / 60:.1f} minutes."
     )
