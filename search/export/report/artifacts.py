@@ -40,7 +40,7 @@ PURPOSES = {
     "layers.json": "the same with histograms, for machines",
     "trials.csv": "every trial with its verdict and reason",
     "result.json": "this result, for machines",
-    "report.html": "this page",
+    "report.html": "the report: one file, opens offline",
     "qat_plan.md": "what to train, and how, where calibration alone is not enough",
 }
 
