@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from search.export.json_text import json_line
 from search.export.report.render import render_report
@@ -24,18 +23,7 @@ from tests.export.views_example import example_layers, example_map, example_view
 from tests.service.api.serving import Server, serving, submit
 
 pytestmark = pytest.mark.browser
-OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 HOSTILE = "<img src=x onerror=document.title='owned'></script><script>document.title='owned'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program is not None, "Chromium is missing: apt-get install chromium."
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
-        yield found
-        found.close()
 
 
 @dataclass
