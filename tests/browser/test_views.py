@@ -208,6 +208,7 @@ def test_sensitivity_is_filtered_and_the_filter_stays_in_the_address(place: Serv
     rows = [row for row in example_sensitivity() if row["base"] == "all_int16"]
     weights = [row for row in rows if row["sensitive_type"] == "weight" and "layer2" in row["op_name"]]
     found = page.locator("[data-sensitivity=found]")
+    expect(page.locator("[data-sensitivity=op] option")).not_to_have_count(1)  # the page's script has begun
     page.locator("[data-switch=table]").select_option(index=0)
     page.locator("[data-sensitivity=kind]").select_option("weight")
     page.locator("[data-sensitivity=point]").fill("layer2")
