@@ -119,8 +119,8 @@ class Settings(BaseModel):
     max_json_bytes: Count = MIB
     max_queued_studies: Count = 100
     max_streams_per_key: Count = 5
-    requests_per_s: Positive = 10.0
-    request_burst: Count = 50
+    requests_per_s: Positive = 50.0
+    request_burst: Count = 200
 
     evaluator_memory_bytes: Count = 16 * GIB
     evaluator_cpu_s: Positive = 3600.0

@@ -26,6 +26,10 @@ from service.client.errors import (
 from service.client.shapes import StudyLine
 
 
+class DatabaseAwayError(SearchError):
+    """The database of this machine's installation does not answer for now."""
+
+
 class Exit(IntEnum):
     """Exit codes of ``bitbudget``."""
 
@@ -44,6 +48,7 @@ class Exit(IntEnum):
 
 _BY_ERROR: tuple[tuple[type[SearchError], Exit], ...] = (
     (UsageError, Exit.USAGE),
+    (DatabaseAwayError, Exit.TEMPORARY),
     (InvalidModelError, Exit.CONTENT),
     (InvalidDataError, Exit.CONTENT),
     (SelfTestError, Exit.FAILED),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, get_args
 
@@ -15,11 +16,10 @@ from search.errors import UsageError
 from service.accounts.keys import make_key
 from service.accounts.principal import LOCAL_TENANT, Scope
 from service.cli.connection import KeyFileOption, UrlOption, connect
-from service.cli.installation import DatabaseOption, DataDirOption, open_database, read_settings
+from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.client.errors import NotFoundError
 from service.db import audit, tenants
 from service.db import keys as rows
-from service.db.errors import DatabaseError
 from service.db.migrate import prepare
 
 ACTOR = "command line"
@@ -35,7 +35,7 @@ app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 def create(  # noqa: PLR0917  one parameter per option
     name: Annotated[str, typer.Argument(help="What to call it.")],
     scope: Annotated[list[str], typer.Option(help="read, submit or admin; repeatable.")],
-    days: Annotated[float | None, typer.Option(min=0, help="Ends by itself after so many days.")] = None,
+    days: Annotated[float | None, typer.Option(min=0, max=36500, help="Ends by itself after so many days.")] = None,
     local: LocalOption = False,
     tenant: TenantOption = LOCAL_TENANT,
     url: UrlOption = None,
@@ -114,15 +114,12 @@ def revoke(  # noqa: PLR0917  one parameter per option
 
 def _locally(work: Callable[[Connection, str], Any], tenant: str, **places: object) -> Any:
     """Do something in the database of this machine."""
-    database = open_database(read_settings(**places))
-    try:
+    settings = read_settings(**places)
+    database = open_database(settings)
+    with closing(database), database_errors(settings):
         prepare(database)
         with database.writing() as connection:
             return work(connection, tenants.ensure(connection, tenant).id)
-    except DatabaseError as error:
-        raise UsageError(str(error)) from None
-    finally:
-        database.close()
 
 
 def _named(text: str, found: list[dict[str, Any]]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.errors import UsageError
-from service.cli.installation import DatabaseOption, DataDirOption, open_database, read_settings
-from service.db.errors import DatabaseError
+from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.db.migrate import SchemaState, back_up, head, schema_state, upgrade
 from workers import durable
 
@@ -23,7 +23,7 @@ def migrate(
     """Make or update the tables; safe to repeat. SQLite files are copied before a change."""
     settings = read_settings(data_dir=data_dir, database_url=database_url)
     database = open_database(settings)
-    try:
+    with closing(database), database_errors(settings):
         if backup is not None:
             back_up(database, backup)
             typer.echo(f"copied to {backup}")
@@ -36,8 +36,4 @@ def migrate(
             return
         copy = upgrade(database)
         durable.migrate(settings)
-    except DatabaseError as error:
-        raise UsageError(str(error)) from None
-    finally:
-        database.close()
     typer.echo(f"the tables are at {head()}" + ("" if copy is None else f"; the old database is {copy}"))

@@ -14,12 +14,12 @@ from search.errors import UsageError
 from service.accounts.keys import first_admin_key
 from service.app import create_app
 from service.cli.embedded import EmbeddedWorkers
-from service.cli.installation import DatabaseOption, DataDirOption, open_database, read_settings
+from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.cli.worker import begin_log
 from service.db.engine import Database
-from service.db.errors import DatabaseError
 from service.db.migrate import prepare
 from service.http.gate import is_loopback
+from service.http.protocol import HttpProtocol
 from service.settings import Settings, SettingsError
 from workers import durable
 from workers.engine import DbosEngine
@@ -56,12 +56,10 @@ def serve(  # noqa: PLR0917  one parameter per option
 
 
 def _prepare(database: Database, settings: Settings) -> None:
-    try:
+    with database_errors(settings):
         prepare(database)
-    except DatabaseError as error:
-        raise UsageError(str(error)) from None
-    if database.is_sqlite:
-        durable.migrate(settings)
+        if database.is_sqlite:
+            durable.migrate(settings)
 
 
 def run_server(settings: Settings, database: Database, *, n_workers: int, authenticate: bool) -> None:
@@ -83,6 +81,7 @@ def run_server(settings: Settings, database: Database, *, n_workers: int, authen
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=HttpProtocol,
         ws="none",
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,

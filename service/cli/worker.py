@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-from search.errors import UsageError
-from service.cli.installation import DatabaseOption, DataDirOption, read_settings
-from service.db.errors import DatabaseError
+from service.cli.installation import DatabaseOption, DataDirOption, database_errors, read_settings
 from service.settings import Settings
 from workers.main import run_worker
 
@@ -26,16 +24,14 @@ def worker(
     """Work on queued studies; SIGTERM finishes the items at hand and leaves."""
     begin_log()
     settings = read_settings(slots=slots, data_dir=data_dir, database_url=database_url)
-    try:
+    with database_errors(settings):
         run_worker(settings)
-    except DatabaseError as error:
-        raise UsageError(str(error)) from None
 
 
 def begin_log() -> None:
     """Write the log of a process that stays to standard error; of libraries only what matters."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    for name in ("alembic", "dbos", "uvicorn"):
+    for name in ("alembic", "dbos", "httpx", "uvicorn"):  # httpx tells addresses of webhooks, which may be secret
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

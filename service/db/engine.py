@@ -7,18 +7,20 @@ that a transaction that reads and then writes cannot fail half way for a lock. B
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
 
 from service.db.errors import DatabaseBusyError, DatabaseUrlError
@@ -82,7 +84,7 @@ class Database:
         try:
             with self.reading() as connection:
                 return bool(connection.scalar(sa.select(1)) == 1)
-        except OperationalError:
+        except (DBAPIError, PoolTimeoutError):
             return False
 
     def close(self) -> None:
@@ -91,7 +93,7 @@ class Database:
 
 
 def connect(url: str, *, pool_size: int = 5) -> Database:
-    """Make the connections' pool; nothing is opened yet, except that the directory of a SQLite file is made.
+    """Make the connections' pool; nothing is opened yet, except that an empty SQLite file is made in its directory.
 
     Args:
         url: ``sqlite:///file`` or ``postgresql://...``.
@@ -131,13 +133,14 @@ def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:" or url.query:
         raise DatabaseUrlError("SQLite needs a plain file: sqlite:////absolute/path/bitbudget.sqlite.")
     path = Path(url.database)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = network_file_system(path.parent)
     if kind is not None:
         raise DatabaseUrlError(
             f"The SQLite file {str(path)!r} lies on a network file system ({kind}), where its locks do not hold. "
             "Put it on a local disk, or use PostgreSQL."
         )
+    make_private(path)
     engine = sa.create_engine(
         url,
         poolclass=sa.QueuePool,
@@ -149,6 +152,15 @@ def _sqlite(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def make_private(path: Path) -> None:
+    """Make a SQLite file that is not there, for its owner only: it will hold secrets of webhooks.
+
+    The files that SQLite puts beside it get the same rights.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
-from service.db.engine import Database, without_pool
+from service.db.engine import Database, make_private, without_pool
 from service.db.errors import DatabaseError, WrongSchemaError
 
 VERSION_TABLE = "bitbudget_version"
@@ -173,6 +173,7 @@ def back_up(database: Database, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    make_private(target)
     reader, writer = sqlite3.connect(source), sqlite3.connect(target)
     try:
         reader.backup(writer)

@@ -133,7 +133,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.scope))
     kind = KINDS[code]
-    detail = kind.hint if error.status_code in (404, 405) else str(error.detail)
+    detail = f"{kind.title}." if error.status_code in (404, 405) else str(error.detail)
     return _response(request.scope, kind, detail, headers=headers)
 
 

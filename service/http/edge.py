@@ -18,7 +18,7 @@ from service.http.metrics import UNMATCHED, Metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _LOG = logging.getLogger("bitbudget.api")
-_PROTECTION = {
+PROTECTION = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -74,7 +74,7 @@ class _Answer:
             self.status = int(message["status"])
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._request_id
-            for name, value in _PROTECTION.items():
+            for name, value in PROTECTION.items():
                 headers.setdefault(name, value)
         await self._send(message)
 

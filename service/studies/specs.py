@@ -96,7 +96,10 @@ def _availability_mistakes(spec: JobSpec) -> list[Pointer]:
 def _text_mistakes(value: Any, pointer: str) -> list[Pointer]:
     """Texts that no column and no file name takes."""
     if isinstance(value, str):
-        return [Pointer(pointer, "must not hold a zero byte")] if "\0" in value else []
+        mistake = "must not hold a zero byte" if "\0" in value else None
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            mistake = "must not hold half a surrogate pair"
+        return [] if mistake is None else [Pointer(pointer, mistake)]
     if isinstance(value, dict):
         inner = [one for key, child in value.items() for one in _text_mistakes(child, pointer + json_pointer((key,)))]
         return inner + [one for key in value for one in _text_mistakes(key, pointer)]

@@ -25,6 +25,7 @@ from service.studies.inputs import Inputs, missing_pointers, resolve_inputs, spe
 
 MAX_PRIORITY = 1000
 MAX_THREADS = 256
+MAX_TIMEOUT_S = 366 * 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,8 @@ def _out_of_bounds(spec: JobSpec) -> list[Pointer]:
         found.append(Pointer("/run/priority", f"must lie between -{MAX_PRIORITY} and {MAX_PRIORITY}"))
     if spec.run.threads > MAX_THREADS:
         found.append(Pointer("/run/threads", f"must be at most {MAX_THREADS}"))
+    if (spec.run.timeout_s or 0) > MAX_TIMEOUT_S:
+        found.append(Pointer("/run/timeout_s", f"must be at most {MAX_TIMEOUT_S}, which is a year"))
     return found
 
 

@@ -23,8 +23,10 @@ from service.db import artifacts, studies, tenants, trials
 from service.db.engine import Database
 from service.db.studies import Study
 from service.db.trials import TrialRow
+from service.http.protocol import HttpProtocol
 from service.settings import Settings
 from service.storage import uploads
+from service.studies.engine import Engine
 
 MODEL, DATA = b"not an ONNX file", b"not an npz file"
 
@@ -164,14 +166,24 @@ def trial(no: int, cost: float, value: float | None, verdict: str = "met") -> Tr
 
 
 @contextmanager
-def serving(database: Database, folder: Path, *, authenticate: bool = True, **settings: Any) -> Iterator[Server]:
-    """Run a server on a free port of this machine until the end of the block."""
+def serving(
+    database: Database, folder: Path, *, authenticate: bool = True, runs: Engine | None = None, **settings: Any
+) -> Iterator[Server]:
+    """Run a server on a free port of this machine until the end of the block; ``runs`` replaces the engine it tells."""
     chosen = Settings.model_validate(
         {"data_dir": folder, "requests_per_s": 10_000.0, "request_burst": 10_000, **settings}
     )
     store, engine = BlobStore(folder / "blobs"), FakeEngine()
-    app = create_app(chosen, engine, database=database, store=store, authenticate=authenticate)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1, ws="none")
+    app = create_app(chosen, runs or engine, database=database, store=store, authenticate=authenticate)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=HttpProtocol,
+        log_level="critical",
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

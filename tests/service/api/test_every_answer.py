@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.db import workers
 from service.db.engine import Database
+from service.db.migrate import head
 from service.problems import KINDS
 from tests.service.api.serving import Server, serving, submit
 
@@ -117,6 +118,27 @@ class TestOperations:
             answer = client.get("/readyz")
             assert (answer.status_code, answer.json()["schema_is_current"]) == (503, False)
             assert client.get("/livez").status_code == 200
+
+    def test_not_ready_with_a_database_that_is_broken(self, sqlite_database: Database, tmp_path: Path) -> None:
+        file = sqlite_database.file
+        assert file is not None
+        with serving(sqlite_database, tmp_path) as server, server.anonymous() as client:
+            sqlite_database.close()
+            for path in file.parent.iterdir():
+                path.write_bytes(b"this is no database" * 100)
+            answer = client.get("/readyz")
+            assert (answer.status_code, answer.json()["database"]) == (503, False)
+            assert client.get("/livez").status_code == 200
+
+    def test_not_ready_with_the_tables_of_another_version(self, database: Database, tmp_path: Path) -> None:
+        with serving(database, tmp_path) as server, server.anonymous() as client:
+            with database.writing() as connection:
+                connection.exec_driver_sql("UPDATE bitbudget_version SET version_num = '9999'")
+            answer = client.get("/readyz")
+            with database.writing() as connection:
+                connection.exec_driver_sql(f"UPDATE bitbudget_version SET version_num = '{head()}'")
+            assert (answer.status_code, answer.json()["schema_is_current"]) == (503, False)
+            assert client.get("/readyz").status_code == 200
 
     def test_limits_are_told(self, server: Server) -> None:
         found = server.client().get("/v1/limits").json()

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from service.db.engine import Database
+from service.settings import Settings
 from tests.service.api.serving import DATA, MODEL, Server, serving, sha256, spec_for, submit, upload
 
 
@@ -96,6 +97,7 @@ class TestWhatIsRefused:
             ({"goal": [{"metric": "top1", "max_drop": 5}]}, "/goal/0", "max_drop"),
             ({"goal": [{"metric": "top9"}]}, "/goal/0/metric", "unknown"),
             ({"run": {"priority": 10**12}}, "/run/priority", "between -1000 and 1000"),
+            ({"run": {"timeout_s": 1e308}}, "/run/timeout_s", "at most 31622400, which is a year"),
             ({"run": {"threads": 10**6}}, "/run/threads", "at most 256"),
             ({"goal": [{"metric": "python:os:system", "min_value": 1.0}]}, "", "not available"),
             ({"outputs": {"a\u0000b": {}}}, "/outputs", "zero byte"),
@@ -183,12 +185,19 @@ class TestWhatIsRefused:
                 422,
                 "",
             ),
+            (
+                b'{"model": "m", "data": {"calibration": "random"}, "target": {"name": "j6m"},'
+                b' "goal": [{"metric": "top1", "output": "\\ud800"}]}',
+                "application/json",
+                422,
+                "invalid-spec",
+            ),
             (b'{"search": {"seed": ' + b"9" * 5000 + b"}}", "application/json", 422, "invalid-spec"),
             (b"{}", "text/plain", 415, "unsupported-media-type"),
             (b"{}", "", 415, "unsupported-media-type"),
             (b"{}", "multipart/form-data", 415, "unsupported-media-type"),
         ],
-        ids=range(15),
+        ids=range(16),
     )
     def test_hostile_text_is_refused_and_the_server_lives(
         self, server: Server, body: bytes, kind: str, status: int, code: str
@@ -202,18 +211,23 @@ class TestWhatIsRefused:
 
 
 class TestIdempotencyKey:
-    def test_a_hundred_parallel_requests_make_one_study(self, both: Server) -> None:
+    def test_a_hundred_parallel_requests_make_one_study(self, database: Database, tmp_path: Path) -> None:
+        """With the limits that a server has when nobody sets any."""
+        rates = {name: Settings.model_fields[name].default for name in ("requests_per_s", "request_burst")}
+        with serving(database, tmp_path, **rates) as server:
+            self._check_hundred(server)
+
+    def _check_hundred(self, both: Server) -> None:
         client = both.client()
         spec = spec_for(client)
-        start = threading.Barrier(20)
+        start = threading.Barrier(100)
 
-        def post(n: int) -> tuple[int, str, str | None]:
-            if n < 20:
-                start.wait()
+        def post(_: int) -> tuple[int, str, str | None]:
+            start.wait()
             answer = client.post("/v1/studies", json=spec, headers={"Idempotency-Key": "once"})
             return answer.status_code, answer.text, answer.headers.get("idempotent-replayed")
 
-        with ThreadPoolExecutor(20) as pool:
+        with ThreadPoolExecutor(100) as pool:
             answers = list(pool.map(post, range(100)))
         assert {status for status, _, _ in answers} == {202}
         assert len({body for _, body, _ in answers}) == 1

@@ -228,6 +228,26 @@ def test_migrate_makes_checks_and_copies(tmp_path: Path) -> None:
     assert bitbudget("migrate", "--check", "--database-url", url, *place).code == 0
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("serve", "--port", "0"), ("worker",), ("migrate",), ("migrate", "--check"), ("keys", "list", "--local")],
+    ids=" ".join,
+)
+def test_a_database_that_does_not_answer_is_temporary_and_one_that_is_none_is_not(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    away = "postgresql://user:hunter2@127.0.0.1:9/x"
+    done = bitbudget(*arguments, "--data-dir", tmp_path, "--database-url", away)
+    assert done.code == 75, done.err
+    assert "does not answer" in done.err
+    assert "hunter2" not in done.err
+    (tmp_path / "broken.sqlite").write_bytes(b"this is no database" * 100)
+    broken = f"sqlite:///{tmp_path / 'broken.sqlite'}"
+    done = bitbudget(*arguments, "--data-dir", tmp_path, "--database-url", broken)
+    assert done.code == 2, done.err
+    assert "cannot be used: file is not a database" in done.err
+
+
 def test_the_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path, server: Server) -> None:
     done = bitbudget("doctor", "--data-dir", tmp_path / "data", "--json")
     found = {one["name"]: one for one in json.loads(done.out)["checks"]}

@@ -19,6 +19,7 @@ from service.db.columns import now, seconds_since
 from service.db.engine import Database, connect
 from service.db.errors import DatabaseBusyError, DatabaseUrlError
 from service.db.filesystem import network_file_system
+from service.db.migrate import back_up, prepare
 from service.db.schema import blob_refs, studies
 from service.db.schema import tenants as tenant_table
 from tests.service.db.rows import OTHER, digest, study, tenant
@@ -200,3 +201,15 @@ def test_the_deepest_mount_decides(tmp_path: Path, lines: str, expected: str | N
     mounts.write_text(lines.format(str(place).replace(" ", "\\040")))
     assert network_file_system(place, mounts) == expected
     assert network_file_system(place, tmp_path / "missing") is None
+
+
+def test_a_new_file_and_its_copies_are_for_their_owner_only(tmp_path: Path) -> None:
+    database = connect(f"sqlite:///{tmp_path}/data/bitbudget.sqlite")
+    prepare(database)
+    back_up(database, tmp_path / "data/copy.sqlite")
+    with database.writing():
+        files = sorted((tmp_path / "data").iterdir())
+        assert len(files) == 4
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    database.close()
