@@ -25,6 +25,8 @@ from workers.patience import T, read, write
 from workers.rounds import Round, item_digests
 
 LIVE = frozenset({"queued", "running"})
+DELIVERS = "delivers"
+"""Key of ``progress``: the tasks that a study needs while it is being cancelled."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,10 +80,12 @@ class Ledger:
         return read(self._database, work)
 
     def begin_study(self, study_id: str, run: int) -> Study | None:
-        """Return the study if run ``run`` of it is to go on; it is ``running`` then."""
+        """Return the study if run ``run`` of it is to go on: it runs then, or delivers while it is cancelled."""
 
         def work(connection: Connection) -> Study | None:
             row = studies.load(connection, study_id, lock=True)
+            if row is not None and row.state == "cancelling" and run == run_of(row):
+                return _delivering(connection, row)
             if row is None or row.state not in LIVE or run < run_of(row):
                 return None
             if run > run_of(row):
@@ -114,7 +118,7 @@ class Ledger:
 
         def work(connection: Connection) -> tuple[TaskRow, ...]:
             current = studies.load(connection, row.id, lock=True)
-            if current is None or current.state != "running":
+            if current is None or current.state != row.state:
                 return ()
             rows = tasks.put(connection, study_id=row.id, tenant_id=row.tenant_id, plans=found.plans)
             trials.put(connection, study_id=row.id, tenant_id=row.tenant_id, rows=found.rows)
@@ -126,6 +130,7 @@ class Ledger:
                 "unit": "items",
                 "trials": trials.count(connection, row.id),
                 **found.facts,
+                **({} if row.state == "running" else {DELIVERS: [one.no for one in rows]}),
             }
             phase = phase_of(plan.kind)
             changes = {"phase": phase, "progress": progress, "seconds": found.seconds, "stopped": found.stopped}
@@ -143,7 +148,7 @@ class Ledger:
 
         def work(connection: Connection) -> Hold | None:
             row = studies.load(connection, study_id, lock=True)
-            if row is None or row.state != "running":
+            if row is None or not is_wanted(row, no):
                 return None
             attempt = tasks.start(connection, study_id, no, self._executor)
             task = tasks.get(connection, study_id, no)
@@ -175,7 +180,7 @@ class Ledger:
             before = dict(row.progress or {})
             progress = {**before, "completed": int(before.get("completed", 0)) + 1}
             studies.update(connection, row.id, progress=progress, seconds=seconds)
-            data = {name: value for name, value in progress.items() if name != "run"}
+            data = {name: value for name, value in progress.items() if name not in ("run", DELIVERS)}
             _event(connection, row, "progress", {"phase": row.phase, **data})
             return stored, seconds
 
@@ -193,14 +198,21 @@ class Ledger:
         return write(self._database, lambda c: studies.add_attempt(c, hold.study.id))
 
     def fail(self, study_id: str, failure: StudyFailedError) -> None:
-        """End a study with its cause."""
+        """End a study with its cause; one that is being cancelled is cancelled then, without what it would deliver."""
 
         def work(connection: Connection) -> None:
             changes = {"error": failure.to_json()}
-            studies.transition(connection, study_id, expect=LIVE, to="failed", changes=changes)
+            if studies.transition(connection, study_id, expect=LIVE, to="failed", changes=changes) is None:
+                studies.transition(connection, study_id, expect={"cancelling"}, to="cancelled")
 
         _log.info("study %s failed: %s: %s", study_id, failure.code, failure.message)
         write(self._database, work)
+
+    def give_up_delivering(self, study_id: str) -> None:
+        """Make a study that is being cancelled ``cancelled`` without what it would deliver."""
+        write(
+            self._database, lambda c: studies.transition(c, study_id, expect={"cancelling"}, to="cancelled") is not None
+        )
 
     def settle(self, study_id: str, dead_s: float) -> bool:
         """Make a study that is being cancelled ``cancelled`` once no living worker computes for it."""
@@ -233,7 +245,8 @@ class Ledger:
             tasks.finish(connection, row.id, hold.task.no, "succeeded", attempt=hold.attempt)
             progress = {**(current.progress or {}), "completed": 1}
             done = {**changes, "progress": progress}
-            studies.transition(connection, row.id, expect={"running"}, to="succeeded", changes=done)
+            to = "cancelled" if current.state == "cancelling" else "succeeded"
+            studies.transition(connection, row.id, expect={current.state}, to=to, changes=done)
             for file in files:
                 _event(connection, row, "artifact", {"name": file.name, "size": file.size})
 
@@ -245,12 +258,26 @@ def run_of(row: Study) -> int:
     return int((row.progress or {}).get("run", 0))
 
 
+def is_wanted(row: Study, no: int) -> bool:
+    """Whether a study wants its task ``no``: all while it runs, those that deliver while it is cancelled."""
+    return row.state == "running" or (row.state == "cancelling" and no in (row.progress or {}).get(DELIVERS, ()))
+
+
+def _delivering(connection: Connection, row: Study) -> Study | None:
+    """The study, which is being cancelled, from now on with the best so far; None if it has nothing yet."""
+    if not tasks.listing(connection, row.id):
+        return None
+    stopped = row.stopped or "cancel"
+    studies.update(connection, row.id, stopped=stopped)
+    return replace(row, stopped=stopped)
+
+
 def _is_ours(connection: Connection, hold: Hold, executor: str) -> bool:
     row = studies.load(connection, hold.study.id)
     task = tasks.get(connection, hold.study.id, hold.task.no)
     return (
         row is not None
-        and row.state == "running"
+        and is_wanted(row, hold.task.no)
         and task is not None
         and task.attempt == hold.attempt
         and task.worker == executor

@@ -55,6 +55,10 @@ class Pool:
                 self._busy.discard(process)
             await asyncio.shield(self._put_back(process))
 
+    async def drop(self, study_id: str) -> None:
+        """End idle evaluators of a study."""
+        await self.keep_only({str(one.study_id) for one in self._warm} - {study_id})
+
     async def keep_only(self, studies: Collection[str]) -> None:
         """End idle evaluators of other studies."""
         unwanted = [one for one in self._warm if one.study_id not in studies]

@@ -99,7 +99,7 @@ class Recovery:
             going = studies.in_states(connection, ("queued", "running"))
             cancelling = studies.in_states(connection, ("cancelling",))
         self._end_unwanted(runs, going)
-        for study_id in cancelling:
+        for study_id in set(cancelling) - runs.keys():  # the others end with what they deliver
             self._ledger.settle(study_id, self.settings.dead_s)
         stranded = [study_id for study_id in going if study_id not in runs]
         self._stranded = {study_id: self._stranded.get(study_id, 0) + 1 for study_id in stranded}
@@ -121,7 +121,7 @@ class Recovery:
         if study_id in going:
             return True
         row = self._ledger.study(study_id)  # it may have been submitted after ``going`` was read
-        return row is not None and row.state not in (*TERMINAL, "paused", "cancelling")
+        return row is not None and row.state not in (*TERMINAL, "paused")
 
     def _rescue(self, study_id: str) -> None:
         """A study that should run and has no workflow: out of time, failed for good, or never put in line."""

@@ -33,7 +33,7 @@ from workers.derived import DELIVER
 from workers.evaluator_process import EvaluatorProcess, Open, StorageError
 from workers.failures import StudyFailedError, failure_of
 from workers.inputs import Inputs
-from workers.ledger import File, Hold, Ledger, LostError
+from workers.ledger import File, Hold, Ledger, LostError, is_wanted
 from workers.media import media_type
 from workers.nursery import EvaluatorDiedError
 from workers.patience import insist
@@ -43,6 +43,8 @@ from workers.rounds import Standing, Standings, limits_of
 
 WATCH_S = 0.5
 """How often a running task looks whether it is still wanted."""
+DELIVERY_S = 60.0
+"""How long a study that is being cancelled may compute one step of what it delivers."""
 STORAGE_PATIENCE_S = 900.0
 MAX_RESULT_BYTES = 256 * 2**20
 CHUNK = 2**20
@@ -134,12 +136,18 @@ class Runner:
         with standing.lock:
             found = self._advance(standing, row)
         stored = self._ledger.store_round(row, found)
+        if not stored and row.state == "running":  # it may be cancelled meanwhile: then it delivers
+            return self._propose(study_id, run, environment) if self._is_cancelling(study_id) else _nothing()
         return {
             "tasks": [task.no for task in stored],
             "inline": found.is_small,
             "token": secrets.token_hex(4),
             "priority": row.priority,
         }
+
+    def _is_cancelling(self, study_id: str) -> bool:
+        row = self._ledger.study(study_id)
+        return row is not None and row.state == "cancelling"
 
     def _advance(self, standing: Standing, row: Study) -> Any:
         self._ledger.read(lambda c: standing.catch_up(c, row.id))
@@ -153,7 +161,7 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         await self._unless_draining()
         work = asyncio.create_task(self._compute(study_id, no))
-        watch = asyncio.create_task(self._watch(study_id, work))
+        watch = asyncio.create_task(self._watch(study_id, no, work))
         key = f"{study_id}/{no}"
         self.running.add(key)
         try:
@@ -163,18 +171,20 @@ class Runner:
             work.cancel()
             await asyncio.wait({work})
             self.running.discard(key)
-        if work.cancelled():
-            await asyncio.to_thread(self._ledger.settle, study_id, self.settings.dead_s)
-        elif (error := work.exception()) is not None:
+        if not work.cancelled() and (error := work.exception()) is not None:
             raise error
         await self._unless_draining()
 
-    async def _watch(self, study_id: str, work: asyncio.Task[None]) -> None:
-        """End the work, and with it its process, as soon as its study is not running any more."""
+    async def _watch(self, study_id: str, no: int, work: asyncio.Task[None]) -> None:
+        """End the work, and with it its process, as soon as its study does not want it any more."""
+        begun = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_S)
             row = await asyncio.to_thread(self._ledger.study, study_id)
-            if row is None or row.state != "running":
+            if row is not None and row.state == "cancelling" and time.monotonic() - begun > DELIVERY_S:
+                await asyncio.to_thread(self._ledger.give_up_delivering, study_id)
+                row = None
+            if row is None or not is_wanted(row, no):
                 work.cancel()
                 return
 
@@ -235,7 +245,9 @@ class Runner:
         await asyncio.to_thread(self._ledger.fail, hold.study.id, failure)
 
     async def _attempt(self, hold: Hold) -> None:
-        async with self.pool.evaluator(hold.study.id) as process:
+        if hold.study.state == "cancelling":
+            await self.pool.drop(hold.study.id)  # nothing that was begun before goes on
+        async with self.pool.evaluator(_evaluator_key(hold.study)) as process:
             await self._open(process, hold)
             if hold.task.kind == DELIVER:
                 await self._deliver(process, hold)
@@ -243,7 +255,7 @@ class Runner:
                 await self._run(process, hold)
 
     async def _open(self, process: EvaluatorProcess, hold: Hold) -> None:
-        if process.study_id == hold.study.id:
+        if process.study_id == _evaluator_key(hold.study):
             return
         problem = hold.study.problem or {}
         environment = (problem.get("environments") or [{}])[-1]
@@ -251,7 +263,7 @@ class Runner:
             raise StudyFailedError("environment-changed", "system", "Workers of different kinds share the study.")
         study = self._problem(hold.study, environment)
         paths = await asyncio.to_thread(self._inputs.lay_out, study.inputs, process.folder)
-        opened = Open(hold.study.id, hold.study.spec, problem, environment)
+        opened = Open(_evaluator_key(hold.study), hold.study.spec, problem, environment)
         await process.open(opened, paths, self._fetch)
 
     def _fetch(self, digest: str) -> Path | None:
@@ -319,17 +331,22 @@ class Runner:
             name = str(line.get("name"))
             kept = await asyncio.to_thread(self._keep, process, hold, line.get("file"))
             files.append(File(name=name, digest=kept.digest, size=kept.size, media_type=media_type(name)))
-        changes = await asyncio.to_thread(self._summary, files, payload)
+        changes = await asyncio.to_thread(self._summary, files)
         await asyncio.to_thread(self._ledger.succeed, hold, files, changes)
 
-    def _summary(self, files: list[File], payload: Mapping[str, Any]) -> dict[str, Any]:
+    def _summary(self, files: list[File]) -> dict[str, Any]:
         """What the row of a finished study says, from its ``result.json``."""
         result = next((file for file in files if file.name == RESULT), None)
         if result is None or result.size > MAX_RESULT_BYTES:
             raise StudyFailedError("internal-error", "system", "The evaluator delivered no result of a sensible size.")
         document = json.loads(self.store.read(result.digest))
         summary = {key: document[key] for key in ("outcome", "stopped", "metrics", "cost", "search")}
-        return {"outcome": document["outcome"], "stopped": payload["stopped"], "result": summary}
+        return {"outcome": document["outcome"], "stopped": document["stopped"], "result": summary}
+
+
+def _evaluator_key(row: Study) -> str:
+    """Whose an evaluator is: what a study delivers while it is cancelled gets one of its own."""
+    return row.id if row.state == "running" else f"{row.id} delivers"
 
 
 def _nothing() -> dict[str, Any]:

@@ -137,7 +137,7 @@ def change_study(
 def cancel_study(
     parts: PartsDep, principal: Submitter, study_id: str, request_id: RequestId, version: IfMatch
 ) -> Response:
-    """End a study early; the best found so far is delivered."""
+    """End a study early. One that runs delivers the best it has found before; one that waits ends at once."""
     with _steering(parts, principal, study_id, version, request_id) as steering:
         return _answer(steering.cancel(), 202)
 

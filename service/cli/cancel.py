@@ -17,7 +17,7 @@ def cancel(
     api_key_file: KeyFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Cancel a study that has not ended; what it delivered stays."""
+    """Cancel a study that has not ended; one that runs delivers the best it has found before."""
     with connect(url, api_key_file) as client:
         found = client.studies.cancel(study)
     typer.echo(json.dumps(dict(found.raw), indent=1) if as_json else "\n".join(study_lines(found.raw)))

@@ -1,6 +1,6 @@
 """Changing the course of a study: cancel, pause, resume, priority, delete. Each is one compare-and-set of its state.
 
-cancel   queued, paused -> cancelled     running -> cancelling (the worker ends it)
+cancel   queued, paused -> cancelled     running -> cancelling (a worker delivers the best, ends it)
 pause    queued, running -> paused       resume   paused -> queued
 delete   an ended study is deleted; any other is cancelled and stays
 """

@@ -71,11 +71,39 @@ def gone(pids, seconds):
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_cancelled_study_ends_with_its_evaluator(busy, small, phase):
+def test_a_cancelled_study_ends_with_its_evaluator_and_delivers_the_best_so_far(busy, small, answer, phase):
     study, held = caught_in(busy, small, phase, to="cancelling")
-    assert busy.wait(study, WAIT_S).state == "cancelled"
     assert gone(held, WAIT_S)
-    assert busy.study(study).error is None
+    row = busy.wait(study, WAIT_S)
+    assert (row.state, row.error) == ("cancelled", None)
+    document = busy.result(study)
+    assert (row.stopped, row.outcome) == (document["stopped"], document["outcome"])
+    if phase in ("export", "report"):  # the search was over
+        assert {**document, "stopped": None, "minimal": None} == {**answer, "minimal": None}
+        assert busy.artifact(study, "model.qdq.onnx")
+    else:
+        assert document["stopped"] == "cancel"
+        assert document["search"]["evaluations"] <= answer["search"]["evaluations"]
+    if phase in ("validate", "baseline"):
+        assert document["assignment"] == {}
+    assert set(busy.stored(study).values()) <= {1}
+    assert not busy.again(study)
+
+
+def test_a_worker_killed_while_a_cancelled_study_delivers_is_replaced(busy, small):
+    for _ in range(TRIES):
+        study, held = caught_in(busy, small, "search", to="cancelling")
+        assert gone(held, WAIT_S)
+        busy.wait(study, WAIT_S, until=lambda row: "delivers" in row.progress or row.state in TERMINAL, poll_s=0.002)
+        send(busy.workers[0].children(), signal.SIGSTOP)
+        if busy.study(study).state == "cancelling":
+            break
+        send(busy.workers[0].children(), signal.SIGCONT)
+    assert busy.study(study).state == "cancelling"
+    busy.workers.pop().kill()
+    busy.start()
+    assert busy.wait(study, WAIT_S).state == "cancelled"
+    assert busy.result(study)["stopped"] == "cancel"
 
 
 @pytest.mark.parametrize("phase", PHASES)
