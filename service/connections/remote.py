@@ -49,8 +49,10 @@ class RemotePlace:
             return
         for name, one in sorted(found.items()):
             inner = str(name).lstrip("/").removeprefix(f"{place}/")
-            if one["type"] != "file" or inner == str(name).lstrip("/") or inner.endswith("/") or is_hidden(inner):
-                continue  # what stands for a directory, and what only begins like it
+            if not inner or inner.endswith("/") or one["type"] != "file" or is_hidden(inner):
+                continue  # an object that stands for a directory, this one or one below it
+            if inner == str(name).lstrip("/"):
+                continue  # what only begins like the directory
             checked(inner)
             yield Entry(inner, int(one["size"] or 0))
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from service.blobs.store import BlobStore
 from service.connections import fetching
@@ -160,9 +162,29 @@ def test_a_worker_without_the_connection_says_so(opened: Database, root: Path) -
     assert "knows no connection of this name" in desk.refusal(desk.running(model=behind("net.onnx")))[2]
 
 
-def test_a_study_reads_everything_through_a_connection(service: Installation, small: Files, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def store(small: Files) -> Iterator[dict[str, str]]:
+    """An S3 server with the files; the connection that leads there."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    keys = {"access_key": "AKIA", "secret_key": "hunter2", "region": "us-east-1", "endpoint": f"http://{host}:{port}"}
+    access = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "hunter2", "region_name": "us-east-1"}
+    client: Any = boto3.client("s3", endpoint_url=keys["endpoint"], **access)
+    client.create_bucket(Bucket="arrivals")
+    for path in (small.model, small.calibration, small.evaluation):
+        client.put_object(Bucket="arrivals", Key=f"vision/{path.name}", Body=path.read_bytes())
+    yield {"kind": "s3", "bucket": "arrivals", "prefix": "vision", **keys}
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_a_study_reads_everything_through_a_connection(
+    service: Installation, small: Files, tmp_path: Path, store: dict[str, str], kind: str
+) -> None:
     setting = tmp_path / "connections.yaml"
-    setting.write_text(yaml.safe_dump({"lab": {"kind": "local", "path": str(small.model.parent)}}))
+    place = store if kind == "s3" else {"kind": "local", "path": str(small.model.parent)}
+    setting.write_text(yaml.safe_dump({"lab": place}))
     inputs = {
         "model": behind(small.model.name),
         "data.calibration": behind(small.calibration.name),
