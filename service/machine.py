@@ -1,7 +1,8 @@
-"""The kind of processor: results may differ between two kinds."""
+"""The machine: its kind of processor, on which results may depend, and its memory."""
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -17,3 +18,11 @@ def processor() -> str:
         if names:
             return " ".join(names[:3])
     return platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int:
+    """Memory that processes here may use: of the machine, or of the container if that has less."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else ""
+    return min(most, int(text)) if text.isdecimal() else most

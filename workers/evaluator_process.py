@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import re
 import shutil
@@ -55,6 +56,15 @@ class EvaluatorProcess:
     def is_alive(self) -> bool:
         """Whether it can be asked."""
         return not self._born.ended.done()
+
+    @property
+    def resident_bytes(self) -> float:
+        """Memory it occupies; infinite where the system does not tell."""
+        try:
+            pages = int(Path(f"/proc/{self._born.pid}/statm").read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            return math.inf
+        return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
     async def open(self, study: Open, paths: Mapping[str, Path], fetch: Fetch) -> None:
         """Let it open a study.

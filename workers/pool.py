@@ -1,6 +1,7 @@
 """The evaluators of one worker: as many at work as it has slots, kept warm between tasks of their study.
 
-A process serves one study in its life; it is forked from the nursery, which has loaded the libraries.
+A process serves one study in its life; it is forked from the nursery, which has loaded the libraries. Studies take
+turns, round by round: those in turn keep their evaluators, with model and data loaded, as long as there is memory.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
+from service.machine import memory_bytes
 from service.settings import Settings
 from workers.evaluator_process import EvaluatorProcess
 from workers.nursery import EvaluatorDiedError, Nursery
 
 MAX_PAUSE_S = 30.0
+MOST_WARM = 8
+"""Idle evaluators kept beside as many as there are slots."""
+IDLE_SHARE = 0.25
+"""Of this machine's memory: what idle evaluators may hold together, and never more than one at work may."""
 _log = logging.getLogger(__name__)
 
 
@@ -88,8 +94,15 @@ class Pool:
     async def _put_back(self, process: EvaluatorProcess) -> None:
         if process.is_alive:
             self._warm.append(process)
-        while len(self._warm) > self._settings.slots:
+        while self._are_too_many():
             await self._warm.pop(0).kill()
+
+    def _are_too_many(self) -> bool:
+        """Whether idle evaluators take too much memory; as many as there are slots are always kept."""
+        if len(self._warm) <= self._settings.slots:
+            return False
+        most = min(self._settings.evaluator_memory_bytes, IDLE_SHARE * memory_bytes())
+        return len(self._warm) > MOST_WARM or sum(one.resident_bytes for one in self._warm) > most
 
     async def _ready(self) -> Nursery:
         """The nursery, started again if it has ended."""

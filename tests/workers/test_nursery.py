@@ -12,6 +12,7 @@ import pytest
 
 from service.settings import Settings
 from tests.workers.installation import is_running
+from workers import pool as pool_module
 from workers.evaluator_process import EvaluatorProcess
 from workers.nursery import Nursery
 from workers.pool import Pool
@@ -129,6 +130,27 @@ def test_nobody_takes_an_idle_evaluator_while_idle_ones_are_ended(tmp_path: Path
             assert await answers(process)
         await ending
         assert not any(one.is_alive for one in processes)
+        await pool.close()
+
+    run(work)
+
+
+@pytest.mark.parametrize(("memory_bytes", "kept"), [(2.0**33, {"a", "b", "c"}), (2.0**20, {"c"})])
+def test_studies_that_take_turns_keep_their_evaluators_while_there_is_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: float, kept: set[str]
+) -> None:
+    monkeypatch.setattr(pool_module, "memory_bytes", lambda: memory_bytes / pool_module.IDLE_SHARE)
+
+    async def work() -> None:
+        pool = Pool(Settings(data_dir=tmp_path, slots=1, evaluator_memory_bytes=2**33), tmp_path)
+        first = {}
+        for study in "abc":
+            async with pool.evaluator(study) as process:
+                process.study_id, first[study] = study, process
+        assert {study for study, process in first.items() if process.is_alive} == kept
+        for study in sorted(kept):
+            async with pool.evaluator(study) as process:
+                assert process is first[study]
         await pool.close()
 
     run(work)
