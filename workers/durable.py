@@ -6,9 +6,11 @@ so bodies stay as they are; whoever changes one must raise ``VERSION`` (a test c
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -22,20 +24,25 @@ from dbos import (
     SetWorkflowID,
 )
 from dbos._dbos import _get_dbos_instance as _dbos
+from dbos._queue import queue_worker_thread
 from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy.engine import Connection, make_url
 
 from search.canonical import digest_bytes
 from service.settings import Settings
+from workers.alarm import Alarm
+from workers.bell import Bell
+from workers.patience import insist
 
-VERSION = "engine-1"
+VERSION = "engine-2"
 """Goes up only when a workflow's body changes: workers of the old version then finish what they began."""
 APPLICATION = "bitbudget"
 SEARCH, EVAL = "search", "eval"
 COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
-_SEARCH_POLL_S, _POLL_S, _RESULT_POLL_S = 0.2, 0.1, 0.1  # a free slot waits for the next poll
+_SEARCH_POLL_S, _POLL_S = 0.2, 0.5  # a study waits for the next poll; a task only if the bell was not heard
 _MIDDLE = 2**30
 _LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
+_GIVEN_UP = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
 class Hands(Protocol):
@@ -49,8 +56,13 @@ class Hands(Protocol):
         """Compute a task."""
         ...
 
+    async def settle(self, study_id: str, nos: Sequence[int], is_over: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until these tasks have their results, or until ``is_over``: nobody works on them any more."""
+        ...
+
 
 _hands: list[Hands] = []
+_bells: list[Bell] = []
 
 
 @DBOS.step()
@@ -65,9 +77,15 @@ async def compute(study: str, no: int) -> None:
     await _hands[0].compute(study, no)
 
 
+async def settle(study: str, nos: list[int], names: list[str]) -> None:
+    """The end of tasks that others compute, too. No step: a replay finds their results and does not wait."""
+    await _hands[0].settle(study, nos, lambda: asyncio.to_thread(insist, lambda: _are_over(names)))
+
+
 @DBOS.workflow(name="task", max_recovery_attempts=100)
 async def task(study: str, no: int) -> None:
     """One task on whichever worker takes it."""
+    look_after_this()
     await compute(study, no)
 
 
@@ -78,12 +96,39 @@ async def search(study: str, run: int) -> None:
         if found["inline"]:
             await compute(study, found["tasks"][0])
             continue
-        handles = []
+        names = []
         for no in found["tasks"]:
-            with SetWorkflowID(f"{study}.{run}:{found['token']}:{no}"), SetEnqueueOptions(priority=rank(found)):
-                handles.append(await DBOS.enqueue_workflow_async(EVAL, task, study, no))
-        for handle in handles:
-            await handle.get_result(polling_interval_sec=_RESULT_POLL_S)
+            names.append(f"{study}.{run}:{found['token']}:{no}")
+            with SetWorkflowID(names[-1]), SetEnqueueOptions(priority=rank(found)):
+                await DBOS.enqueue_workflow_async(EVAL, task, study, no)
+            tell_line()
+        await settle(study, found["tasks"], names)
+
+
+def look_after_this() -> None:
+    """Let this worker look for the next task as soon as DBOS has closed the one that runs here."""
+    running = asyncio.current_task()
+    if running is not None:
+        running.add_done_callback(lambda _: _bells[0].ring_here(EVAL))
+
+
+def tell_line() -> None:
+    """Let all workers look for tasks."""
+    _bells[0].ring(EVAL)
+
+
+def _are_over(names: list[str]) -> bool:
+    """Whether none of these task workflows waits or runs any more.
+
+    Raises:
+        RuntimeError: If one was given up.
+    """
+    # Not DBOS.list_workflows, which would be recorded as a step: how often this is asked depends on the clock.
+    found = _dbos()._sys_db.list_workflows(workflow_ids=names, load_input=False, load_output=False)
+    given_up = [one.workflow_id for one in found if one.status in _GIVEN_UP]
+    if given_up:
+        raise RuntimeError(f"Given up: {', '.join(given_up)}.")
+    return not any(one.status in _LIVE for one in found)
 
 
 def rank(found: Mapping[str, Any]) -> int:
@@ -110,10 +155,10 @@ def migrate(settings: Settings) -> None:
     DBOS.migrate(system_url(settings))
 
 
-def launch(settings: Settings, executor: str, hands: Hands) -> None:
+def launch(settings: Settings, executor: str, hands: Hands, bell: Bell) -> None:
     """Let this process run workflows, as ``executor``: a name that no other life of a worker ever has."""
     quiet()
-    _hands[:] = [hands]
+    _hands[:], _bells[:] = [hands], [bell]
     config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": system_url(settings),
@@ -125,12 +170,25 @@ def launch(settings: Settings, executor: str, hands: Hands) -> None:
         "run_migrations": True,
     }
     DBOS(config=config)
+    DBOS.listen_queues([SEARCH])
     DBOS.launch()
     coordinators = max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * settings.slots)
     DBOS.register_queue(
         SEARCH, worker_concurrency=coordinators, polling_interval_sec=_SEARCH_POLL_S, on_conflict=_ALWAYS
     )
     DBOS.register_queue(EVAL, worker_concurrency=settings.slots, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
+    threading.Thread(target=_take_tasks, args=(settings.slots, bell), name="tasks", daemon=True).start()
+
+
+def _take_tasks(slots: int, bell: Bell) -> None:
+    """DBOS's own loop over the queue of tasks, which looks whenever the bell rings, not only when it is time."""
+    queue = DBOS.retrieve_queue(EVAL)
+    assert queue is not None
+    queue.database_backed_queue = False  # what counts are the slots of this worker, not those of the one that came last
+    queue._worker_concurrency = slots
+    alarm = Alarm()
+    with bell.waking(EVAL, alarm.ring):
+        queue_worker_thread(alarm, _dbos(), queue)
 
 
 _ALWAYS: Any = "always_update"
@@ -185,7 +243,7 @@ def end(names: Collection[str]) -> None:
 def forget_ended(age_s: float, *, limit: int = 200) -> int:
     """Delete DBOS's records of studies that ended longer ago than ``age_s``; return how many."""
     before = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat()
-    ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+    ended = ["SUCCESS", "CANCELLED", *_GIVEN_UP]
     found = DBOS.list_workflows(
         status=ended, name=SEARCH, completed_before=before, limit=limit, load_input=False, load_output=False
     )

@@ -160,6 +160,23 @@ class Ledger:
         """Items of the task that have a result."""
         return self.read(lambda c: items.known(c, hold.study.id, hold.digests))
 
+    def items_of(self, study_id: str, nos: Sequence[int]) -> frozenset[str]:
+        """Identities of all items of these tasks."""
+        found = self.read(lambda c: [tasks.get(c, study_id, no) for no in nos])
+        payloads = [task.payload for task in found if task is not None and task.payload is not None]
+        return frozenset(digest for payload in payloads for digest in item_digests(payload))
+
+    def is_settled(self, study_id: str, nos: Sequence[int], digests: frozenset[str]) -> bool:
+        """Whether the items ``digests`` of the tasks ``nos`` have results, or the study wants none of them any more."""
+
+        def work(connection: Connection) -> bool:
+            row = studies.load(connection, study_id)
+            if row is None or not any(is_wanted(row, no) for no in nos):
+                return True
+            return items.known(connection, study_id, digests) == digests
+
+        return self.read(work)
+
     def is_ours(self, hold: Hold) -> bool:
         """Whether to go on with the task."""
         return self.read(lambda c: _is_ours(c, hold, self._executor))

@@ -16,6 +16,7 @@ from service.db.engine import connect
 from service.db.migrate import prepare
 from service.settings import Settings
 from workers import durable
+from workers.bell import bell_of
 from workers.engine import DbosEngine
 from workers.patience import insist
 from workers.recovery import Recovery, new_executor
@@ -54,7 +55,8 @@ class Worker:
         self._database = connect(settings.database, pool_size=settings.database_pool)
         self._executor = new_executor()
         self._store = BlobStore(settings.blobs_dir)
-        self._runner = Runner(settings, self._database, self._store, self._executor)
+        self._bell = bell_of(settings, self._database, self._executor)
+        self._runner = Runner(settings, self._database, self._store, self._executor, self._bell)
         self._upkeep = Upkeep(settings, self._database, self._store)
         self._recovery = Recovery(settings, self._database, self._executor, DbosEngine(settings))
 
@@ -66,7 +68,8 @@ class Worker:
         """
         prepare(self._database)
         insist(self._recovery.beat)
-        durable.launch(self.settings, self._executor, self._runner)
+        self._bell.start()
+        durable.launch(self.settings, self._executor, self._runner, self._bell)
         _log.info("worker %s takes part with %d slots", self._executor, self.settings.slots)
         self.tick()
         self._upkeep.start()
@@ -100,6 +103,7 @@ class Worker:
         self._runner.close()
         with contextlib.suppress(Exception):
             self._recovery.leave()
+        self._bell.close()
 
 
 @contextlib.contextmanager

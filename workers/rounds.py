@@ -6,9 +6,10 @@ many workers there are. The bundles are what other workers can take.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +28,8 @@ from workers.problem import StudyProblem
 
 KEPT = 16
 """Replays kept in memory; others are built again from their rows."""
-SMALL_MACS = 2e9
-"""A task below this takes about as long as handing it to another worker."""
+SMALL_MACS = 1e10
+"""A task below this is not worth another worker, which would have to prepare the configuration, too."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,22 @@ class Round:
 
 @dataclass
 class Standing:
-    """A study's replay with the results it has seen."""
+    """A study's replay with the results it has seen.
+
+    Attributes:
+        study: What it is a replay of.
+        replay: How far it has come.
+        results: By item digest.
+        published: Trial number to the digest of what was stored of it; None if an earlier replay stored it.
+        newest: Number of the newest result.
+        lock: One at a time.
+    """
 
     study: StudyProblem
     replay: Replay
     results: dict[str, ItemResult] = field(default_factory=dict)
-    published: dict[int, str | None] = field(default_factory=dict)  # None: stored by an earlier replay
+    published: dict[int, str | None] = field(default_factory=dict)
+    newest: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -71,7 +82,9 @@ class Standing:
 
     def catch_up(self, connection: Connection, study_id: str) -> None:
         """Read the results that are new."""
-        for digest, result in items.read(connection, study_id).items():
+        found = items.since(connection, study_id, self.newest)
+        self.newest = found.no
+        for digest, result in found.results.items():
             self.results.setdefault(digest, result)
         if not self.published:
             stored = trials.count(connection, study_id)
@@ -86,7 +99,11 @@ class Standing:
         stopped = self.replay.progress.stopping
         if not tasks and self.replay.finished is None:
             raise RuntimeError("The study asks for nothing, yet it is not finished.")
-        plans = tuple(_plan(task) for task in tasks) if tasks else (_delivery(row.id, stopped, seconds),)
+        plans = (
+            tuple(_plan(task) for task in sorted(tasks, key=_haste))
+            if tasks
+            else (_delivery(row.id, stopped, seconds),)
+        )
         is_small = len(plans) == 1 and (not tasks or _is_small(tasks[0]))
         rows, news = self._changed()
         return Round(plans, is_small, stopped, seconds, rows, news, search_facts(self.replay))
@@ -116,19 +133,25 @@ class Standings:
     """The replays a worker has in memory."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Standing] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[object, Standing]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, study_id: str, study: StudyProblem) -> Standing:
-        """Return the replay of a study, a new one if its problem has changed."""
+    def get(self, study_id: str, source: object, problem: Callable[[], StudyProblem]) -> Standing:
+        """Return the replay of a study, a new one if what its problem is made from has changed.
+
+        Args:
+            study_id: The study.
+            source: What its problem is made from.
+            problem: Makes it.
+        """
         with self._lock:
-            found = self._kept.pop(study_id, None)
-            if found is None or found.study.problem.context != study.problem.context:
-                found = Standing.of(study)
-            self._kept[study_id] = found
+            kept = self._kept.pop(study_id, None)
+            if kept is None or kept[0] != source:
+                kept = (source, Standing.of(problem()))
+            self._kept[study_id] = kept
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return found
+            return kept[1]
 
     def forget(self, study_id: str) -> None:
         """Build it from the rows next time."""
@@ -145,6 +168,12 @@ def _is_small(task: Task) -> bool:
     """Whether handing the task over takes about as long as computing it; nothing is known of a new study."""
     work = sum(item.work for item in task.items)
     return task.kind == "export" or 0 < work <= SMALL_MACS
+
+
+def _haste(task: Task) -> float:
+    """Which task to begin first: one that may take long, so that none is left alone at the end of the round."""
+    work = sum(item.work for item in task.items)
+    return -work if work else -math.inf
 
 
 def _plan(task: Task) -> TaskPlan:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError
-from search.study.delivery import RESULT
 from search.tasks import ItemResult
 from service.blobs.errors import BlobNotFoundError, StorageFullError
 from service.blobs.store import BlobStore, Staged
@@ -29,6 +27,7 @@ from service.db.studies import Study
 from service.settings import Settings
 from service.storage import uploads
 from workers.arrivals import Arrivals
+from workers.bell import Bell
 from workers.derived import DELIVER
 from workers.evaluator_process import EvaluatorProcess, Open, StorageError
 from workers.failures import StudyFailedError, failure_of
@@ -40,13 +39,14 @@ from workers.patience import insist
 from workers.pool import Pool
 from workers.problem import StudyProblem, study_problem
 from workers.rounds import Standing, Standings, limits_of
+from workers.settling import settle
+from workers.summary import summary_of
 
 WATCH_S = 0.5
 """How often a running task looks whether it is still wanted."""
 DELIVERY_S = 60.0
 """How long a study that is being cancelled may compute one step of what it delivers."""
 STORAGE_PATIENCE_S = 900.0
-MAX_RESULT_BYTES = 256 * 2**20
 CHUNK = 2**20
 _log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class Runner:
         database: Shared with all processes.
         store: Blobs.
         executor: Name of this life of the worker.
+        bell: Told when a task of a study has ended; named after the study.
         draining: Set once nothing new may begin.
     """
 
@@ -67,6 +68,7 @@ class Runner:
     database: Database
     store: BlobStore
     executor: str
+    bell: Bell
     draining: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class Runner:
         if row is None:
             return _nothing()
         row = self._ledger.pin(row, environment)
-        standing = self._standings.get(study_id, self._problem(row, environment))
+        standing = self._standings.get(study_id, (row.problem, environment), lambda: self._problem(row, environment))
         with standing.lock:
             found = self._advance(standing, row)
         stored = self._ledger.store_round(row, found)
@@ -171,9 +173,14 @@ class Runner:
             work.cancel()
             await asyncio.wait({work})
             self.running.discard(key)
+            self.bell.ring(study_id)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
         await self._unless_draining()
+
+    async def settle(self, study_id: str, nos: Sequence[int], is_over: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until all items of these tasks have results, the study wants none any more, or ``is_over``."""
+        await settle(self._ledger, self.bell, study_id, nos, is_over)
 
     async def _watch(self, study_id: str, no: int, work: asyncio.Task[None]) -> None:
         """End the work, and with it its process, as soon as its study does not want it any more."""
@@ -317,13 +324,11 @@ class Runner:
         return File(name=str(name), digest=kept.digest, size=kept.size, media_type="application/octet-stream")
 
     async def _deliver(self, process: EvaluatorProcess, hold: Hold) -> None:
-        payload = hold.task.payload or {}
         results = await asyncio.to_thread(self._ledger.read, lambda c: items.read(c, hold.study.id))
         message = {
             "op": DELIVER,
-            "results": [_result_json(result) for result in results.values()],
-            "stopped": payload["stopped"],
-            "seconds": payload["seconds"],
+            "results": [vars(result) for result in results.values()],
+            **(hold.task.payload or {}),
             "cpu_s": self.settings.evaluator_cpu_s,
         }
         files: list[File] = []
@@ -331,17 +336,8 @@ class Runner:
             name = str(line.get("name"))
             kept = await asyncio.to_thread(self._keep, process, hold, line.get("file"))
             files.append(File(name=name, digest=kept.digest, size=kept.size, media_type=media_type(name)))
-        changes = await asyncio.to_thread(self._summary, files)
+        changes = await asyncio.to_thread(summary_of, files, self.store.read)
         await asyncio.to_thread(self._ledger.succeed, hold, files, changes)
-
-    def _summary(self, files: list[File]) -> dict[str, Any]:
-        """What the row of a finished study says, from its ``result.json``."""
-        result = next((file for file in files if file.name == RESULT), None)
-        if result is None or result.size > MAX_RESULT_BYTES:
-            raise StudyFailedError("internal-error", "system", "The evaluator delivered no result of a sensible size.")
-        document = json.loads(self.store.read(result.digest))
-        summary = {key: document[key] for key in ("outcome", "stopped", "metrics", "cost", "search")}
-        return {"outcome": document["outcome"], "stopped": document["stopped"], "result": summary}
 
 
 def _evaluator_key(row: Study) -> str:
@@ -351,14 +347,3 @@ def _evaluator_key(row: Study) -> str:
 
 def _nothing() -> dict[str, Any]:
     return {"tasks": [], "inline": False, "token": "", "priority": 0}
-
-
-def _result_json(result: ItemResult) -> dict[str, Any]:
-    return {
-        "digest": result.digest,
-        "kind": result.kind,
-        "data": result.data,
-        "blobs": dict(result.blobs),
-        "seconds": result.seconds,
-        "reused": result.reused,
-    }

@@ -15,7 +15,7 @@ from search.strategies.evaluation_run import run_configuration
 from search.tasks import Item, ItemResult, Plan
 
 
-def together(plans: Sequence[Plan[Any]]) -> Plan[tuple[Any, ...]]:
+def side_by_side(plans: Sequence[Plan[Any]]) -> Plan[tuple[Any, ...]]:
     """Run plans in step; return what each returned, in order."""
     returned: dict[int, Any] = {}
     wanted: dict[int, tuple[Item, ...]] = {}
@@ -47,6 +47,6 @@ def ahead(desk: Desk, configurations: Sequence[Configuration]) -> Plan[None]:
     if len(fresh) < 2:
         return
     setting = desk.setting
-    yield from together(
+    yield from side_by_side(
         [run_configuration(setting, one, evaluator=setting.evaluator, full=False) for one in fresh.values()]
     )

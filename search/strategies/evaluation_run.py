@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
 from search.metrics.sequential import look_schedule
+from search.shares import cut_samples
 from search.spec.job import Evaluator
 from search.strategies.goals import values_of
 from search.strategies.judge import Judge, Look
@@ -197,8 +197,4 @@ def sample_ranges(start: int, stop: int, setting: Setting) -> list[tuple[int, in
 
     Ranges of one cut are independent of each other; their results do not depend on where they run.
     """
-    affordable = min(float(MAX_RANGE), setting.task_macs / setting.macs if setting.macs else float(MAX_RANGE))
-    most = max(1, int(affordable) // setting.batch)
-    n_batches = max(1, math.ceil((stop - start) / setting.batch))
-    step = math.ceil(n_batches / math.ceil(n_batches / most)) * setting.batch
-    return [(begin, min(begin + step, stop)) for begin in range(start, stop, step)]
+    return cut_samples(start, stop, batch=setting.batch, macs=setting.macs, task_macs=setting.task_macs, most=MAX_RANGE)

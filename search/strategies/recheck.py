@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.evaluation.configuration import Configuration
+from search.shares import bundled
 from search.strategies.setting import Setting
 from search.tasks import Item, ItemResult, Plan
 
@@ -37,15 +38,8 @@ def recheck_params(setting: Setting, configuration: Configuration) -> dict[str, 
 
 
 def packed(ranges: Sequence[Range], macs: float, task_macs: float) -> Shards:
-    """Put consecutive ranges together as long as they take at most ``task_macs``."""
-    packs: list[list[Range]] = []
-    for one in ranges:
-        last = packs[-1] if packs else None
-        if last is not None and (one[1] - last[0][0]) * macs <= task_macs:
-            last.append(one)
-        else:
-            packs.append([one])
-    return tuple(tuple(pack) for pack in packs)
+    """Put consecutive ranges together into shares of about one size."""
+    return bundled(ranges, [macs * (one[1] - one[0]) for one in ranges], task_macs)
 
 
 def together(items: Sequence[Item]) -> Plan[ItemResult]:

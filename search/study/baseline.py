@@ -26,11 +26,18 @@ MAX_MARGINS = 16384
 
 
 def run_float(bench: Bench, params: Mapping[str, Any]) -> Raw:
-    """Run the float model in the order of the study and keep its outputs, or say that they are too large."""
+    """Run the float model in the order of the study and keep its outputs, or say that they are too large.
+
+    A ``range`` of the order gives outputs in that order, all samples give them by their index.
+    """
     loaded, samples = bench.loaded, _Watched(bench.evaluation)
-    kept = _Outputs(bench.evaluation.n_samples)
-    for indices, values in runs(loaded.user_session, samples, loaded.feeding, bench.order, params["outputs"]):
-        kept.take(indices, values)
+    start, stop = params.get("range", (0, bench.evaluation.n_samples))
+    order = bench.order[start:stop]
+    rows = np.arange(len(order)) if "range" in params else order
+    kept, begun = _Outputs(bench.evaluation.n_samples, len(order)), 0
+    for indices, values in runs(loaded.user_session, samples, loaded.feeding, order, params["outputs"]):
+        kept.take(rows[begun : begun + len(indices)], values)
+        begun += len(indices)
         if kept.are_too_large:
             return Raw({"inputs": {}})
     return Raw({"inputs": samples.spans}, {"outputs": save_arrays(kept.arrays)})
@@ -43,8 +50,9 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
     margin = _Margins(uses, samples)
     session: Runnable = loaded.user_session
     source: Samples = samples
-    if params["float"] is not None:
-        session = source = _Kept(load_arrays(bench.files.get(params["float"])), samples)
+    arrays = _kept_outputs(bench, params["float"])
+    if arrays is not None:
+        session = source = _Kept(arrays, samples)
     feeding = loaded.feeding
     measured = measure(session, source, feeding, bench.order, uses=uses, reference=None, sink=margin.take)
     data = {
@@ -54,7 +62,24 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
         "margins": {name: Part(len(found), values=found).to_json() for name, found in margin.found().items()},
     }
     blobs = {"order": save_arrays({"order": margin_order(margin.found())})} if margin.are_complete else {}
+    if arrays is not None and not isinstance(params["float"], str):
+        blobs["outputs"] = save_arrays(arrays)
     return Raw(data, blobs)
+
+
+def _kept_outputs(bench: Bench, kept: str | Sequence[str] | None) -> dict[str, npt.NDArray[Any]] | None:
+    """Outputs by sample index: kept as a whole, kept in ranges of the order one after the other, or not kept."""
+    if kept is None:
+        return None
+    if isinstance(kept, str):
+        return load_arrays(bench.files.get(kept))
+    parts = [load_arrays(bench.files.get(digest)) for digest in kept]
+    whole = {}
+    for name in parts[0]:
+        ordered = np.concatenate([part[name] for part in parts])
+        whole[name] = np.empty_like(ordered)
+        whole[name][bench.order] = ordered
+    return whole
 
 
 class _Watched:
@@ -140,14 +165,15 @@ class _Margins:
 
 
 class _Outputs:
-    """Outputs by sample index, as long as all of them are small enough to keep; else ``are_too_large``."""
+    """Outputs by row, as long as those of all samples are small enough to keep; else ``are_too_large``."""
 
-    def __init__(self, n_samples: int) -> None:
+    def __init__(self, n_samples: int, n_rows: int) -> None:
         self._n_samples = n_samples
+        self._n_rows = n_rows
         self.are_too_large = False
         self.arrays: dict[str, npt.NDArray[Any]] = {}
 
-    def take(self, indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+    def take(self, rows: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep the outputs of one run."""
         if self.are_too_large:
             return
@@ -156,7 +182,7 @@ class _Outputs:
             if self.are_too_large:
                 return
             self.arrays = {
-                name: np.empty((self._n_samples, *value.shape[1:]), value.dtype) for name, value in values.items()
+                name: np.empty((self._n_rows, *value.shape[1:]), value.dtype) for name, value in values.items()
             }
         for name, value in values.items():
-            self.arrays[name][indices] = value
+            self.arrays[name][rows] = value

@@ -7,6 +7,7 @@ would bring back stale results.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -14,6 +15,7 @@ from search.canonical import digest_json
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.export.overrides_input import overrides_of
 from search.graph.network import Network
+from search.shares import cut_samples
 from search.spec.goals import Goal
 from search.strategies.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
@@ -79,26 +81,49 @@ def chooses_samples(problem: Problem) -> bool:
     return has_one_precision(problem.target) or problem.spec.search.strategy == "optuna"
 
 
-def float_item(problem: Problem, described: Described) -> Item:
-    """The float model on all evaluation samples: the outputs that some goal reads."""
+def float_items(problem: Problem, described: Described) -> tuple[Item, ...]:
+    """The float model on all evaluation samples, in ranges of the order: the outputs that some goal reads."""
     read = {goal.output for goal in described.goals}
+    macs, n = float(described.network.total_macs), described.n_samples
     params = {
         **evaluation_data(problem),
         "outputs": [name for name in described.network.outputs if name in read],
     }
-    work = float(described.network.total_macs) * described.n_samples
-    return Item("float", problem.context, params, work=work)
+    ranges = cut_samples(0, n, batch=described.batch, macs=macs, task_macs=problem.spec.search.task_macs, most=n)
+    if len(ranges) == 1:
+        return (Item("float", problem.context, params, work=macs * n),)
+    return tuple(
+        Item("float", problem.context, {**params, "range": [start, stop]}, work=macs * (stop - start))
+        for start, stop in ranges
+    )
 
 
-def baseline_item(problem: Problem, described: Described, forward: ItemResult) -> Item:
-    """What the float model is worth by the metrics of the goals."""
+def baseline_item(problem: Problem, described: Described, forward: Sequence[ItemResult]) -> Item:
+    """What the float model is worth by the metrics of the goals; puts its outputs together if they come in ranges."""
+    kept = [result.blobs["outputs"] for result in forward if "outputs" in result.blobs]
     params = {
         **evaluation_data(problem),
         "uses": metric_uses(problem, described.goals),
-        "float": forward.blobs.get("outputs"),
+        "float": kept[0] if len(kept) == 1 else kept or None,
     }
-    work = 0.0 if params["float"] else float(described.network.total_macs) * described.n_samples
+    work = 0.0 if kept else float(described.network.total_macs) * described.n_samples
     return Item("baseline", problem.context, params, work=work)
+
+
+def whole_float(forward: Sequence[ItemResult], baseline: ItemResult) -> ItemResult:
+    """The float model on all samples as one result: seconds, smallest and largest inputs, outputs."""
+    first = forward[0]
+    if len(forward) == 1:
+        return first
+    ends: dict[str, list[float]] = {}
+    for result in forward:
+        for name, (low, high) in result.data["inputs"].items():
+            known = ends.get(name, [low, high])
+            ends[name] = [min(known[0], low), max(known[1], high)]
+    blobs = {"outputs": baseline.blobs["outputs"]} if "outputs" in baseline.blobs else {}
+    seconds = sum(result.seconds for result in forward)
+    reused = all(result.reused for result in forward)
+    return replace(first, data={"inputs": ends}, blobs=blobs, seconds=seconds, reused=reused)
 
 
 def method_items(

@@ -15,8 +15,9 @@ from search.evaluation.configuration import Configuration, Treatment
 from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
 from search.strategies.auto import auto
+from search.strategies.batch import side_by_side
 from search.strategies.desk import Desk
-from search.strategies.exhaustive import check_countable, exhaustive
+from search.strategies.exhaustive import exhaustive
 from search.strategies.goals import GoalState, total_shortfall
 from search.strategies.ladder import ladder
 from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
@@ -24,17 +25,9 @@ from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
 from search.strategies.trial import Trial, Verdict
 from search.study.bundles import group_items
-from search.study.described import Described, describe
-from search.study.items import (
-    baseline_item,
-    calibrate_item,
-    check_item,
-    collect_item,
-    float_item,
-    knight_params,
-    method_items,
-    output_precision,
-)
+from search.study.described import Described
+from search.study.items import knight_params, method_items, output_precision
+from search.study.opening import Opening, one
 from search.study.problem import Problem
 from search.study.settings import Basis, bounds_only, prepare_setting
 from search.targets.legalise import uniform
@@ -140,26 +133,21 @@ def next_tasks(problem: Problem, results: Mapping[str, ItemResult], stop: Stop |
 
 
 def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Finished]:
-    described = yield from _checked(problem, progress)
-    collect = collect_item(problem, described)
-    collected = yield from _one(collect)
-    calibrate = yield from _one(calibrate_item(problem, collect, collected))
-    _keep(progress, "calibrate", calibrate)
+    opening = Opening(problem, progress.results)
+    progress.described = described = yield from opening.check()
     if problem.is_random and problem.evaluation is None:
+        calibrate = yield from opening.calibrate()
         progress.desk = Desk(bounds_only(Basis(problem, described, calibrate)))
         return (yield from _deliver(problem, progress))
-    forward = yield from _one(float_item(problem, described))
-    _keep(progress, "float", forward)
-    baseline = yield from _one(baseline_item(problem, described, forward))
-    _keep(progress, "baseline", baseline)
-    one = has_one_precision(problem.target)
-    methods = {} if one else method_items(problem, described, calibrate, forward)
+    calibrate, (forward, baseline) = yield from side_by_side((opening.calibrate(), opening.measure_float()))
+    has_one = has_one_precision(problem.target)
+    methods = {} if has_one else method_items(problem, described, calibrate, forward)
     found = yield tuple(dict.fromkeys(methods.values()))
     basis = Basis(problem, described, calibrate, forward, baseline)
     setting, progress.comparison = prepare_setting(basis, methods, found)
     desk = Desk(setting)
     progress.desk = desk
-    if one:
+    if has_one:
         yield from one_precision(desk)
     elif goals_above_float(setting.goals):
         high = uniform(setting.network, setting.target, "high")
@@ -181,24 +169,6 @@ def strategy_of(problem: Problem) -> Strategy:
     return strategies[search.strategy]
 
 
-def _checked(problem: Problem, progress: Progress) -> Plan[Described]:
-    check = yield from _one(check_item(problem))
-    _keep(progress, "check", check)
-    progress.described = describe(problem, check)
-    if problem.spec.search.strategy == "exhaustive":
-        check_countable(progress.described.pins)
-    return progress.described
-
-
-def _one(item: Item) -> Plan[ItemResult]:
-    results = yield (item,)
-    return results[item.digest]
-
-
-def _keep(progress: Progress, role: str, result: ItemResult) -> None:
-    progress.results[role] = result
-
-
 def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     """Re-check the best trial's exported file, confirm it, and write the files."""
     results = dict(progress.results)
@@ -218,11 +188,11 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         model = {**params, "model": results["recheck"].blobs["model"]}
         if problem.confirmation is not None or problem.spec.data.confirmation_share:
             confirm = {**model, "confirmation": problem.confirmation}
-            results["confirm"] = yield from _one(Item("confirm", context, confirm))
+            results["confirm"] = yield from one(Item("confirm", context, confirm))
         results["unoptimized"] = yield from together(_plain_items(desk, model, shards))
     if chosen is not None or desk.setting.n_samples == 0:
-        results["export"] = yield from _one(_export_item(problem, desk, chosen, results))
-        results["profile"] = yield from _one(_profile_item(problem, progress.described, desk, chosen))
+        results["export"] = yield from one(_export_item(problem, desk, chosen, results))
+        results["profile"] = yield from one(_profile_item(problem, progress.described, desk, chosen))
     if problem.dumps_layers and "export" in results:
         items = _layer_items(problem, progress.described, desk, chosen)
         found = yield items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,19 @@ from service.db.schema import items
 from service.db.writing import insert_missing
 
 _CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Since:
+    """Results that came after an earlier look.
+
+    Attributes:
+        no: Number of the newest one, to begin the next look behind.
+        results: By item digest.
+    """
+
+    no: int
+    results: Mapping[str, ItemResult]
 
 
 def put(connection: Connection, *, study_id: str, tenant_id: str, result: ItemResult) -> bool:
@@ -34,6 +48,13 @@ def read(connection: Connection, study_id: str) -> dict[str, ItemResult]:
     """Return all results of a study by item digest, in the order they came."""
     query = sa.select(items).where(items.c.study_id == study_id).order_by(items.c.no, items.c.digest)
     return {row.digest: _result(row) for row in connection.execute(query)}
+
+
+def since(connection: Connection, study_id: str, no: int) -> Since:
+    """Return the results that came after number ``no`` of a study; 0 for all of them."""
+    here = sa.and_(items.c.study_id == study_id, items.c.no > no)
+    rows = connection.execute(sa.select(items).where(here).order_by(items.c.no)).all()
+    return Since(no=rows[-1].no if rows else no, results={row.digest: _result(row) for row in rows})
 
 
 def newest(connection: Connection, study_id: str, kind: str) -> ItemResult | None:

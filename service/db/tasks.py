@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from service.db.columns import now
 from service.db.schema import tasks
 from service.db.writing import insert_missing
 
+_CHUNK = 500
 _ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -60,17 +61,28 @@ def put(connection: Connection, *, study_id: str, tenant_id: str, plans: Iterabl
     A task keeps its number: a replay that proposes it again gets the same one.
     """
     wanted = list(plans)
-    rows = {row.digest: row for row in listing(connection, study_id)}
-    following = 1 + max((row.no for row in rows.values()), default=0)
+    digests = [plan.digest for plan in wanted]
+    there = _by_digest(connection, study_id, digests)
+    newest = connection.scalar(sa.select(sa.func.max(tasks.c.no)).where(tasks.c.study_id == study_id))
+    following = 1 + int(newest or 0)
     for plan in wanted:
-        if plan.digest in rows:
+        if plan.digest in there:
             continue
         values = {"study_id": study_id, "no": following, "tenant_id": tenant_id, "digest": plan.digest}
         values |= {"kind": plan.kind, "label": plan.label, "n_items": plan.n_items, "payload": plan.payload}
         insert_missing(connection, tasks, {**values, "state": "queued", "attempt": 0})
         following += 1
-    rows = {row.digest: row for row in listing(connection, study_id)}
-    return tuple(rows[plan.digest] for plan in wanted)
+    rows = _by_digest(connection, study_id, digests)
+    return tuple(rows[digest] for digest in digests)
+
+
+def _by_digest(connection: Connection, study_id: str, digests: Sequence[str]) -> dict[str, TaskRow]:
+    found: dict[str, TaskRow] = {}
+    for start in range(0, len(digests), _CHUNK):
+        here = sa.and_(tasks.c.study_id == study_id, tasks.c.digest.in_(digests[start : start + _CHUNK]))
+        for row in connection.execute(sa.select(tasks).where(here)).mappings():
+            found[row["digest"]] = TaskRow(**row)
+    return found
 
 
 def get(connection: Connection, study_id: str, no: int) -> TaskRow | None:

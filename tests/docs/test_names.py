@@ -129,7 +129,7 @@ def test_findings_are_documented(code: str) -> None:
 
 
 def test_words_of_the_glossary_exist_in_the_code() -> None:
-    text = sources("search") + sources("service")
+    text = sources("search") + sources("service") + sources("workers")
     for name in re.findall(r"\(`([A-Z]\w+)`\)", pages()["docs/glossary.md"]):
         assert re.search(rf"^(class {name}\b|{name} = )", text, re.MULTILINE), name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -33,7 +34,8 @@ def run_in_shards(run):
     """Compute every round backwards, each task with a bench of its own, and note how many tasks there were."""
     widths, replay = {}, Replay(run.problem)
     while tasks := replay.advance(run.results):
-        widths[tasks[0].kind] = max(widths.get(tasks[0].kind, 0), len(tasks))
+        for kind, n in Counter(task.kind for task in tasks).items():
+            widths[kind] = max(widths.get(kind, 0), n)
         for task in reversed(tasks):
             for item, raw in run_items(Bench(run.problem, run), task):
                 run.keep(item, raw)
@@ -44,15 +46,16 @@ def test_a_large_evaluation_is_cut_by_work_and_gives_the_same_answer(files, whol
     macs = 8 * 9 * 64 + 12 * 8 * 9 * 16 + 120  # conv1, conv2, head
     run = MemoryRun(local_problem(files, goal=TOP1, search={"task_macs": 70.0 * macs}))
     widths, document = run_in_shards(run)
-    for kind in ("evaluate", "recheck", "unoptimized", "compare"):
+    for kind in ("float", "evaluate", "recheck", "unoptimized", "compare"):
         assert widths[kind] > 1, kind
     assert without_times(document) == whole
     assert set(run.computed.values()) == {1}
 
 
-def test_ranges_are_packed_up_to_the_work_of_a_task():
+def test_ranges_are_packed_into_shares_of_about_one_size():
     ranges = [(0, 64, "a"), (64, 128, "b"), (128, 300, "c"), (300, 310, "d")]
-    assert packed(ranges, 1.0, 128.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"),), ((300, 310, "d"),))
+    assert packed(ranges, 1.0, 200.0) == (((0, 64, "a"),), ((64, 128, "b"),), ((128, 300, "c"),), ((300, 310, "d"),))
+    assert packed(ranges, 1.0, 450.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"), (300, 310, "d")))
     assert packed(ranges, 1.0, 1e9) == (tuple(ranges),)
 
 

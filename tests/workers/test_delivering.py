@@ -16,6 +16,7 @@ from service.settings import Settings
 from tests.service.databases import sqlite_database
 from tests.service.db.rows import study, tenant
 from workers import runner as runner_module
+from workers.bell import bell_of
 from workers.failures import StudyFailedError
 from workers.ledger import Ledger, is_wanted
 from workers.runner import Runner
@@ -73,7 +74,9 @@ def test_what_takes_too_long_is_given_up(
 ) -> None:
     monkeypatch.setattr(runner_module, "WATCH_S", 0.001)
     monkeypatch.setattr(runner_module, "DELIVERY_S", 0.05)
-    runner = Runner(Settings(data_dir=tmp_path), sqlite_database, BlobStore(tmp_path / "blobs"), "worker")
+    settings = Settings(data_dir=tmp_path)
+    bell = bell_of(settings, sqlite_database, "worker")
+    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", bell)
 
     async def work() -> Any:
         endless: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(3600))

@@ -18,6 +18,7 @@ from service.settings import Settings
 from tests.service.databases import sqlite_database
 from tests.workers.installation import children_of, is_running
 from workers import nursery as nursery_module
+from workers.bell import bell_of
 from workers.evaluator_process import KEPT_ERRORS, EvaluatorProcess
 from workers.failures import StudyFailedError
 from workers.nursery import Born, EvaluatorDiedError, Nursery
@@ -175,7 +176,9 @@ def test_it_knows_no_secret_and_whatever_it_starts_ends_with_it(
 def test_a_result_that_was_not_asked_for_is_refused(
     tmp_path: Path, sqlite_database: Database, line: dict[str, Any]
 ) -> None:
-    runner = Runner(Settings(data_dir=tmp_path), sqlite_database, BlobStore(tmp_path / "blobs"), "worker")
+    settings = Settings(data_dir=tmp_path)
+    bell = bell_of(settings, sqlite_database, "worker")
+    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", bell)
     nobody: Any = None
     with pytest.raises(StudyFailedError, match="not asked"):
         runner._take_item(nobody, nobody, {"0" * 64: {"kind": "evaluate"}}, line)

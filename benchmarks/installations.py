@@ -1,0 +1,54 @@
+"""Installations that vanish, and the study that they compute."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from tests.builders import conv, model, node, save
+from tests.service.databases import new_url
+from tests.study.small import Files, labels_of
+from tests.workers.installation import Installation, installation
+
+GOAL = [{"metric": "top1", "max_drop": 0.01}]
+WAIT_S = 1800.0
+
+
+@contextmanager
+def fresh(backend: str, **settings: float) -> Iterator[Installation]:
+    """An installation that vanishes."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        new_url(backend) as url,
+        installation(Path(folder), url, **settings) as made,
+    ):
+        yield made
+
+
+def large_study(folder: Path, n: int) -> Files:
+    """A network of 24 convolutions on 32 x 32 pictures: 30 M multiply-accumulates per picture."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    constants, nodes, value, channels = {}, [], "x", 3
+    for i in range(24):
+        width = 16 if i < 8 else 24
+        constants[f"w{i}"] = rng.normal(0, (2 / (9 * channels)) ** 0.5, (width, channels, 3, 3))
+        if i == 3:
+            constants["w3"][5:9] *= 400.0  # loud channels that nobody listens to: 8 bits are not enough here
+        if i == 4:
+            constants["w4"][:, 5:9] = 0.0
+        stride = 2 if i in (8, 16) else 1
+        nodes.append(conv(f"c{i}", value, f"y{i}", weight=f"w{i}", pads=[1, 1, 1, 1], strides=[stride, stride]))
+        nodes.append(node("Relu", f"y{i}", f"r{i}", f"relu{i}"))
+        value, channels = f"r{i}", width
+    constants["head"] = rng.normal(0, 1, (channels, 10))
+    nodes += [node("GlobalAveragePool", value, "p"), node("Flatten", "p", "f"), node("Gemm", "f head", "logits", "fc")]
+    proto = model(nodes, ["x[N,3,32,32]"], ["logits[N,10]"], constants)
+    x = rng.normal(0, 1, (n, 3, 32, 32)).astype(np.float32)
+    np.savez(folder / "calibration.npz", x=x[:32])
+    np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
+    return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")

@@ -1,0 +1,130 @@
+"""The bell: whoever has news for others rings it, and whoever waits looks at once instead of at the next poll.
+
+A ring carries a name and nothing else; what has happened is in the rows. A ring that gets lost costs time only, because
+everybody who waits also looks without one, every second or so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from service.db.engine import Database
+from service.settings import Settings
+from workers.channel import Channel
+from workers.pipes import Pipes
+
+CLOSE_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Wire(Protocol):
+    """Carries rings between processes."""
+
+    def tell(self, name: str) -> None:
+        """Tell all other processes; may block for a moment, and may fail with any exception."""
+        ...
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Report what others tell, until ``close``; runs in a thread of its own, and may fail with any exception."""
+        ...
+
+    def close(self) -> None:
+        """End ``listen``."""
+        ...
+
+
+class Bell:
+    """One process's end of the bell; for all of its threads."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lock = threading.Lock()
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._teller = threading.Thread(target=self._tell, name="bell-tells", daemon=True)
+
+    def start(self) -> None:
+        """Take part: tell others, and hear them."""
+        self._teller.start()
+        threading.Thread(target=self._hear, name="bell-hears", daemon=True).start()
+
+    def close(self) -> None:
+        """Take no part any more; what was rung before is told."""
+        self._outbox.put(None)
+        if self._teller.is_alive():
+            self._teller.join(CLOSE_S)
+        self._wire.close()
+
+    def ring(self, name: str) -> None:
+        """Wake whoever waits for ``name``, here and elsewhere; returns at once and never fails."""
+        self.ring_here(name)
+        self._outbox.put(name)
+
+    def ring_here(self, name: str) -> None:
+        """Wake whoever waits for ``name`` in this process."""
+        with self._lock:
+            listeners = tuple(self._listeners.get(name, ()))
+        for wake in listeners:
+            wake()
+
+    @contextmanager
+    def waking(self, name: str, wake: Callable[[], None]) -> Iterator[None]:
+        """Call ``wake`` for every ring of ``name``, from any thread; it must not block."""
+        with self._lock:
+            self._listeners.setdefault(name, []).append(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners[name].remove(wake)
+                if not self._listeners[name]:
+                    del self._listeners[name]
+
+    @contextmanager
+    def heard(self, name: str) -> Iterator[asyncio.Event]:
+        """An event of the running loop that every ring of ``name`` sets."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        with self.waking(name, lambda: _in(loop, event.set)):
+            yield event
+
+    def _tell(self) -> None:
+        """Pass rings on; equal ones that have gathered meanwhile are one."""
+        gathered: dict[str | None, None] = {}
+        while None not in gathered:
+            gathered = {self._outbox.get(): None}
+            while not self._outbox.empty():
+                gathered[self._outbox.get()] = None
+            for name in gathered:
+                if name is not None:
+                    self._pass_on(name)
+
+    def _pass_on(self, name: str) -> None:
+        try:
+            self._wire.tell(name)
+        except Exception as error:  # noqa: BLE001  # whoever should have heard it looks soon anyway
+            _log.debug("the bell was not heard: %s", error)
+
+    def _hear(self) -> None:
+        try:
+            self._wire.listen(self.ring_here)
+        except Exception as error:  # noqa: BLE001  # this worker is slower to begin, and right all the same
+            _log.warning("this worker does not hear the bell of others: %s: %s", type(error).__name__, error)
+
+
+def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)
+
+
+def bell_of(settings: Settings, database: Database, executor: str) -> Bell:
+    """The bell of an installation: named pipes beside a SQLite file, a channel of PostgreSQL."""
+    wire: Wire = (
+        Pipes(settings.data_dir.absolute() / "bells", executor) if database.is_sqlite else Channel(database, executor)
+    )
+    return Bell(wire)

@@ -1,0 +1,77 @@
+"""The bell's wire between processes of one machine: a named pipe per process, all in one directory.
+
+A ring is a line, far below the size up to which a pipe takes all of a write or nothing. A pipe that nobody has open is
+left from a process that has ended: whoever finds it deletes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+_SUFFIX = ".bell"
+_CHUNK = 2**16
+
+
+class Pipes:
+    """All pipes of a directory; ours is called ``own``.
+
+    Args:
+        folder: On a local disk; made if it is not there.
+        own: No other process, dead or alive, has this name.
+    """
+
+    def __init__(self, folder: Path, own: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._own = folder / f"{own}{_SUFFIX}"
+        self._inbox = self._open(own)
+
+    def tell(self, name: str) -> None:
+        """Write to every other pipe; one that is full has rings enough."""
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path != self._own:
+                _write(path, f"{name}\n".encode())
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Read our pipe until ``close``."""
+        rest = b""
+        while True:
+            *lines, rest = (rest + os.read(self._inbox, _CHUNK)).split(b"\n")
+            for line in lines:
+                if not line:
+                    return
+                heard(line.decode())
+
+    def close(self) -> None:
+        """End ``listen`` and be told nothing any more."""
+        _write(self._own, b"\n")
+        self._own.unlink(missing_ok=True)
+
+    def _open(self, own: str) -> int:
+        """Open our pipe before anybody can see it: one that nobody has open is deleted."""
+        hidden = self._folder / f"{own}.new"
+        os.mkfifo(hidden, 0o600)
+        inbox = os.open(hidden, os.O_RDWR | os.O_CLOEXEC)  # with a writer of our own, it never ends
+        hidden.rename(self._own)
+        return inbox
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        path.unlink(missing_ok=True)  # nobody has it open
+        return
+    try:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(pipe, data)
+    finally:
+        os.close(pipe)

@@ -1,0 +1,35 @@
+"""The end of a round that several workers compute: its items have results. How its tasks stand does not count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from workers.bell import Bell
+from workers.ledger import Ledger
+
+POLL_S = 1.0
+"""How often to look if the bell is not heard."""
+
+
+async def settle(
+    ledger: Ledger, bell: Bell, study_id: str, nos: Sequence[int], is_over: Callable[[], Awaitable[bool]]
+) -> None:
+    """Wait until all items of the tasks ``nos`` have results, or the study wants none any more.
+
+    Args:
+        ledger: The rows.
+        bell: Rung for the study whenever one of its tasks has ended.
+        study_id: The study.
+        nos: Its tasks.
+        is_over: Whether nobody works on the tasks any more, with results or without.
+    """
+    digests = await asyncio.to_thread(ledger.items_of, study_id, nos)
+    with bell.heard(study_id) as news:
+        while not await asyncio.to_thread(ledger.is_settled, study_id, nos, digests):
+            try:
+                await asyncio.wait_for(news.wait(), POLL_S)
+            except TimeoutError:
+                if await is_over():
+                    return
+            news.clear()
