@@ -8,7 +8,7 @@ COPY service service
 COPY workers workers
 COPY migrations migrations
 RUN python -m venv /opt/bitbudget \
-    && /opt/bitbudget/bin/pip install --no-cache-dir --disable-pip-version-check .
+    && /opt/bitbudget/bin/pip install --no-cache-dir --disable-pip-version-check ".[s3]"
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin bitbudget \

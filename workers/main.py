@@ -18,6 +18,7 @@ from service.settings import Settings
 from workers import durable
 from workers.bell import bell_of
 from workers.engine import DbosEngine
+from workers.evaluator.guard import hide
 from workers.patience import insist
 from workers.recovery import Recovery, new_executor
 from workers.runner import Runner
@@ -33,6 +34,7 @@ def run_worker(settings: Settings, *, until: Callable[[], bool] = lambda: False)
         settings: Database, places, limits.
         until: Also ends it; looked at with every heartbeat.
     """
+    hide()
     worker = Worker(settings)
     worker.start()
     with _signals(worker.stop):

@@ -104,7 +104,7 @@ class Recovery:
         stranded = [study_id for study_id in going if study_id not in runs]
         self._stranded = {study_id: self._stranded.get(study_id, 0) + 1 for study_id in stranded}
         for study_id, count in self._stranded.items():
-            if count >= STRANDED_TICKS:
+            if count >= STRANDED_TICKS or durable.last_status(study_id) == "CANCELLED":  # its time is up
                 self._rescue(study_id)
 
     def _end_unwanted(self, runs: dict[str, list[str]], going: Collection[str]) -> None:

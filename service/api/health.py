@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import APIRouter, Response
 
@@ -15,6 +17,8 @@ from service.db.migrate import SchemaState, schema_state
 from service.http.context import Administrator, PartsDep, Reader
 from service.studies.occupation import occupation
 
+LEAST_FREE = 2**20
+"""Bytes below which a server is not ready."""
 router = APIRouter(tags=["server"], responses=PROBLEMS)
 _METRICS: Responses = {
     200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -32,7 +36,7 @@ def ready(parts: PartsDep, response: Response) -> Readiness:
     """Say whether the database and the blob store can be used; needs no key."""
     is_up = parts.database.is_up()
     is_current = is_up and schema_state(parts.database) is SchemaState.CURRENT
-    storage = os.access(parts.store.root, os.W_OK)
+    storage = _takes_more(parts.store.root)
     alive = 0
     if is_current:
         with parts.database.reading() as connection:
@@ -46,6 +50,14 @@ def ready(parts: PartsDep, response: Response) -> Readiness:
         storage=storage,
         workers=alive,
     )
+
+
+def _takes_more(place: Path) -> bool:
+    """Whether files can be written there."""
+    try:
+        return os.access(place, os.W_OK) and shutil.disk_usage(place).free >= LEAST_FREE
+    except OSError:
+        return False
 
 
 @router.get("/version", operation_id="version")

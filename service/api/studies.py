@@ -28,6 +28,7 @@ from service.db import studies
 from service.db.idempotency import Answer
 from service.db.studies import Study, StudyFilter
 from service.http.context import IfMatch, PagingDep, Parts, PartsDep, Reader, RequestId, Submitter, etag
+from service.http.downloads import matches
 from service.problems import ServiceError
 from service.studies.answers import Once, do_once
 from service.studies.estimate import estimate
@@ -112,7 +113,7 @@ def read_study(parts: PartsDep, principal: Reader, study_id: str, request: Reque
     """Return one study; its ETag changes with everything that changes about it."""
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
-    if request.headers.get("if-none-match") == etag(study.version):
+    if matches(request.headers.get("if-none-match"), etag(study.version)):
         return Response(status_code=304, headers={"ETag": etag(study.version)})
     return _answer(study, 200)
 

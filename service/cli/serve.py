@@ -23,6 +23,7 @@ from service.http.protocol import HttpProtocol
 from service.settings import Settings, SettingsError
 from workers import durable
 from workers.engine import DbosEngine
+from workers.evaluator.guard import hide
 
 GRACE_S = 5
 """Seconds that open requests have when the server stops; event streams go on at the next server."""
@@ -43,6 +44,7 @@ def serve(  # noqa: PLR0917  one parameter per option
     database_url: DatabaseOption = None,
 ) -> None:
     """Serve the REST interface, with workers; SIGTERM finishes the items at hand and leaves."""
+    hide()
     begin_log()
     settings = read_settings(host=host, port=port, slots=slots, data_dir=data_dir, database_url=database_url)
     if no_auth and not is_loopback(settings.host):

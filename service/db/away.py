@@ -8,8 +8,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service.db.errors import DatabaseBusyError
 
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError, DatabaseBusyError)
+_DISK_FULL = "53100"  # PostgreSQL's code
 MAY_BE_AWAY = (DBAPIError, PoolTimeoutError, DatabaseBusyError)
 """What ``is_away`` has to be asked about."""
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the database's disk takes no more; reading goes on."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) == _DISK_FULL or "database or disk is full" in str(cause)
 
 
 def is_away(error: Exception) -> bool:

@@ -24,7 +24,7 @@ from service.blobs.errors import (
     DigestMismatchError,
     StorageFullError,
 )
-from service.db.away import MAY_BE_AWAY, is_away
+from service.db.away import MAY_BE_AWAY, is_away, is_full
 from service.db.errors import BadCursorError, DatabaseBusyError, MissingBlobError
 from service.http.paths import allowed_methods
 from service.problems import KINDS, Kind, Pointer, ServiceError, problem_document
@@ -85,6 +85,8 @@ def install(app: FastAPI) -> None:
         return problem_response(request.scope, ServiceError(_OWN[type(error)], str(error)))
 
     def database_error(request: Request, error: Exception) -> Response:
+        if is_full(error):
+            return problem_response(request.scope, ServiceError("storage-full", "The database has no space left."))
         if not is_away(error):
             raise error
         return problem_response(request.scope, unavailable(error))

@@ -72,7 +72,7 @@ def download(store: BlobStore, file: Download, headers: Headers, *, head: bool =
         "Content-Disposition": disposition(file.name),
         "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
     }
-    if _matches(headers.get("if-none-match"), tag):
+    if matches(headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=sent)
     media_type = file.media_type if _MEDIA.fullmatch(file.media_type) else OPAQUE
     span = _span(headers, file, tag)
@@ -95,7 +95,8 @@ def disposition(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(last.encode(errors='replace'), safe='')}"
 
 
-def _matches(header: str | None, tag: str) -> bool:
+def matches(header: str | None, tag: str) -> bool:
+    """Whether ``If-None-Match`` names this ETag, or any."""
     if header is None:
         return False
     return header.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in header.split(",")]

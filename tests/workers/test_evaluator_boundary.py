@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.service.databases import sqlite_database
 from tests.workers.installation import children_of, is_running
 from workers import nursery as nursery_module
 from workers.bell import bell_of
+from workers.evaluator import guard
 from workers.evaluator_process import KEPT_ERRORS, EvaluatorProcess
 from workers.failures import StudyFailedError
 from workers.nursery import Born, EvaluatorDiedError, Nursery
@@ -161,6 +164,31 @@ def test_it_knows_no_secret_and_whatever_it_starts_ends_with_it(
             await nursery.close()
 
     run(work)
+
+
+AS_NOBODY = """
+import ctypes, os, runpy, sys
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # as after the start of a program: a change of user hides, too
+"""
+KEEPER = AS_NOBODY.replace("if os", "hide = runpy.run_path(sys.argv[1])['hide']\nif os")
+READER = AS_NOBODY + "print(open(f'/proc/{sys.argv[1]}/environ').read())"
+
+
+@pytest.mark.parametrize("hides", [True, False])
+def test_others_of_its_user_cannot_read_the_environment_of_who_knows_secrets(hides: bool) -> None:
+    """As an evaluator would read its worker's or the server's. Root may read everything, so not as root."""
+    script = KEEPER + ("hide()" if hides else "") + "\nprint('ready', flush=True); input()"
+    given = [sys.executable, "-c", script, guard.__file__]
+    with subprocess.Popen(given, env=SECRETS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "ready\n"
+        asking = [sys.executable, "-c", READER, str(keeper.pid)]
+        read = subprocess.run(asking, capture_output=True, text=True, check=False)
+        keeper.communicate("\n")
+    assert ("hunter2" in read.stdout) != hides, read.stderr
+    assert ("PermissionError" in read.stderr) == hides
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import signal
 import sys
 
 MAX_FILES = 1024
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 
 def restrict(*, memory_bytes: int, file_bytes: int, parent: int) -> None:
@@ -45,6 +45,15 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(0)
+
+
+def hide() -> None:
+    """Keep this process's environment and memory from others of the same user: for those that know secrets.
+
+    An evaluator that a model has taken over would read them below ``/proc``. Not kept from root.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def allow_cpu(seconds: float) -> None:

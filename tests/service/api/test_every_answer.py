@@ -2,11 +2,13 @@
 
 import re
 import socket
+import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event
 
 from service.db import workers
 from service.db.engine import Database
@@ -139,6 +141,27 @@ class TestOperations:
                 connection.exec_driver_sql(f"UPDATE bitbudget_version SET version_num = '{head()}'")
             assert (answer.status_code, answer.json()["schema_is_current"]) == (503, False)
             assert client.get("/readyz").status_code == 200
+
+    def test_a_full_disk_is_said_and_not_ready(
+        self, sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SQLite may use no page more, which it answers as it answers a full disk."""
+        with serving(sqlite_database, tmp_path) as server:
+            client = server.client()
+
+            def fill(connection: sqlite3.Connection, _: object) -> None:
+                connection.execute("PRAGMA max_page_count = 1")
+
+            sqlite_database.engine.dispose()
+            event.listen(sqlite_database.engine, "connect", fill)
+            body = {"name": "x" * 100, "scopes": ["read"]}
+            answers = [client.post("/v1/keys", json=body) for _ in range(50)]
+            assert {one.status_code for one in answers} <= {201, 507}
+            assert answers[-1].json()["code"] == "storage-full"
+            assert client.get("/v1/keys").status_code == 200
+            monkeypatch.setattr("service.api.health.LEAST_FREE", 2**62)
+            ready = client.get("/readyz")
+            assert (ready.status_code, ready.json()["storage"]) == (503, False)
 
     def test_limits_are_told(self, server: Server) -> None:
         found = server.client().get("/v1/limits").json()

@@ -319,8 +319,10 @@ class TestSteering:
         for stale in (tag, '"x"', "v2", '"v99999999999999999999"'):
             answer = client.post(f"/v1/studies/{study}/cancel", headers={"If-Match": stale})
             assert (answer.status_code, answer.json()["code"]) == (412, "changed-meanwhile")
-        seen = client.get(f"/v1/studies/{study}", headers={"If-None-Match": '"v2"'})
-        assert (seen.status_code, seen.content) == (304, b"")
+        for known in ('"v2"', 'W/"v2"', '"v1", "v2"', "*"):
+            seen = client.get(f"/v1/studies/{study}", headers={"If-None-Match": known})
+            assert (seen.status_code, seen.content, seen.headers["etag"]) == (304, b"", '"v2"')
+        assert client.get(f"/v1/studies/{study}", headers={"If-None-Match": '"v1"'}).status_code == 200
         assert client.post(f"/v1/studies/{study}/cancel", headers={"If-Match": '"v2"'}).status_code == 202
 
     def test_an_ended_study_is_deleted_and_any_other_cancelled(self, both: Server) -> None:
