@@ -8,49 +8,79 @@ for its inputs and its arithmetic. See docs/glossary.md.
 from __future__ import annotations
 
 from enum import Enum
-from functools import total_ordering
+
+_BITS = {"int8": 8, "int16": 16, "fp16": 16, "fp32": 32}
+_FORMATS = tuple(_BITS)
 
 
-@total_ordering
 class Format(Enum):
-    """Number format of one tensor, ordered ``int8 < int16 < fp16 < fp32``."""
+    """Number format of one tensor, ordered ``int8 < int16 < fp16 < fp32``.
+
+    Attributes:
+        rank: Position in the order of formats, 0 for int8.
+        bits: Width in bits.
+    """
+
+    rank: int
+    bits: int
 
     INT8 = "int8"
     INT16 = "int16"
     FP16 = "fp16"
     FP32 = "fp32"
 
-    @property
-    def rank(self) -> int:
-        """Position in the order of formats, 0 for int8."""
-        return _FORMAT_RANK[self]
+    def __init__(self, value: str) -> None:
+        """Keep what is read very often as plain attributes."""
+        self.rank = _FORMATS.index(value)
+        self.bits = _BITS[value]
+
+    __hash__ = object.__hash__
 
     @property
     def is_integer(self) -> bool:
         """Whether values lie on a scaled integer grid."""
-        return self in (Format.INT8, Format.INT16)
-
-    @property
-    def bits(self) -> int:
-        """Width in bits."""
-        return {Format.INT8: 8, Format.INT16: 16, Format.FP16: 16, Format.FP32: 32}[self]
+        return self.rank < 2
 
     @property
     def n_bytes(self) -> int:
         """Width in bytes."""
         return self.bits // 8
 
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Format):
-            return NotImplemented
+    def __lt__(self, other: Format) -> bool:
         return self.rank < other.rank
 
+    def __le__(self, other: Format) -> bool:
+        return self.rank <= other.rank
 
-_FORMAT_RANK = {Format.INT8: 0, Format.INT16: 1, Format.FP16: 2, Format.FP32: 3}
+    def __gt__(self, other: Format) -> bool:
+        return self.rank > other.rank
+
+    def __ge__(self, other: Format) -> bool:
+        return self.rank >= other.rank
+
+
+_PAIRS = {
+    "a8w8": (Format.INT8, Format.INT8),
+    "a16w8": (Format.INT16, Format.INT8),
+    "a8w16": (Format.INT8, Format.INT16),
+    "a16w16": (Format.INT16, Format.INT16),
+}
 
 
 class Precision(Enum):
-    """Precision of one group: a gemm pair ``a<bits>w<bits>``, or one format for everything."""
+    """Precision of one group: a gemm pair ``a<bits>w<bits>``, or one format for everything.
+
+    Attributes:
+        activation: Format of the group's activation inputs.
+        weight: Format of the group's constants (of input 1 where both inputs are activations).
+        is_pair: Whether this is one of the four integer gemm precisions.
+        is_float: Whether the group computes in floating point.
+    """
+
+    activation: Format
+    weight: Format
+    is_pair: bool
+    is_float: bool
 
     A8W8 = "a8w8"
     A16W8 = "a16w8"
@@ -61,25 +91,13 @@ class Precision(Enum):
     FP16 = "fp16"
     FP32 = "fp32"
 
-    @property
-    def activation(self) -> Format:
-        """Format of the group's activation inputs."""
-        return _PAIRS[self][0]
+    def __init__(self, value: str) -> None:
+        """Keep what is read very often as plain attributes."""
+        self.is_pair = value in _PAIRS
+        self.activation, self.weight = _PAIRS[value] if self.is_pair else (Format(value), Format(value))
+        self.is_float = not self.activation.is_integer
 
-    @property
-    def weight(self) -> Format:
-        """Format of the group's constants (of input 1 where both inputs are activations)."""
-        return _PAIRS[self][1]
-
-    @property
-    def is_pair(self) -> bool:
-        """Whether this is one of the four integer gemm precisions."""
-        return self.value.startswith("a")
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the group computes in floating point."""
-        return self in (Precision.FP16, Precision.FP32)
+    __hash__ = object.__hash__
 
     @staticmethod
     def pair(activation: Format, weight: Format) -> Precision:
@@ -88,24 +106,15 @@ class Precision(Enum):
         Raises:
             ValueError: If no such precision exists (one side float and the other integer, or two different floats).
         """
-        for precision, formats in _PAIRS.items():
-            if formats == (activation, weight) and (precision.is_pair or precision.is_float):
-                return precision
-        raise ValueError(f"No gemm precision has activations in {activation.value} and weights in {weight.value}.")
+        if (activation, weight) not in _GEMM:
+            raise ValueError(f"No gemm precision has activations in {activation.value} and weights in {weight.value}.")
+        return _GEMM[activation, weight]
 
     @staticmethod
     def uniform(fmt: Format) -> Precision:
         """Return the non-gemm precision that uses ``fmt`` throughout."""
-        return Precision(fmt.value)
+        return _UNIFORM[fmt]
 
 
-_PAIRS = {
-    Precision.A8W8: (Format.INT8, Format.INT8),
-    Precision.A16W8: (Format.INT16, Format.INT8),
-    Precision.A8W16: (Format.INT8, Format.INT16),
-    Precision.A16W16: (Format.INT16, Format.INT16),
-    Precision.INT8: (Format.INT8, Format.INT8),
-    Precision.INT16: (Format.INT16, Format.INT16),
-    Precision.FP16: (Format.FP16, Format.FP16),
-    Precision.FP32: (Format.FP32, Format.FP32),
-}
+_GEMM = {(one.activation, one.weight): one for one in Precision if one.is_pair or one.is_float}
+_UNIFORM = {one.activation: one for one in Precision if not one.is_pair}

@@ -17,12 +17,13 @@ import onnx
 from onnx import numpy_helper
 
 from search.calibration.masks import MaskedSoftmax, Masks, masked_softmaxes
+from search.calibration.ranges import pairs_from_array, pairs_to_array
 from search.graph.network import Network
 from search.quant.histogram import Histogram, running_merges
 from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
 
-MAX_RUN_BYTES = 256 * 2**20  # of intermediate tensors held at once
+MAX_RUN_BYTES = 16 * 2**20  # of intermediate tensors held at once: what was just written is still in the cache
 
 
 class Samples(Protocol):
@@ -63,6 +64,44 @@ class Collected:
         return tuple(
             running_merges([part[t] for part in self.parts[: last + 1]])[-1] for t in range(len(self.parts[0]))
         )
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what ``from_arrays`` reads, beside ``bounds`` and ``integral``.
+
+        ``headers`` float64 ``[parts, tensors, 7]``, ``sizes`` int64 ``[parts, tensors]``, ``counts`` int64: all
+        histograms in a row; few arrays, since an archive costs time per array.
+        """
+        made = [[histogram.to_arrays() for histogram in part] for part in self.parts]
+        return {
+            "headers": np.array([[one["header"] for one in part] for part in made]),
+            "sizes": np.array([[one["counts"].size for one in part] for part in made], np.int64),
+            "counts": np.concatenate([one["counts"] for part in made for one in part]),
+            "masked": pairs_to_array(self.masked),
+            "masks": pairs_to_array(self.masks),
+        }
+
+    @staticmethod
+    def from_arrays(
+        arrays: Mapping[str, npt.NDArray[Any]], *, bounds: Sequence[int], integral: Sequence[bool]
+    ) -> Collected:
+        """Read what ``to_arrays`` wrote.
+
+        Raises:
+            ValueError: If the arrays do not fit together.
+        """
+        headers, sizes = arrays["headers"], arrays["sizes"]
+        stretches = np.split(arrays["counts"], np.cumsum(sizes.ravel())[:-1])
+        if headers.shape[:2] != sizes.shape or sizes.shape != (len(bounds), len(integral)):
+            raise ValueError(
+                f"Stored histograms {sizes.shape} do not fit {len(bounds)} parts of {len(integral)} tensors."
+            )
+        made = [
+            Histogram.from_arrays({"header": header, "counts": counts})
+            for header, counts in zip(headers.reshape(-1, headers.shape[-1]), stretches, strict=True)
+        ]
+        parts = tuple(tuple(made[p * len(integral) : (p + 1) * len(integral)]) for p in range(len(bounds)))
+        masked, masks = (pairs_from_array(arrays[name]) for name in ("masked", "masks"))
+        return Collected(parts, tuple(bounds), tuple(integral), masked, masks)
 
 
 def part_bounds(n_samples: int) -> tuple[int, ...]:

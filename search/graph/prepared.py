@@ -80,12 +80,12 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     changes.add(_lost_in_conversion(model.graph, light))
     changes.add(lift_constants(model))
     _infer_shapes(model)
-    changes.add(fold_constants(model, evaluate, keep=QUANTIZERS))
+    folded = fold_constants(model, evaluate, keep=QUANTIZERS)
     restored = restore_float(model.graph)
     imported = [(value, value.name or "", fixed) for value, fixed in restored.scales.items()]
-    changes.add(restored.changes)
-    later = _simplify(model, evaluate)
-    changes.add(later)
+    later = _simplify(model, evaluate, are_sizes_known=not (folded.modified or restored.changes.modified))
+    for one in (folded, restored.changes, later):
+        changes.add(one)
     return Prepared(
         model=model,
         user_nodes=user_nodes,
@@ -97,16 +97,17 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     )
 
 
-def _simplify(model: ir.Model, evaluate: Evaluate) -> Changes:
-    """Everything after quantization is out of the way."""
+def _simplify(model: ir.Model, evaluate: Evaluate, *, are_sizes_known: bool) -> Changes:
+    """Everything after quantization is out of the way. Sizes are inferred again only where something changed."""
     changes = fold_constants(model, evaluate)
-    _infer_shapes(model)
-    changes.add(drop_no_effect(model.graph))
-    changes.add(remove_unused(model.graph))
-    changes.add(fold_batch_norms(model.graph))
-    changes.add(rewrite_batch_norms(model.graph))
-    changes.add(remove_unused(model.graph))
-    _infer_shapes(model)
+    if changes.modified or not are_sizes_known:
+        _infer_shapes(model)
+    later, n_nodes = Changes(), len(model.graph)
+    for one in (drop_no_effect, remove_unused, fold_batch_norms, rewrite_batch_norms, remove_unused):
+        later.add(one(model.graph))
+    if later.modified or len(model.graph) != n_nodes:
+        _infer_shapes(model)
+    changes.add(later)
     return changes
 
 

@@ -8,12 +8,12 @@ a float format needs both its writer and its readers in float. Weights concern t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search.assignment import Assignment
 from search.graph.network import Network, OpClass, SlotKind
 from search.precision import Format, Precision
-from search.sensitivity.points import PointKind
+from search.sensitivity.points import Point, PointKind
 from search.sensitivity.table import Row, Table
 from search.targets.nearest import as_kind, nearest
 from search.targets.placement import stored_format
@@ -33,6 +33,7 @@ class Promotion:
     book: Rulebook
     base: Assignment
     high: Format
+    _concerned: dict[Point, tuple[tuple[int, str], ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def request(self, rows: Iterable[Row]) -> Assignment:
         """Return the base with the points of ``rows`` at ``high``."""
@@ -44,13 +45,18 @@ class Promotion:
 
     def concerned(self, row: Row) -> tuple[tuple[int, str], ...]:
         """Return ``(group, side)`` pairs to raise for one row; the side is ``activation`` or ``weight``."""
+        if row.point not in self._concerned:
+            self._concerned[row.point] = self._pairs(row.point)
+        return self._concerned[row.point]
+
+    def _pairs(self, point: Point) -> tuple[tuple[int, str], ...]:
         network = self.book.network
-        if row.point.kind is PointKind.WEIGHT:
-            return ((network.constants[row.point.index].group, "weight"),)
+        if point.kind is PointKind.WEIGHT:
+            return ((network.constants[point.index].group, "weight"),)
         pairs = dict.fromkeys(
-            (g, side_of_slot(network, g, s)) for g, s in network.readers[row.point.index] if self._gains(g, s)
+            (g, side_of_slot(network, g, s)) for g, s in network.readers[point.index] if self._gains(g, s)
         )
-        writer = network.tensors[row.point.index].writer
+        writer = network.tensors[point.index].writer
         if writer is not None and not self._writes_high(writer):
             pairs[(writer, "activation")] = None
         return tuple(pairs)

@@ -15,7 +15,7 @@ import numpy as np
 
 from search.calibration.collect import Collected, collect
 from search.calibration.grids import exact_ends, integer_grid
-from search.calibration.ranges import Ranges, derive_ranges, pairs_from_array, pairs_to_array
+from search.calibration.ranges import Ranges, derive_ranges
 from search.canonical import digest_bytes
 from search.data.order import Subset, sample_order
 from search.data.source import SampleSource
@@ -25,7 +25,6 @@ from search.evaluation.measure import runs
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
 from search.quant.grid import ScaleRule
-from search.quant.histogram import Histogram
 from search.runtime.session import Session
 from search.study.bench import Bench, Raw, load_arrays, save_arrays
 from search.study.fixing import input_tensors
@@ -43,21 +42,15 @@ def run_collect(bench: Bench, params: Mapping[str, Any]) -> Raw:
         threads=bench.problem.threads,
         bounds=params.get("sizes"),
     )
-    stored = {
-        f"{t}/{p}/{name}": array
-        for p, part in enumerate(collected.parts)
-        for t, histogram in enumerate(part)
-        for name, array in histogram.to_arrays().items()
-    }
-    stored["masked"], stored["masks"] = pairs_to_array(collected.masked), pairs_to_array(collected.masks)
     data = {"bounds": list(collected.bounds), "integral": [bool(one) for one in collected.integral]}
-    return Raw(data, {"histograms": save_arrays(stored)})
+    return Raw(data, {"histograms": save_arrays(collected.to_arrays())})
 
 
 def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     """Derive the ranges of ``methods`` (pairs of name and bits) for ``samples`` samples; no sample is run."""
     network = bench.loaded.structure.network
-    collected = _collected(load_arrays(bench.files.get(params["histograms"])), params)
+    arrays = load_arrays(bench.files.get(params["histograms"]))
+    collected = Collected.from_arrays(arrays, bounds=params["bounds"], integral=params["integral"])
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
     rule = ScaleRule(params["rule"])
@@ -81,20 +74,6 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
             blobs[f"ranges:{size}"] = save_arrays(prefix.to_arrays())
             data["sizes"].append({"samples": size, "methods": _described(prefix)})
     return Raw(data, blobs)
-
-
-def _collected(arrays: Mapping[str, np.ndarray[Any, Any]], params: Mapping[str, Any]) -> Collected:
-    """What ``run_collect`` kept."""
-    n_tensors, bounds = len(params["integral"]), params["bounds"]
-    parts = tuple(
-        tuple(
-            Histogram.from_arrays({name: arrays[f"{t}/{p}/{name}"] for name in ("header", "counts")})
-            for t in range(n_tensors)
-        )
-        for p in range(len(bounds))
-    )
-    masked, masks = (pairs_from_array(arrays[name]) for name in ("masked", "masks"))
-    return Collected(parts, tuple(bounds), tuple(params["integral"]), masked, masks)
 
 
 def calibration_samples(bench: Bench, seed: int | None) -> SampleSource:
@@ -141,9 +120,10 @@ def _is_whole(ranges: Ranges, tensor: int) -> bool:
 
 
 def run_compare(bench: Bench, params: Mapping[str, Any]) -> Raw:
-    """Mean output errors of one configuration on the first samples of the order; ``failed`` if it cannot be built."""
+    """Mean output errors of one configuration on a range of the order; ``failed`` if it cannot be built."""
     configuration = Configuration.from_json(params["configuration"])
-    indices = bench.order[: params["samples"]]
+    start, stop = params["range"]
+    indices = bench.order[start:stop]
     try:
         model = bench.qdq(configuration).model
     except InvalidDataError as error:

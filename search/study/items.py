@@ -12,7 +12,6 @@ from pathlib import PurePath
 from typing import Any
 
 from search.canonical import digest_json
-from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.export.overrides_input import overrides_of
 from search.graph.network import Network
 from search.shares import cut_samples
@@ -20,12 +19,8 @@ from search.spec.goals import Goal
 from search.strategies.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
 from search.study.problem import Problem
-from search.targets.identity import numerics, scale_identity
-from search.targets.legalise import legalise, uniform
-from search.targets.rulebook import Rulebook
+from search.targets.identity import scale_identity
 from search.tasks import Item, ItemResult
-
-COMPARE_SAMPLES = 256
 
 
 def check_item(problem: Problem) -> Item:
@@ -124,40 +119,6 @@ def whole_float(forward: Sequence[ItemResult], baseline: ItemResult) -> ItemResu
     seconds = sum(result.seconds for result in forward)
     reused = all(result.reused for result in forward)
     return replace(first, data={"inputs": ends}, blobs=blobs, seconds=seconds, reused=reused)
-
-
-def method_items(
-    problem: Problem, described: Described, calibrate: ItemResult, forward: ItemResult
-) -> dict[tuple[int, str], Item]:
-    """``(bits, method)`` to the item that measures it: 8-bit methods at all_low, 16-bit methods at all_high.
-
-    A width with one method has nothing to compare.
-    """
-    found: dict[tuple[int, str], Item] = {}
-    ranges = calibrate.blobs["ranges"]
-    first = {bits: methods_by_bits(problem, bits)[0] for bits in (8, 16)}
-    book = Rulebook(described.network, problem.target, output_precision(problem))
-    for bits, level in ((8, "low"), (16, "high")):
-        methods = methods_by_bits(problem, bits)
-        for method in methods if len(methods) > 1 else ():
-            chosen = {**first, bits: method}
-            calibration = Calibration(
-                blob=ranges, method_8=chosen[8], method_16=chosen[16], samples=int(calibrate.data["samples"])
-            )
-            request = uniform(described.network, problem.target, "low" if level == "low" else "high")
-            effective = legalise(described.network, problem.target, request, pins=described.pins).effective
-            params = {
-                **evaluation_data(problem),
-                **quantization(problem, described.network),
-                **numerics(book, effective, integers=False),
-                "configuration": Configuration(effective, calibration, Treatment()).to_json(),
-                "samples": min(COMPARE_SAMPLES, described.n_samples),
-                "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
-                "float": forward.blobs.get("outputs"),
-            }
-            work = float(described.network.total_macs) * params["samples"]
-            found[(bits, method)] = Item("compare", problem.context, params, work=work)
-    return found
 
 
 def _methods(problem: Problem) -> tuple[tuple[str, int], ...]:

@@ -25,8 +25,9 @@ from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
 from search.strategies.trial import Trial, Verdict
 from search.study.bundles import group_items
+from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
-from search.study.items import knight_params, method_items, output_precision
+from search.study.items import knight_params, output_precision
 from search.study.opening import Opening, one
 from search.study.problem import Problem
 from search.study.settings import Basis, bounds_only, prepare_setting
@@ -50,7 +51,7 @@ class Finished:
         desk: Trials and tables; None if it stopped before the float model was measured.
         chosen: The trial that is delivered; None if none is complete.
         results: Results by role: ``check, float, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
-        comparison: Method comparison rows: bits, method, bound, error or failure.
+        comparison: Rows of ``compare_methods``.
     """
 
     described: Described | None
@@ -141,10 +142,10 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
         return (yield from _deliver(problem, progress))
     calibrate, (forward, baseline) = yield from side_by_side((opening.calibrate(), opening.measure_float()))
     has_one = has_one_precision(problem.target)
-    methods = {} if has_one else method_items(problem, described, calibrate, forward)
-    found = yield tuple(dict.fromkeys(methods.values()))
-    basis = Basis(problem, described, calibrate, forward, baseline)
-    setting, progress.comparison = prepare_setting(basis, methods, found)
+    if not has_one:
+        progress.comparison = yield from compare_methods(problem, described, calibrate, forward)
+    methods = chosen_methods(problem, progress.comparison)
+    setting = prepare_setting(Basis(problem, described, calibrate, forward, baseline), methods)
     desk = Desk(setting)
     progress.desk = desk
     if has_one:

@@ -1,10 +1,9 @@
-"""From results to the setting of a strategy: what float reaches, which calibration wins."""
+"""From results to the setting of a strategy: what float reaches, and every fact of the study."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,6 @@ from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
 from search.metrics.margins import margin_order
 from search.metrics.part import Part
-from search.spec.goals import Goal
 from search.strategies.goals import GoalState
 from search.strategies.one_precision import STRATEGY, has_one_precision
 from search.strategies.setting import Setting
@@ -32,7 +30,7 @@ from search.study.items import (
 from search.study.problem import Problem
 from search.targets.cost import CostModel
 from search.targets.rulebook import Rulebook
-from search.tasks import Item, ItemResult
+from search.tasks import ItemResult
 
 FLOAT_TOLERANCE = 1e-3  # of expected_float: another processor may flip one sample in a thousand
 
@@ -48,33 +46,19 @@ class Basis:
     baseline: ItemResult | None = None
 
 
-def prepare_setting(
-    basis: Basis, methods: Mapping[tuple[int, str], Item], found: Mapping[str, ItemResult]
-) -> tuple[Setting, tuple[Mapping[str, object], ...]]:
-    """Put the facts together and say how the methods compared."""
-    rows = [row for bits in (8, 16) for row in _comparison(bits, methods, found, basis.described.goals)]
-    chosen = {}
-    for bits in (8, 16):
-        names = methods_by_bits(basis.problem, bits)
-        own = [row for row in rows if row["bits"] == bits]
-        chosen[bits] = choose_method(own, names) if own else names[0]
-    return _setting(basis, goal_states(basis), chosen), tuple(rows)
+def prepare_setting(basis: Basis, methods: Mapping[int, str]) -> Setting:
+    """Put the facts together.
+
+    Args:
+        basis: Results so far.
+        methods: Width to calibration method.
+    """
+    return _setting(basis, goal_states(basis), methods)
 
 
 def bounds_only(basis: Basis) -> Setting:
     """Setting of a run without evaluation data: nothing can be measured, all_low is exported."""
     return _setting(basis, (), {bits: methods_by_bits(basis.problem, bits)[0] for bits in (8, 16)})
-
-
-def choose_method(rows: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> str:
-    """The method with the smallest error relative to the best of each output; ties go to the one named first."""
-    scores = {row["method"]: row["score"] for row in rows if row["score"] is not None}
-    usable = [method for method in methods if method in scores]
-    if not usable:
-        raise InvalidDataError(
-            f"Every calibration method failed ({', '.join(methods)}); see calibration.overrides to fix ranges by hand."
-        )
-    return min(usable, key=lambda method: scores[method])
 
 
 def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, str]) -> Setting:
@@ -188,25 +172,3 @@ def _check_expected(problem: Problem, goal: str, value: float | None) -> None:
             f"The float model reaches {value} on {goal}, but expected_float says {expected}. Check preprocessing, "
             "labels and the model file, or correct expected_float."
         )
-
-
-def _comparison(
-    bits: int, methods: Mapping[tuple[int, str], Item], found: Mapping[str, ItemResult], goals: Sequence[Goal]
-) -> list[dict[str, Any]]:
-    """One row per method: mean error per output relative to the best method, averaged; None if it failed."""
-    ranking = {goal.output or "": goal.ranking or "cosine" for goal in goals}
-    errors: dict[str, dict[str, float] | None] = {}
-    for (width, method), item in methods.items():
-        if width == bits:
-            data = found[item.digest].data
-            errors[method] = (
-                None if data["failed"] else {out: data["errors"][out][metric] for out, metric in ranking.items()}
-            )
-    best = {out: min((e[out] for e in errors.values() if e is not None), default=0.0) for out in ranking}
-    rows = []
-    for method, by_output in errors.items():
-        score = None
-        if by_output is not None:
-            score = sum(by_output[out] / best[out] if best[out] else 1.0 for out in ranking) / len(ranking)
-        rows.append({"bits": bits, "method": method, "errors": by_output, "score": score, "failed": by_output is None})
-    return rows

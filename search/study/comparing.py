@@ -1,0 +1,182 @@
+"""Which calibration method each width takes: a race on the first evaluation samples.
+
+All methods of a width run on the first eighth, on the same samples. Those whose error is more than a quarter above the
+best are out, since no further sample would make them win; if several are left, they run on the rest, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.errors import InvalidDataError
+from search.evaluation.configuration import Calibration, Configuration, Treatment
+from search.spec.goals import Goal
+from search.study.described import Described
+from search.study.items import evaluation_data, methods_by_bits, output_precision, quantization
+from search.study.problem import Problem
+from search.targets.identity import numerics
+from search.targets.legalise import legalise, uniform
+from search.targets.rulebook import Rulebook
+from search.tasks import Item, ItemResult, Plan
+
+MOST_SAMPLES, FEWEST_SAMPLES = 256, 16
+FIRST_SHARE = 8  # of the samples, in the first round
+KEPT = 1.25  # score relative to the best one, up to which a method stays in the race
+LEVELS = {8: "low", 16: "high"}  # the bound at which methods of a width are measured
+Row = Mapping[str, Any]
+
+
+@dataclass
+class _Runner:
+    """One method of one width, and what it reached so far: per output the sum of errors."""
+
+    bits: int
+    method: str
+    configuration: Configuration
+    n: int = 0
+    sums: dict[str, float] | None = None
+    failed: bool = False
+
+    def add(self, result: ItemResult, n: int, ranking: Mapping[str, str]) -> None:
+        self.n += n
+        if result.data["failed"]:
+            self.failed = True
+            return
+        sums = self.sums or dict.fromkeys(ranking, 0.0)
+        found = result.data["errors"]
+        self.sums = {out: sums[out] + n * found[out][metric] for out, metric in ranking.items()}
+
+    @property
+    def errors(self) -> dict[str, float] | None:
+        """Mean error by output; None if it failed."""
+        return None if self.failed or self.sums is None else {out: total / self.n for out, total in self.sums.items()}
+
+
+def compare_methods(
+    problem: Problem, described: Described, calibrate: ItemResult, forward: ItemResult
+) -> Plan[tuple[Row, ...]]:
+    """Run the races; a width with one method has none.
+
+    Returns:
+        One row per method: mean error of each output in the unit that ranks it, and ``score``: that error relative to
+        the best method on the samples both ran, averaged over outputs; None if it failed.
+    """
+    runners = _runners(problem, described, calibrate)
+    total = min(MOST_SAMPLES, described.n_samples)
+    first = min(total, max(FEWEST_SAMPLES, total // FIRST_SHARE))
+    scores = yield from _round(problem, described, forward, runners, (0, first))
+    again = [one for bits in LEVELS for one in _left(bits, runners, scores)] if first < total else []
+    scores |= yield from _round(problem, described, forward, again, (first, total))
+    return tuple(
+        {
+            "bits": one.bits,
+            "method": one.method,
+            "errors": one.errors,
+            "score": scores[one.bits, one.method],
+            "failed": one.failed,
+            "samples": one.n,
+        }
+        for one in runners
+    )
+
+
+def chosen_methods(problem: Problem, rows: Sequence[Row]) -> dict[int, str]:
+    """Width to the method that won its race, or the only one there is.
+
+    Raises:
+        InvalidDataError: If every method of a width failed.
+    """
+    chosen = {}
+    for bits in LEVELS:
+        names = methods_by_bits(problem, bits)
+        own = [row for row in rows if row["bits"] == bits]
+        chosen[bits] = choose_method(own, names) if own else names[0]
+    return chosen
+
+
+def choose_method(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """The method with the smallest score among those that ran longest; ties go to the one named first."""
+    longest = max((row["samples"] for row in rows if row["score"] is not None), default=0)
+    scores = {row["method"]: row["score"] for row in rows if row["score"] is not None and row["samples"] == longest}
+    usable = [method for method in methods if method in scores]
+    if not usable:
+        raise InvalidDataError(
+            f"Every calibration method failed ({', '.join(methods)}); see calibration.overrides to fix ranges by hand."
+        )
+    return min(usable, key=lambda method: scores[method])
+
+
+def _round(
+    problem: Problem, described: Described, forward: ItemResult, runners: Sequence[_Runner], samples: tuple[int, int]
+) -> Plan[dict[tuple[int, str], float | None]]:
+    """Run some methods on some samples; return the scores of each width."""
+    ranking = {goal.output or "": goal.ranking or "cosine" for goal in described.goals}
+    items = [_item(problem, described, forward, one.configuration, samples) for one in runners]
+    results = yield tuple(dict.fromkeys(items))
+    for one, item in zip(runners, items, strict=True):
+        one.add(results[item.digest], samples[1] - samples[0], ranking)
+    return {key: score for bits in LEVELS for key, score in _scores(bits, runners, described.goals).items()}
+
+
+def _scores(bits: int, runners: Sequence[_Runner], goals: Sequence[Goal]) -> dict[tuple[int, str], float | None]:
+    """Mean over outputs of the error relative to the best method of a width."""
+    own = {one.method: one.errors for one in runners if one.bits == bits}
+    outputs = dict.fromkeys(goal.output or "" for goal in goals)
+    best = {out: min((e[out] for e in own.values() if e is not None), default=0.0) for out in outputs}
+    return {
+        (bits, method): None
+        if errors is None
+        else sum(errors[out] / best[out] if best[out] else 1.0 for out in outputs) / len(outputs)
+        for method, errors in own.items()
+    }
+
+
+def _left(bits: int, runners: Sequence[_Runner], scores: Mapping[tuple[int, str], float | None]) -> tuple[_Runner, ...]:
+    """Who goes on; nobody where the race is over."""
+    known = {one.method: scores[bits, one.method] for one in runners if one.bits == bits}
+    best = min((score for score in known.values() if score is not None), default=0.0)
+    kept = [method for method, score in known.items() if score is not None and score <= KEPT * best]
+    return tuple(one for one in runners if one.bits == bits and one.method in kept) if len(kept) > 1 else ()
+
+
+def _runners(problem: Problem, described: Described, calibrate: ItemResult) -> list[_Runner]:
+    """8-bit methods at all_low, 16-bit methods at all_high."""
+    first = {bits: methods_by_bits(problem, bits)[0] for bits in LEVELS}
+    found = []
+    for bits, level in LEVELS.items():
+        methods = methods_by_bits(problem, bits)
+        for method in methods if len(methods) > 1 else ():
+            chosen = {**first, bits: method}
+            calibration = Calibration(
+                blob=calibrate.blobs["ranges"],
+                method_8=chosen[8],
+                method_16=chosen[16],
+                samples=int(calibrate.data["samples"]),
+            )
+            request = uniform(described.network, problem.target, "low" if level == "low" else "high")
+            effective = legalise(described.network, problem.target, request, pins=described.pins).effective
+            found.append(_Runner(bits, method, Configuration(effective, calibration, Treatment())))
+    return found
+
+
+def _item(
+    problem: Problem,
+    described: Described,
+    forward: ItemResult,
+    configuration: Configuration,
+    samples: tuple[int, int],
+) -> Item:
+    book = Rulebook(described.network, problem.target, output_precision(problem))
+    params = {
+        **evaluation_data(problem),
+        **quantization(problem, described.network),
+        **numerics(book, configuration.effective, integers=False),
+        "configuration": configuration.to_json(),
+        "range": list(samples),
+        "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
+        "float": forward.blobs.get("outputs"),
+    }
+    work = float(described.network.total_macs) * (samples[1] - samples[0])
+    return Item("compare", problem.context, params, work=work)
