@@ -16,6 +16,7 @@ charged for all it asked (search_lab.py). A case folder is what ``benchmarks.cas
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -195,6 +196,7 @@ def main() -> None:
             if row is not None:
                 small.append(row)
                 print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
+    gc.freeze()  # as the command line does
     folders = _case_folders(args.cases, args.only)
     integer = [integer_row(one, args.target) for one in folders if "integer" in args.parts]
     until = began + 60 * args.minutes

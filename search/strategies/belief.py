@@ -28,6 +28,7 @@ from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 
 FEW = 16
+SAMPLES_SD = 0.05  # relative, of a measured noise: every assignment is measured on the same first samples
 SHARED = 0.7  # of the uncertainty about one goal with that about another
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
@@ -109,9 +110,8 @@ class Belief:
         effective = trial.configuration.effective
         self.tried[effective.digest] = trial
         measured = self._measured(trial)
-        relative = 1.0 / np.sqrt(max(trial.n_run, 1))
         if self.options.holds(effective):
-            self._estimator.observe(self.options.encode(effective), measured, relative=2.0 * relative)
+            self._estimator.observe(self.options.encode(effective), measured, relative=SAMPLES_SD)
         for curve in self.curves:
             if curve.goal.output in measured:
                 curve.observe(trial.parts[curve.goal.id], measured[curve.goal.output])

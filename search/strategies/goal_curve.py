@@ -19,7 +19,7 @@ margins. Two assignments of equal noise turn different samples over, so the drop
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +27,20 @@ from scipy.special import ndtr, ndtri
 
 from search.metrics.part import Part, merge
 from search.metrics.sequential import fewest_right
-from search.strategies.flips import turned
+from search.strategies.goal_shape import (
+    GRID,
+    badness_of,
+    between,
+    flip_curves,
+    noise_at,
+    rate_shape,
+    usual_shape,
+)
 from search.strategies.goals import GoalState
 from search.strategies.kin import Noise
 from search.strategies.levels import Floats
+from search.strategies.paired import Prediction, predict
 
-GRID = np.logspace(-9, 4, 261)
 _LOG_GRID = np.log(GRID)
 STEPS = np.linspace(-5.0, 5.0, 101)  # of log kappa, in standard deviations
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
@@ -42,24 +50,6 @@ OVERDISPERSION = 1.5  # of counted losses against independent ones
 GAIN_PRIOR = 5.0  # samples
 TAIL_PRIOR = 6.0  # samples
 FRONT = 8  # the samples with the smallest margins are the front: one in so many
-_LABEL_ERRORS = ("mae", "rmse")
-
-
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """Badness by effective noise.
-
-    Attributes:
-        badness: Of ``GRID``, growing.
-        gains: What is taken off it, times ``gamma``; zero for everything but rates.
-        allowed: Largest badness that meets the goal.
-        prior: Logarithm of kappa at the start, and its standard deviation.
-    """
-
-    badness: Floats
-    gains: Floats
-    allowed: float
-    prior: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -86,13 +76,14 @@ class GoalCurve:
     def __init__(self, goal: GoalState, n_samples: int) -> None:
         self.goal = goal
         self._n = n_samples
-        self.shape = _rate_shape(goal) or _shape(goal)
+        self.shape = rate_shape(goal) or usual_shape(goal)
         self.is_rate = bool(self.shape.gains.any()) or goal.metric.is_rate
         self._log_kappa, sd = self.shape.prior
         self._variance = sd**2
         self._gained = self._expected = GAIN_PRIOR
         self._lost_late = self._expected_late = TAIL_PRIOR
         self._by_count: dict[int, tuple[Floats, Floats]] = {}
+        self._reference: Part | None = None  # of the last assignment that ran on all samples
 
     @property
     def gamma(self) -> float:
@@ -127,8 +118,16 @@ class GoalCurve:
         """Return the noise at which the goal is just met, by the mean of what is believed."""
         return math.exp(self._log_limit() - self._log_kappa)
 
-    def chance_seen(self, noise: float | None, *, share: float) -> float:
-        """Return the chance that a goal without margins is met, from noise measured on a share of the samples."""
+    def chance_seen(self, noise: float | None, seen: Part) -> float:
+        """Return the chance that a goal without margins is met.
+
+        Args:
+            noise: Measured on the first samples; counts until an assignment ran on all of them.
+            seen: Results so far.
+        """
+        predicted, share = self._predicted(seen), seen.n / self._n
+        if predicted is not None:
+            return predicted.chance
         if noise is None:
             return 0.5
         center, spread = self.believed(noise)
@@ -144,7 +143,7 @@ class GoalCurve:
         elif above[0] == 0:
             x = float(GRID[0])
         else:
-            x = float(_between(self.shape.allowed, net[above[0] - 1 : above[0] + 1], GRID[above[0] - 1 : above[0] + 1]))
+            x = float(between(self.shape.allowed, net[above[0] - 1 : above[0] + 1], GRID[above[0] - 1 : above[0] + 1]))
         return math.log(x)
 
     def chance(self, noise: Noise, luck: Noise) -> Floats:
@@ -188,6 +187,8 @@ class GoalCurve:
         if noise <= 0:
             return
         seen = merge(parts)
+        if seen.n == self._n:
+            self._reference = seen
         counts = self.counts(seen) if self.is_rate else None
         if counts is not None:
             self._observe_counts(seen, counts, math.log(noise))
@@ -196,7 +197,7 @@ class GoalCurve:
         if found is None:
             return
         log_x, sd = found
-        variance = sd**2 + PROCESS_SD**2 + 4.0 * (PART_SD * (1.0 - seen.n / self._n)) ** 2
+        variance = sd**2 + PROCESS_SD**2
         gain = self._variance / (self._variance + variance)
         self._log_kappa += gain * (log_x - math.log(noise) - self._log_kappa)
         self._variance *= 1.0 - gain
@@ -271,80 +272,28 @@ class GoalCurve:
         if margins is None or n > len(margins) or n == self._n:
             return n * self.shape.badness, n * self.shape.gains
         if n not in self._by_count:
-            self._by_count[n] = _flip_curves(margins[:n].astype(np.float64))
+            self._by_count[n] = flip_curves(margins[:n].astype(np.float64))
         return self._by_count[n]
 
     def _value_seen(self, parts: Sequence[Part]) -> tuple[float, float] | None:
-        value = self.goal.judged(parts)
+        """Logarithm of the effective noise that the value of the full set stands for, and its standard deviation."""
+        seen = merge(parts)
+        predicted = self._predicted(seen)
+        value = self.goal.judged(parts) if predicted is None else predicted.value
         if value is None:
             return None
-        badness = _badness(self.goal, value)
-        sd = 0.05
+        badness = badness_of(self.goal, value)
         if badness <= 0.05 * self.shape.allowed:
-            badness, sd = 0.05 * self.shape.allowed, 1.5
-        return math.log(_inverse(badness, self.shape.badness)), sd
+            return self._log_x(0.05 * self.shape.allowed), 1.5
+        if predicted is None:
+            return self._log_x(badness), math.hypot(0.05, 2.0 * PART_SD * (1.0 - seen.n / self._n))
+        return self._log_x(badness), self._log_x(badness_of(self.goal, predicted.worse)) - self._log_x(badness) + 0.02
 
+    def _log_x(self, badness: float) -> float:
+        return math.log(noise_at(badness, self.shape.badness))
 
-def _rate_shape(goal: GoalState) -> Shape | None:
-    """Losses and gains from the margins; None where there are none."""
-    if goal.margins is None or goal.float_value is None or not len(goal.margins):
-        return None
-    margins = goal.margins.astype(np.float64)
-    n = len(margins)
-    losses, gains = (one / n for one in _flip_curves(margins))
-    allowed = goal.float_value - goal.required
-    return Shape(losses, gains, allowed, (0.0, 0.7 if goal.ranking == "cosine" else 4.0))
-
-
-def _flip_curves(margins: Floats) -> tuple[Floats, Floats]:
-    """Expected number of losses and gains among samples, for every noise of ``GRID``."""
-    right, wrong = margins[margins > 0], margins[margins <= 0]
-    scale = 1.0 / np.sqrt(GRID)
-    losses = np.array([float(turned(right * s).sum()) for s in scale])
-    return losses, np.array([float(turned(-wrong * s).sum()) for s in scale])
-
-
-def _shape(goal: GoalState) -> Shape:
-    name, none = goal.metric.name, np.zeros(len(GRID))
-    curves: dict[str, tuple[Callable[[Floats], Floats], str]] = {
-        "cosine": (lambda x: 1.0 - 1.0 / np.sqrt(1.0 + x), "cosine"),
-        "sqnr_db": (lambda x: x, "cosine"),
-        "l1": (np.sqrt, "l1"),
-        "atol": (np.sqrt, "atol"),
-    }
-    if name in curves and goal.float_value is None:
-        function, unit = curves[name]
-        sd = 0.5 if goal.ranking == unit else 4.0
-        return Shape(function(GRID), none, _badness(goal, goal.required), (0.0, sd))
-    if name in _LABEL_ERRORS and goal.float_value is not None:
-        base = goal.float_value
-        unit_sd = 1.0 if goal.ranking == "l1" else 4.0
-        return Shape(np.sqrt(base**2 + GRID) - base, none, _badness(goal, goal.required), (0.0, unit_sd))
-    return Shape(GRID.copy(), none, _badness(goal, goal.required), (0.0, 4.0))
-
-
-def _badness(goal: GoalState, value: float) -> float:
-    """How bad a value is, in the unit of the goal's curve."""
-    if goal.float_value is None:
-        if goal.metric.name == "sqnr_db":
-            return float(10.0 ** (-value / 10.0))
-        return 1.0 - value if goal.metric.direction == "higher" else value
-    sign = 1.0 if goal.metric.direction == "higher" else -1.0
-    return max(0.0, sign * (goal.float_value - value))
-
-
-def _inverse(badness: float, curve: Floats) -> float:
-    """Effective noise at which a growing curve reaches ``badness``; the ends of the grid beyond it."""
-    i = int(np.searchsorted(curve, badness))
-    if i == 0:
-        return float(GRID[0])
-    if i >= len(GRID):
-        return float(GRID[-1])
-    return float(_between(badness, curve[i - 1 : i + 1], GRID[i - 1 : i + 1]))
-
-
-def _between(value: float, ends: Floats, grid: Floats) -> float:
-    """Interpolate in the logarithm of the grid."""
-    low, high = float(ends[0]), float(ends[1])
-    share = 0.5 if high <= low else (value - low) / (high - low)
-    return float(np.exp(np.log(grid[0]) + share * (np.log(grid[1]) - np.log(grid[0]))))
+    def _predicted(self, seen: Part) -> Prediction | None:
+        """The full set by what was seen and the last assignment that ran on all of it."""
+        if self._reference is None or self.goal.confidence is not None or seen.n >= self._n:
+            return None
+        return predict(self.goal.metric, self.goal.required, seen, self._reference)

@@ -87,7 +87,7 @@ class Judge:
         if seen.values is not None and not np.isfinite(seen.values).all():
             return 0.0
         if counts is None or goal.margins is None or len(goal.margins) != self._n:
-            return curve.chance_seen(noise, share=seen.n / self._n)
+            return curve.chance_seen(noise, seen)
         lost, gained = counts
         center, spread = curve.believed(noise)
         log_x = center + math.hypot(spread, PRIOR_SD) * STEPS

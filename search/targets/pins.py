@@ -203,7 +203,7 @@ def _narrow(book: Rulebook, group: int, pin: PinLike) -> frozenset[Precision]:
     left = frozenset(p for p in legal.choices if _satisfies(p, pin, is_gemm=values.is_gemm))
     if left:
         return left
-    asked = as_kind(Precision(pin.exactly or pin.at_least or pin.at_most), is_gemm=values.is_gemm)
+    asked = as_kind(Precision(str(pin.exactly or pin.at_least or pin.at_most)), is_gemm=values.is_gemm)
     rule = legal.barred.get(asked) or "; ".join(dict.fromkeys(legal.barred.values())) or "no precision lies between"
     raise PinConflictError(
         f"Pin {describe(pin)} cannot hold for group {values.name!r} ({values.op_type}) on {book.target.name}: {rule}. "

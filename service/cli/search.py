@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Mapping
@@ -99,6 +100,7 @@ def search(  # noqa: PLR0917  one parameter per option
         dump_layers=dump_layers,
         jobs=jobs,
     )
+    gc.freeze()  # what is loaded stays: the collector need not look through the libraries again and again
     result, code = run_search(request)
     if as_json:
         typer.echo((out / RESULT).read_text(), nl=False)

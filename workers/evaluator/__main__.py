@@ -10,6 +10,7 @@ answers ``{"environment"}``, ``{"started": pid}``, ``{"ended": pid, "status": n}
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -32,6 +33,7 @@ def main() -> None:
     ignore_terminal()
     from workers.evaluator.serving import environment  # noqa: PLC0415  # nothing may outlive the worker even here
 
+    gc.freeze()  # what is loaded stays, and pages that the collector leaves alone are shared by all evaluators
     nursery = _Nursery(socket.socket(fileno=number), memory_bytes, file_bytes)
     nursery.send(environment=environment())
     nursery.serve()
