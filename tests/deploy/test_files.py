@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from hera.workflows.models import WorkflowTemplate
+from pydantic import ValidationError
 
 from service.cli.main import app
 from service.settings import PREFIX, Settings
@@ -170,6 +173,30 @@ def test_pipeline_documents_have_what_their_engine_needs(name: str) -> None:
         for part in key.split("."):
             value = value[part]
         assert value, key
+
+
+def known_to_argo(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as Argo's own model of its kind understands it: what it does not know is left out.
+
+    Raises:
+        pydantic.ValidationError: If something has another type, or is missing.
+    """
+    read = WorkflowTemplate.model_validate(document)
+    return dict(read.model_dump(by_alias=True, exclude_unset=True, mode="json"))
+
+
+def test_the_argo_template_is_one_for_argo() -> None:
+    document = yaml.safe_load(DOCUMENTS["argo.yaml"].read_text())
+    assert known_to_argo(document) == document
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong"), [("retryPolicy:", "retryPolice:"), ("image:", "imgae:"), ("limit:", "limits:")]
+)
+def test_a_mistake_in_the_argo_template_is_found(good: str, wrong: str) -> None:
+    document = yaml.safe_load(DOCUMENTS["argo.yaml"].read_text().replace(good, wrong))
+    with contextlib.suppress(ValidationError):
+        assert known_to_argo(document) != document
 
 
 def test_the_argo_template_names_what_it_has() -> None:
