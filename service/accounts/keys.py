@@ -70,9 +70,10 @@ def make_key(
 def first_admin_key(database: Database) -> str | None:
     """Make the key that the first start prints; None where a live administrator's key exists."""
     with database.writing() as connection:
+        tenant = tenants.ensure(connection, LOCAL_TENANT)
+        tenants.lock(connection, tenant.id)  # another server may start at the same moment
         if keys.count_live(connection, "admin"):
             return None
-        tenant = tenants.ensure(connection, LOCAL_TENANT)
         made = make_key(connection, tenant_id=tenant.id, name="first start", scopes=_ALL, actor=SYSTEM)
         return made.text
 

@@ -25,12 +25,14 @@ _METRICS: Responses = {
 }
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="live")
 def live() -> Health:
     """Say that the process lives; needs no key."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="ready", responses={503: {"model": Readiness, "description": "Not ready."}})
 def ready(parts: PartsDep, response: Response) -> Readiness:
     """Say whether the database and the blob store can be used; needs no key."""

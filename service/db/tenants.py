@@ -33,6 +33,11 @@ def ensure(connection: Connection, name: str) -> Tenant:
     return found
 
 
+def lock(connection: Connection, tenant_id: str) -> None:
+    """Let one transaction at a time go on behind this, until it ends; SQLite's writers take turns anyway."""
+    connection.execute(sa.select(tenants.c.id).where(tenants.c.id == tenant_id).with_for_update())
+
+
 def get(connection: Connection, tenant_id: str) -> Tenant | None:
     """Return a tenant by its identifier."""
     return _one(connection, tenants.c.id == tenant_id)

@@ -1,5 +1,7 @@
 """Keys in the database."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +21,17 @@ def test_the_first_start_makes_one_key_and_later_starts_none(database: Database)
     principal = by_key(database, text)
     assert principal is not None
     assert principal.may("admin")
+
+
+def test_servers_that_start_at_the_same_moment_make_one_key(database: Database) -> None:
+    start = threading.Barrier(6)
+
+    def first(_: int) -> str | None:
+        start.wait()
+        return first_admin_key(database)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len([text for text in pool.map(first, range(6)) if text is not None]) == 1
 
 
 def test_a_lost_key_is_replaced_once_the_last_one_is_revoked(database: Database) -> None:

@@ -112,6 +112,9 @@ class TestOperations:
     def test_health_and_version(self, both: Server) -> None:
         with both.anonymous() as client:
             assert client.get("/livez").json() == {"status": "ok"}
+            for path in ("/livez", "/readyz"):  # as monitors ask
+                probed = client.head(path)
+                assert (probed.status_code, probed.content) == (200, b"")
             assert client.get("/readyz").json()["status"] == "ready"
         assert both.client().get("/version").json()["api"] == "v1"
 
