@@ -22,12 +22,14 @@ class Kind:
         status: HTTP status it is answered with.
         title: What happened, in general.
         hint: What the caller can do.
+        place: Where in the request the mistake is, unless the problem says it itself; "" is the body as a whole.
     """
 
     code: str
     status: int
     title: str
     hint: str
+    place: str | None = None
 
     @property
     def type(self) -> str:
@@ -68,18 +70,37 @@ _KINDS = (
     ),
     Kind("method-not-allowed", 405, "The address does not take this method", "Use a method of the Allow header."),
     Kind("request-timeout", 408, "The request came too slowly", "Send it again over a faster connection."),
-    Kind("state-conflict", 409, "The state of the study does not allow this", "Read the study again and decide anew."),
-    Kind("in-use", 409, "Something still needs this", "Do first what the detail says."),
-    Kind("too-many-studies", 409, "The tenant has too many studies that have not ended", "Wait for some to end."),
-    Kind("webhooks-off", 409, "Webhooks are switched off", "Ask the administrator to switch them on (docs/deploy.md)."),
-    Kind("too-many-webhooks", 409, "The tenant has too many webhooks", "Delete one that is not needed."),
+    Kind(
+        "state-conflict",
+        409,
+        "The state of the study does not allow this",
+        "Read the study again and decide anew.",
+        "path:study_id",
+    ),
+    Kind("in-use", 409, "Something still needs this", "Do first what the detail says.", "path:key_id"),
+    Kind("too-many-studies", 409, "The tenant has too many studies that have not ended", "Wait for some to end.", ""),
+    Kind(
+        "webhooks-off",
+        409,
+        "Webhooks are switched off",
+        "Ask the administrator to switch them on (docs/deploy.md).",
+        "",
+    ),
+    Kind("too-many-webhooks", 409, "The tenant has too many webhooks", "Delete one that is not needed.", ""),
     Kind(
         "over-quota",
         409,
         "The tenant's storage is used up",
         "Delete what is not needed, or ask the administrator for more; space is free again after the grace time.",
+        "",
     ),
-    Kind("changed-meanwhile", 412, "The resource is no longer what If-Match says", "Read it again and decide anew."),
+    Kind(
+        "changed-meanwhile",
+        412,
+        "The resource is no longer what If-Match says",
+        "Read it again and decide anew.",
+        "header:if-match",
+    ),
     Kind("too-large", 413, "The request is larger than the limit", "GET /v1/limits lists the limits."),
     Kind(
         "unsupported-media-type",
@@ -94,28 +115,49 @@ _KINDS = (
         "The server does not answer under this host name",
         "Use the address the server was started for.",
     ),
-    Kind("invalid-request", 422, "The request has wrong or missing values", "Correct what the pointers name."),
+    Kind("invalid-request", 422, "The request has wrong or missing values", "Correct what the pointers name.", ""),
     Kind(
         "invalid-spec",
         422,
         "The job spec cannot be used",
         "Correct what the pointers name; docs/job-spec.md has all keys.",
+        "",
     ),
     Kind(
         "invalid-reference",
         422,
         "The spec does not name an input of the server",
         "Give sha256:<hex>, models/<id>, datasets/<id> or connection://<name>/<path>.",
+        "",
     ),
     Kind(
         "unknown-input",
         422,
         "The spec names an input that is not there",
         "Upload it with PUT /v1/blobs/<sha256> first.",
+        "",
     ),
-    Kind("digest-mismatch", 422, "The bytes do not have the digest of the address", "Hash the file again and repeat."),
-    Kind("idempotency-mismatch", 422, "The Idempotency-Key was used for another request", "Use a new key."),
-    Kind("invalid-cursor", 422, "The cursor was not given out by this list", "Begin again without a cursor."),
+    Kind(
+        "digest-mismatch",
+        422,
+        "The bytes do not have the digest of the address",
+        "Hash the file again and repeat.",
+        "path:sha256",
+    ),
+    Kind(
+        "idempotency-mismatch",
+        422,
+        "The Idempotency-Key was used for another request",
+        "Use a new key.",
+        "header:idempotency-key",
+    ),
+    Kind(
+        "invalid-cursor",
+        422,
+        "The cursor was not given out by this list",
+        "Begin again without a cursor.",
+        "query:cursor",
+    ),
     Kind("rate-limited", 429, "Too many requests", "Wait as long as Retry-After says."),
     Kind("too-many-streams", 429, "Too many event streams are open", "Close one; GET /v1/limits has the number."),
     Kind("internal-error", 500, "The server failed", "Repeat the request; if it fails again, report the request_id."),
@@ -141,7 +183,8 @@ class ServiceError(Exception):
         super().__init__(detail)
         self.kind = KINDS[code]
         self.detail = detail
-        self.pointers = tuple(pointers)
+        default = () if self.kind.place is None else (Pointer(self.kind.place, detail),)
+        self.pointers = tuple(pointers) or default
         self.headers = dict(headers or {})
 
 

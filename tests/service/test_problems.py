@@ -43,3 +43,10 @@ def test_an_unknown_code_cannot_be_raised() -> None:
 def test_the_framework_s_statuses_keep_their_number() -> None:
     for status, code in answers._BY_STATUS.items():
         assert KINDS[code].status == status
+
+
+def test_every_refusal_of_what_was_asked_points_somewhere() -> None:
+    for kind in KINDS.values():
+        error = ServiceError(kind.code, "the detail")
+        asked = kind.status in (409, 412, 422)
+        assert [one.message for one in error.pointers] == (["the detail"] if asked else []), kind.code

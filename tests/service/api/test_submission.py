@@ -241,6 +241,7 @@ class TestIdempotencyKey:
         client.post("/v1/studies", json=spec_for(client), headers=headers)
         answer = client.post("/v1/studies", json=spec_for(client, target={"name": "j6e"}), headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-mismatch")
+        assert [one["pointer"] for one in answer.json()["pointers"]] == ["header:idempotency-key"]
         renamed = client.post("/v1/studies?name=x", json=spec_for(client), headers=headers)
         assert renamed.json()["code"] == "idempotency-mismatch"
 
