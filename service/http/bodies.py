@@ -43,12 +43,9 @@ class Bodies:
             await self._app(scope, receive, send)
             return
         limit = self._limit(scope["method"], scope["path"])
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isascii() and announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
-            refused = problem_response(
-                scope, ServiceError("too-large", _detail(limit), headers={"Connection": "close"})
-            )
-            await refused(scope, receive, send)
+        refusal = _refusal(Headers(scope=scope), limit)
+        if refusal is not None:
+            await problem_response(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, _Watched(receive, limit, self._stall_s, time.monotonic).receive, send)
 
@@ -57,6 +54,19 @@ class Bodies:
         if method == "PUT" and _BLOB.fullmatch(path):
             return max(settings.max_model_bytes, settings.max_dataset_bytes)
         return settings.max_json_bytes * (LIST_FACTOR if path in _LISTS else 1)
+
+
+def _refusal(headers: Headers, limit: int) -> ServiceError | None:
+    """Why a body is not even read."""
+    announced = headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
+        return ServiceError("too-large", _detail(limit), headers=_CLOSE)
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):  # unpacking would make limits and digests a matter of opinion
+        return ServiceError(
+            "unsupported-media-type", "Bodies come as they are, without Content-Encoding.", headers=_CLOSE
+        )
+    return None
 
 
 class _Watched:

@@ -1,5 +1,6 @@
 """What holds for every answer: form of refusals, headers, request ids, health, metrics."""
 
+import gzip
 import re
 import socket
 import sqlite3
@@ -14,7 +15,7 @@ from service.db import workers
 from service.db.engine import Database
 from service.db.migrate import head
 from service.problems import KINDS
-from tests.service.api.serving import Server, serving, submit
+from tests.service.api.serving import Server, serving, sha256, submit
 
 
 class TestRefusals:
@@ -70,6 +71,16 @@ class TestRefusals:
         answer = server.client().post("/v1/keys", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code in (400, 422)
         assert answer.headers["content-type"] == "application/problem+json"
+
+    def test_packed_bodies_are_not_unpacked(self, server: Server) -> None:
+        client = server.client()
+        packed = gzip.compress(b"{}" * 10_000)
+        for method, path in (("POST", "/v1/studies"), ("PUT", f"/v1/blobs/{sha256(packed)}")):
+            headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+            answer = client.request(method, path, content=packed, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+            assert "Content-Encoding" in answer.json()["detail"]
+        assert client.head(f"/v1/blobs/{sha256(packed)}").status_code == 404
 
     def test_thousands_of_parameters_and_headers_do_not_stop_it(self, server: Server) -> None:
         client = server.client()
