@@ -20,6 +20,7 @@ from service.client.retries import Retries
 from tests.docs.pages import ROOT
 from tests.service.cli.served import Served, command, environment, served
 from tests.service.databases import new_url
+from tests.study.small import conv_net, write
 from tests.workers.installation import MEASURED, children_of, is_running
 
 JOB = ROOT / "examples/digits/job.yaml"
@@ -186,6 +187,23 @@ def test_an_interrupt_leaves_the_study_or_cancels_it(tmp_path: Path) -> None:
             document = json.loads(ending.read_text())
             assert document["exit_code"] == 130
             assert client.studies.get(document["study"]["id"]).state == state
+
+
+def test_a_study_cancelled_by_somebody_else_ends_the_wait_with_six_and_what_it_had_found(tmp_path: Path) -> None:
+    files = write(tmp_path, conv_net(), n=40_000)
+    with served(tmp_path / "server") as server, server.client() as client:
+        out, ending = tmp_path / "out", tmp_path / "ending.json"
+        options = ("--target", "j6m", "--wait", "--output", str(out), "--result-file", str(ending))
+        given = command("submit", *files.arguments, *options)
+        process = subprocess.Popen(given, env=server.variables, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        until(lambda: any(one.phase in ("sensitivity", "search") for one in client.studies.list().items))
+        (study,) = client.studies.list().items
+        client.studies.cancel(study.id)
+        assert process.wait(120) == 6
+        document = json.loads(ending.read_text())
+        assert (document["exit_code"], document["study"]["state"]) == (6, "cancelled")
+        assert json.loads((out / "result.json").read_text()) == document["result"]
+        assert document["result"]["stopped"] == "cancel"
 
 
 def test_no_auth_is_for_this_machine_only(tmp_path: Path) -> None:
