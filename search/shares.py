@@ -13,8 +13,8 @@ from typing import TypeVar
 
 EVEN = 4
 """Shares that one, two and four processes have done at the same time."""
-FINEST = 4
-"""A share is at least this part of ``task_macs``: below, handing it over costs more than it saves."""
+FINEST = 8
+"""``task_macs`` divided by the least work of a share: below, handing it over costs more than it saves."""
 MOST_EVEN = 16
 """Beyond so many shares an uneven number costs little."""
 _T = TypeVar("_T")

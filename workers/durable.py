@@ -65,10 +65,12 @@ _hands: list[Hands] = []
 _bells: list[Bell] = []
 
 
-@DBOS.step()
-async def propose(study: str, run: int) -> dict[str, Any]:
-    """What is next, recorded: a replay gets the same answer."""
-    return await _hands[0].propose(study, run)
+@DBOS.step(preemptible=True)
+async def advance(study: str, run: int) -> dict[str, Any]:
+    """The tasks to share next, recorded: a replay gets the same answer. What is not worth sharing is computed here."""
+    while (found := await _hands[0].propose(study, run))["inline"]:
+        await _hands[0].compute(study, found["tasks"][0])
+    return found
 
 
 @DBOS.step(preemptible=True)
@@ -92,10 +94,7 @@ async def task(study: str, no: int) -> None:
 @DBOS.workflow(name="search", max_recovery_attempts=1000)
 async def search(study: str, run: int) -> None:
     """One study from its first task to its last."""
-    while (found := await propose(study, run))["tasks"]:
-        if found["inline"]:
-            await compute(study, found["tasks"][0])
-            continue
+    while (found := await advance(study, run))["tasks"]:
         names = []
         for no in found["tasks"]:
             names.append(f"{study}.{run}:{found['token']}:{no}")

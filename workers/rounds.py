@@ -28,7 +28,7 @@ from workers.problem import StudyProblem
 
 KEPT = 16
 """Replays kept in memory; others are built again from their rows."""
-SMALL_MACS = 1e10
+SMALL_MACS = 5e9
 """A task below this is not worth another worker, which would have to prepare the configuration, too."""
 
 

@@ -142,7 +142,7 @@ class Runner:
             return self._propose(study_id, run, environment) if self._is_cancelling(study_id) else _nothing()
         return {
             "tasks": [task.no for task in stored],
-            "inline": found.is_small,
+            "inline": bool(stored) and found.is_small,
             "token": secrets.token_hex(4),
             "priority": row.priority,
         }

@@ -164,8 +164,9 @@ def run_configuration(
         "configuration": configuration.to_json(),
         "errors_of": list(setting.all_ranking_values) if keep_errors else [],
     }
-    first = looks[:1] if setting.staged and not stops else ()
-    for look in dict.fromkeys((*first, *stops, setting.n_samples) if full else looks):
+    first = looks[:1] if setting.staged and keep_errors and not stops else ()
+    at_once = full or (setting.ordered and judge is None)  # by margin nobody else stops it
+    for look in dict.fromkeys((*first, *stops, setting.n_samples) if at_once else looks):
         ranges = sample_ranges(run.n, look, setting)
         items = [
             Item("evaluate", setting.context, {**shared, "range": [start, stop]}, work=setting.macs * (stop - start))

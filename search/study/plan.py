@@ -179,7 +179,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     chosen = None if desk is None else _best(desk)
     if desk is None or progress.described is None:
         return Finished(progress.described, desk, None, results)
-    context = problem.context
+    context, last = problem.context, dict[str, Plan[ItemResult]]()
     if chosen is not None:
         exported = yield from desk.evaluate_exported(chosen)
         ranges = exported.ranges if chosen.checked is None else chosen.checked
@@ -188,12 +188,12 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         results["recheck"] = yield from recheck(desk.setting, chosen.configuration, ranges)
         model = {**params, "model": results["recheck"].blobs["model"]}
         if problem.confirmation is not None or problem.spec.data.confirmation_share:
-            confirm = {**model, "confirmation": problem.confirmation}
-            results["confirm"] = yield from one(Item("confirm", context, confirm))
-        results["unoptimized"] = yield from together(_plain_items(desk, model, shards))
+            last["confirm"] = one(Item("confirm", context, {**model, "confirmation": problem.confirmation}))
+        last["unoptimized"] = together(_plain_items(desk, model, shards))
     if chosen is not None or desk.setting.n_samples == 0:
-        results["export"] = yield from one(_export_item(problem, desk, chosen, results))
-        results["profile"] = yield from one(_profile_item(problem, progress.described, desk, chosen))
+        last["export"] = one(_export_item(problem, desk, chosen, results))
+        last["profile"] = one(_profile_item(problem, progress.described, desk, chosen))
+    results |= zip(last, (yield from side_by_side(tuple(last.values()))), strict=True)
     if problem.dumps_layers and "export" in results:
         items = _layer_items(problem, progress.described, desk, chosen)
         found = yield items

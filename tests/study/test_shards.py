@@ -52,10 +52,26 @@ def test_a_large_evaluation_is_cut_by_work_and_gives_the_same_answer(files, whol
     assert set(run.computed.values()) == {1}
 
 
+def test_what_nothing_can_stop_runs_in_one_round(files):
+    """By margin only the judge stops an evaluation, and it does not judge the exported model."""
+    run = MemoryRun(local_problem(files, goal=TOP1, search={"strategy": "auto"}))
+    bench, replay, rounds = Bench(run.problem, run), Replay(run.problem), []
+    while tasks := replay.advance(run.results):
+        asked = [item for task in tasks for item in task.items]
+        rounds.append([one.params["evaluator"] for one in asked if one.kind == "evaluate"])
+        for task in tasks:
+            for item, raw in run_items(bench, task):
+                run.keep(item, raw)
+    desk = replay.finished.desk
+    assert desk.setting.ordered
+    exported = sum(trial.exported is not None for trial in desk.trials)
+    assert sum("fake_quant" in evaluators for evaluators in rounds) == exported > 0
+
+
 def test_ranges_are_packed_into_shares_of_about_one_size():
     ranges = [(0, 64, "a"), (64, 128, "b"), (128, 300, "c"), (300, 310, "d")]
     assert packed(ranges, 1.0, 200.0) == (((0, 64, "a"),), ((64, 128, "b"),), ((128, 300, "c"),), ((300, 310, "d"),))
-    assert packed(ranges, 1.0, 450.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"), (300, 310, "d")))
+    assert packed(ranges, 1.0, 800.0) == (((0, 64, "a"), (64, 128, "b")), ((128, 300, "c"), (300, 310, "d")))
     assert packed(ranges, 1.0, 1e9) == (tuple(ranges),)
 
 
