@@ -16,7 +16,7 @@ import numpy as np
 from search.graph.load import read_model
 from search.runtime.session import Level, Session
 
-RUNS, BATCH = 120, 64
+RUNS, BATCH = 80, 64
 
 
 def ceiling(model: Path, runs: int = RUNS, batch: int = BATCH) -> float:

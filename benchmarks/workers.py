@@ -1,4 +1,4 @@
-"""What workers cost and save: ``python -m benchmarks.workers --write benchmarks/workers.md``; about six minutes.
+"""What workers cost and save: ``python -m benchmarks.workers --write benchmarks/workers.md``; six minutes.
 
 Real worker processes on fresh databases, one thread per session:
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import tempfile
 import time
@@ -48,15 +49,25 @@ def busy_worker(service: Installation, study: str) -> Worker:
         time.sleep(0.005)
 
 
+def struck(service: Installation, study: str) -> tuple[Worker, set[int]]:
+    """A worker stopped in the middle of a task of the study, and the task's number."""
+    while True:
+        worker = busy_worker(service, study)
+        worker.signal(signal.SIGSTOP)
+        if left := unfinished(service, study, worker):
+            return worker, left
+        worker.signal(signal.SIGCONT)
+
+
 def recovery(backend: str, files: Files) -> float:
     """Seconds from SIGKILL to the end of the task that was being computed."""
     with fresh(backend, heartbeat_s=5.0, dead_s=45.0) as service:
         service.start(2)
         study = service.submit(files, goal=GOAL, search={"task_macs": SMALL_TASK_MACS})
         service.wait(study, WAIT_S, until=lambda row: row.phase in SHARED)
-        victim = busy_worker(service, study)
+        victim, left = struck(service, study)
         victim.kill()
-        begun, left = time.monotonic(), unfinished(service, study, victim)
+        begun = time.monotonic()
         while left & unfinished(service, study):
             time.sleep(0.05)
         return time.monotonic() - begun
@@ -106,7 +117,7 @@ def main() -> None:
     """Measure both databases, print the figures and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="both", choices=["both", *BACKENDS])
-    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
     where, figures = f"{circumstances(os.getloadavg()[0])}; one thread per session", []
