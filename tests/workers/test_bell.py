@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -104,6 +105,15 @@ def test_an_alarm_ends_the_wait_at_hand_or_the_next_one(before: bool) -> None:
     timer.start()
     assert alarm.wait(WAIT_S) is False  # not the end
     timer.join()
+
+
+def test_after_a_ring_an_alarm_lets_look_twice() -> None:
+    alarm = Alarm()
+    alarm.ring()
+    assert alarm.wait(WAIT_S) is False
+    begun = time.monotonic()
+    assert alarm.wait(1000.0) is False  # the echo
+    assert time.monotonic() - begun < WAIT_S
 
 
 def test_an_alarm_that_is_set_ends_the_loop() -> None:
