@@ -65,12 +65,10 @@ _hands: list[Hands] = []
 _bells: list[Bell] = []
 
 
-@DBOS.step(preemptible=True)
-async def advance(study: str, run: int) -> dict[str, Any]:
-    """The tasks to share next, recorded: a replay gets the same answer. What is not worth sharing is computed here."""
-    while (found := await _hands[0].propose(study, run))["inline"]:
-        await _hands[0].compute(study, found["tasks"][0])
-    return found
+@DBOS.step()
+async def propose(study: str, run: int) -> dict[str, Any]:
+    """What is next, recorded: a replay gets the same answer, and one that was taken over ends here."""
+    return await _hands[0].propose(study, run)
 
 
 @DBOS.step(preemptible=True)
@@ -94,7 +92,10 @@ async def task(study: str, no: int) -> None:
 @DBOS.workflow(name="search", max_recovery_attempts=1000)
 async def search(study: str, run: int) -> None:
     """One study from its first task to its last."""
-    while (found := await advance(study, run))["tasks"]:
+    while (found := await propose(study, run))["tasks"]:
+        if found["inline"]:
+            await compute(study, found["tasks"][0])
+            continue
         names = []
         for no in found["tasks"]:
             names.append(f"{study}.{run}:{found['token']}:{no}")

