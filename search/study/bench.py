@@ -72,6 +72,7 @@ class Bench:
         self.files = files
         self._evaluable: tuple[tuple[str, ...], Evaluable] | None = None
         self._inner: tuple[str, Session] | None = None
+        self._exported: tuple[str, bytes, Session] | None = None
         self.layers: dict[str, Layers] = {}
         self._grids: dict[str, Grids] = {}
         self._orders: dict[str, npt.NDArray[np.int64]] = {}
@@ -196,6 +197,15 @@ class Bench:
             explicit_moves=explicit_moves or self.level is Level.DEPLOYED, prescale=configuration.treatment.prescale
         )
         return build_qdq(self.loaded.template, self.placement(configuration), self.grids(configuration), options)
+
+    def exported(self, configuration: Configuration) -> tuple[bytes, Session]:
+        """The exported file of a configuration, and it read back, ready to run; the last one is kept."""
+        if self._exported is None or self._exported[0] != configuration.digest:
+            self._exported = None
+            data = self.qdq(configuration, explicit_moves=True).model.SerializeToString()
+            session = Session(data, level=self.level, threads=self.problem.threads)
+            self._exported = (configuration.digest, data, session)
+        return self._exported[1:]
 
     @property
     def level(self) -> Level:

@@ -57,8 +57,7 @@ def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
         ExportMismatchError: If an output differs.
     """
     configuration = Configuration.from_json(params["configuration"])
-    data = bench.qdq(configuration, explicit_moves=True).model.SerializeToString()
-    session = Session(data, level=bench.level, threads=bench.problem.threads)
+    data, session = bench.exported(configuration)
     parts: dict[str, list[Any]] = {}
     digests = []
     for start, stop, digest in params["ranges"]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binomtest
 
 from search.metrics.proportions import PairedCounts, newcombe_paired, tango_lower, wilson
@@ -98,3 +99,21 @@ def test_at_a_true_drop_at_the_limit_at_most_5_percent_pass_with_confidence(n, f
         for (b, c, same), k in zip(tables, times, strict=True)
     )
     assert passed / redraws <= 0.05
+
+
+@pytest.mark.parametrize(("drop", "flips"), [(0.01, 0.02), (0.01, 0.1), (0.02, 0.2), (0.05, 0.4)])
+def test_the_exact_probability_to_pass_at_the_limit_is_at_most_5_percent(drop, flips):
+    """Summed over all tables instead of drawn: losses and gains of 400 samples are multinomial."""
+    n, total = 400, 0.0
+    lose = (flips + drop) / 2
+    for changed in range(n + 1):
+        weight = stats.binom.pmf(changed, n, flips)
+        if weight > 1e-8:
+            passes = [
+                lost
+                for lost in range(changed + 1)
+                if tango_lower(counts(n - changed, changed - lost, lost, 0), confidence=0.95) >= -drop
+            ]
+            most = max(passes, default=-1)
+            total += weight * stats.binom.cdf(most, changed, lose / flips)
+    assert 0.02 < total <= 0.05
