@@ -55,6 +55,7 @@ early rejection cost the exhaustive search its optimum, the cheapest answer with
 SHARED = """Goal: allowed drop of top-1 in points, or cosine >= 0.99 and SQNR >= 30 dB on every output. Cost is an index
 with all low = 1. FE: seconds of the search over those of a float evaluation. Where low meets the goal, only `auto` is
 run. `tpe`, `nsga2` and `random` may use 20 evaluations and are left out once the benchmark has run for `--minutes`."""
+DEEP = Kind("deep", seed=0, convs=98)  # a hundred groups and more, for the speed of the estimator
 MOST_SAMPLED = 20  # evaluations of the sampling strategies; the others end by themselves
 
 
@@ -159,6 +160,8 @@ def check_lines(folders: Sequence[Path], target: str) -> list[Line]:
             ranked += rankings(folder.name, lab, strict)
             speeds.append(estimator_speed(lab, strict))
             print(*ranked[-1:], *speeds[-1:], file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as deep:
+        speeds.append(estimator_speed(Lab(write(DEEP, Path(deep))), goal(0.01)))
     return [*ranking_lines(ranked, speeds), *same_lines(identical_runs())]
 
 
