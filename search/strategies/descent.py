@@ -36,7 +36,7 @@ EXCLUDED = 0.1  # chance below which a demotion or a rung counts as missed
 MOST_ENUMERATED = 8192  # assignments: up to so many all of them are candidates
 MOST_SWAPPED = 12  # groups lower, and as many higher
 MOST_TRIALS = 12
-MOST_SETS = 3.0  # full evaluation sets run, from which on an answer at hand is good enough
+MOST_SETS = {True: 2.5, False: 3.0}  # full evaluation sets run, from which on an answer at hand is good enough
 MOST_DEMOTIONS = {True: 10, False: 5}  # evaluated in one sweep, likewise; more: nothing is claimed
 
 
@@ -93,7 +93,7 @@ class Descent:
         while self._tables:
             for _ in range(MOST_TRIALS):
                 candidate = self._next()
-                if candidate is None or (self.best is not None and self._spent > MOST_SETS):
+                if candidate is None or (self.best is not None and self._has_spent):
                     break
                 yield from self._evaluate(candidate, "frontier")
             if self.best is None:
@@ -185,7 +185,7 @@ class Descent:
             if not todo:
                 self.minimal = True
                 return
-            if self._spent > MOST_SETS:
+            if self._has_spent:
                 return
             together = self._belief.judged(self._together(), below=self.best.cost)
             yield from self._evaluate(max([*todo, *together], key=self._gain), "sweep")
@@ -252,6 +252,7 @@ class Descent:
         return (1.0 + self._worth) * max(high, safe)
 
     @property
-    def _spent(self) -> float:
-        """Evaluation samples run so far, in full sets."""
-        return sum(trial.n_run for trial in self.desk.trials) / max(1, self.desk.setting.n_samples)
+    def _has_spent(self) -> bool:
+        """Whether as many samples have run as an answer is worth."""
+        sets = sum(trial.n_run for trial in self.desk.trials) / max(1, self.desk.setting.n_samples)
+        return sets > MOST_SETS[self.desk.setting.ordered]
