@@ -29,7 +29,7 @@ from search.tasks import Plan
 
 TIGHTNESS = (2.0, 1.4, 1.15, 1.0, 0.92, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.02)  # of the believed noise limit
 FIRST = 5  # of them, where the first climb starts
-WORTH_A_TRIAL = {True: 0.004, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
+WORTH_A_TRIAL = {True: 0.009, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
 HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
 SAFE = 0.8  # chance
 EXCLUDED = 0.1  # chance below which a demotion or a rung counts as missed
