@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 
 from search.spec.job import JOB_SCHEMA
 from service.api.documented import PROBLEMS, Responses
-from service.api.shapes import Health, Limits, Readiness, Status, Version, Workers, WorkerShape
+from service.api.server_shapes import Health, Limits, Readiness, Status, Version, Workers, WorkerShape
 from service.db import blobs, workers
 from service.db.migrate import SchemaState, schema_state
 from service.http.context import Administrator, PartsDep, Reader

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Response
 
 from service.accounts import keys
 from service.api.documented import PROBLEMS, created
-from service.api.shapes import AuditEntry, KeyOnce, KeyShape, NewKey, PageOf
+from service.api.server_shapes import AuditEntry, KeyOnce, KeyShape, NewKey
+from service.api.shapes import PageOf
 from service.db import audit
 from service.http.context import Administrator, PagingDep, PartsDep
 
