@@ -35,6 +35,24 @@ def excess(metric: Metric, entries: npt.NDArray[Any], required: float) -> npt.ND
             return None
 
 
+def badness(metric: Metric, entries: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+    """Return how much the excess of each sample could be lower if it were as good as can be, float64 ``[n]``.
+
+    Never negative: distance from the best entry, squared where the excess is. ``badness - excess`` does not depend on
+    how good a sample is, and a requirement is met where the total badness is at most the total of that. None where the
+    metric is no function of a mean, or has no best entry.
+    """
+    match metric.reduction:
+        case MeanOf(best=float(best)):
+            return np.abs(entries.astype(np.float64) - best)
+        case RootMeanSquare():
+            return squares(entries)
+        case SignalToNoise():
+            return np.asarray(squares(entries)[:, 1])
+        case _:
+            return None
+
+
 def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: npt.NDArray[Any]) -> float:
     """Return by how much the excess of an average sample could be lower if that sample were as good as can be.
 
@@ -44,17 +62,10 @@ def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: npt.NDAr
         entries: Their entries.
 
     Returns:
-        Mean distance to the best entry, squared where the excess is; the range of the seen ones where there is no best.
+        Mean badness; the range of the seen numbers where there is none.
     """
-    match metric.reduction:
-        case MeanOf(best=float(best)):
-            return abs(float(np.mean(entries, dtype=np.float64)) - best)
-        case RootMeanSquare():
-            return float(np.mean(squares(entries)))
-        case SignalToNoise():
-            return float(np.mean(squares(entries)[:, 1]))
-        case _:
-            return float(np.ptp(numbers))
+    found = badness(metric, entries)
+    return float(np.ptp(numbers)) if found is None else float(np.mean(found))
 
 
 def certainly_missed(metric: Metric, entries: npt.NDArray[Any], *, n: int, required: float) -> bool:

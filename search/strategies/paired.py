@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
+from search.metrics.excess import badness, excess
 from search.metrics.metric import Metric
 from search.metrics.part import Part
-from search.metrics.reductions import SQNR_CAP_DB, MeanOf, RootMeanSquare, SignalToNoise, squares
-from search.strategies.levels import Floats
+from search.metrics.reductions import SQNR_CAP_DB, MeanOf, SignalToNoise, squares
 
 FEWEST = 12  # samples
 WIDER = 1.3
@@ -74,8 +74,11 @@ def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Pre
     Returns:
         None where the metric is no mean of such a badness, or where too little was seen.
     """
-    own, other = _badness(metric, seen), _badness(metric, reference)
-    if own is None or other is None or not FEWEST <= seen.n < reference.n:
+    if metric.is_rate or seen.values is None or reference.values is None or not FEWEST <= seen.n < reference.n:
+        return None
+    own, other = badness(metric, seen.values), badness(metric, reference.values)
+    beyond = excess(metric, reference.values, required)
+    if own is None or other is None or beyond is None:
         return None
     known, rest = other[: seen.n], other[seen.n :]
     if not (np.isfinite(own).all() and np.isfinite(other).all()) or known.sum() <= 0.0:
@@ -88,40 +91,11 @@ def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Pre
     return Prediction(
         total=total,
         sd=sd,
-        allowed=_allowed(metric, required, reference),
+        allowed=float(np.sum(other - beyond)),
         freedom=seen.n - 1,
         value=_value(metric, total, reference),
         worse=_value(metric, total + sd, reference),
     )
-
-
-def _badness(metric: Metric, part: Part) -> Floats | None:
-    """Badness of every sample; None where the metric has none."""
-    if part.values is None or metric.is_rate:
-        return None
-    match metric.reduction:
-        case MeanOf(best=float(best)):
-            return np.abs(part.values.astype(np.float64) - best)
-        case RootMeanSquare():
-            return squares(part.values)
-        case SignalToNoise():
-            return np.asarray(squares(part.values)[:, 1])
-        case _:
-            return None
-
-
-def _allowed(metric: Metric, required: float, reference: Part) -> float:
-    match metric.reduction:
-        case MeanOf(best=float(best)):
-            return reference.n * abs(best - required) if _is_reachable(metric, required, best) else -1.0
-        case SignalToNoise():
-            return float(10.0 ** (-required / 10.0) * _signal(reference.values))
-        case _:
-            return reference.n * required * required if required >= 0.0 else -1.0
-
-
-def _is_reachable(metric: Metric, required: float, best: float) -> bool:
-    return required <= best if metric.direction == "higher" else required >= best
 
 
 def _value(metric: Metric, total: float, reference: Part) -> float:
