@@ -20,7 +20,7 @@ from benchmarks.search_summary import Line, verdict
 from search.precision import Format
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
-from search.strategies.estimator import OutputNoise, power
+from search.strategies.estimator import Estimator, OutputNoise, power
 from search.strategies.frontier import raised
 from search.strategies.levels import Levels, Options
 from search.strategies.trial import Trial
@@ -106,10 +106,11 @@ def estimator_speed(lab: Lab, goals: Any) -> tuple[int, float]:
     noise = OutputNoise(levels, [power(row.value, row.metric) for row in table.rows], limit=0.01)
     rng = np.random.default_rng(0)
     rows = np.stack([rng.integers(len(own), size=DRAWN) for own in choices], axis=1).astype(np.uint8)
-    noise.predict(levels.of(rows[:1]))
+    estimator = Estimator(levels, {table.output: noise})
+    estimator.predict(rows[:1])
     setting.cost.indices(np.zeros((1, len(choices)), np.uint8))  # tables that are made once
     start = time.process_time()
-    noise.predict(levels.of(rows))
+    estimator.predict(rows)
     setting.cost.indices(np.zeros((DRAWN, len(choices)), np.uint8))
     return len(choices), DRAWN / (time.process_time() - start)
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.strategies.kin import Kin, Noise
-from search.strategies.levels import Floats, Indices, Levels
+from search.strategies.levels import CHUNK, Floats, Indices, Levels
 
 COMMON_SD = 1.0  # of the multipliers together
 OWN_SD = 0.4  # of each
@@ -149,8 +149,12 @@ class Estimator:
 
     def predict(self, index_array: Indices) -> dict[str, Noise]:
         """Return output to noise for assignments ``[n, groups]``."""
-        levels = self.levels.of(index_array)
-        return {name: one.predict(levels) for name, one in self.outputs.items()}
+        stretches = [index_array[start : start + CHUNK] for start in range(0, len(index_array), CHUNK)] or [index_array]
+        found: dict[str, list[Noise]] = {name: [] for name in self.outputs}
+        for levels in map(self.levels.of, stretches):
+            for name, one in self.outputs.items():
+                found[name].append(one.predict(levels))
+        return {name: _joined(noises) for name, noises in found.items()}
 
     def observe(self, row: Indices, measured: dict[str, float], *, relative: float = 0.0) -> None:
         """Take in what one assignment gave."""
@@ -158,3 +162,9 @@ class Estimator:
         for name, noise in measured.items():
             if name in self.outputs:
                 self.outputs[name].observe(levels, noise, relative=relative)
+
+
+def _joined(noises: Sequence[Noise]) -> Noise:
+    if len(noises) == 1:
+        return noises[0]
+    return Noise(np.concatenate([one.mean for one in noises]), np.concatenate([one.sd for one in noises]))

@@ -8,9 +8,9 @@ import pytest
 from search.assignment import Assignment
 from search.precision import Format
 from search.sensitivity.points import PointKind, points_of
-from search.strategies.estimator import OutputNoise, power
+from search.strategies.estimator import Estimator, OutputNoise, power
 from search.strategies.frontier import Frontier, raised
-from search.strategies.levels import POWER, Levels, Options
+from search.strategies.levels import CHUNK, POWER, Levels, Options
 from search.targets.cost import CostModel
 from search.targets.legalise import Legaliser, uniform
 from search.targets.placement import place
@@ -118,6 +118,25 @@ def test_it_predicts_a_hundred_thousand_assignments_per_second():
     start = time.process_time()
     noise.predict(levels.of(rows))
     assert len(rows) / (time.process_time() - start) >= 5e4  # half of what is documented: shared machines are slow
+
+
+def test_many_assignments_are_predicted_like_one_by_one():
+    network = random_network(5, n_groups=12)
+    options, points = options_of(network, J6M)
+    levels, rng = Levels(options, points), np.random.default_rng(0)
+    noise = OutputNoise(levels, rng.uniform(0.1, 2.0, len(points)), limit=1.0)
+    estimator = Estimator(levels, {"y": noise})
+    seen = drawn(options, rng, 3)
+    for row in seen:
+        estimator.observe(row, {"y": float(rng.uniform(0.5, 3.0))})
+    rows = np.tile(drawn(options, rng, 60), (2 * CHUNK // 60 + 2, 1))
+    found = estimator.predict(rows)["y"]
+    assert len(found.mean) == len(found.sd) == len(rows) > 2 * CHUNK
+    for i in (0, 1, CHUNK - 1, CHUNK, 2 * CHUNK, len(rows) - 1):
+        one = estimator.predict(rows[i : i + 1])["y"]
+        assert found.mean[i] == pytest.approx(one.mean[0], rel=1e-12)
+        assert found.sd[i] == pytest.approx(one.sd[0], rel=1e-9)
+    assert len(estimator.predict(rows[:0])["y"].mean) == 0
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: str(t.name))
