@@ -167,7 +167,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     del record
     connection.isolation_level = None  # transactions are opened by _begin_sqlite alone
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _patiently(connection, "PRAGMA journal_mode = WAL")  # of many that open a new file, SQLite refuses some at once
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
@@ -179,19 +179,19 @@ def _begin_sqlite(connection: Connection) -> None:
         return
     connection.exec_driver_sql("PRAGMA query_only = OFF")
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    driver: Any = connection.connection.driver_connection
     try:
-        _begin_immediate(connection)
+        _patiently(driver, "BEGIN IMMEDIATE")
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    """Ask for the write lock at short random intervals: the built-in waiting backs off and lets one writer starve."""
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Ask for a lock at short random intervals: the built-in waiting backs off and lets one writer starve."""
     deadline = time.monotonic() + BUSY_S
-    driver: Any = connection.connection.driver_connection
     while True:
         try:
-            driver.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
             return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) and "busy" not in str(error):

@@ -107,6 +107,22 @@ def test_sqlite_is_set_up_for_many_processes(sqlite_database: Database) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15000}
 
 
+def test_a_new_sqlite_file_that_another_process_sets_up_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses to change the journal's mode now, without any waiting of its own
+    release = threading.Timer(0.3, other.execute, ("COMMIT",))
+    release.start()
+    opened = connect(f"sqlite:///{file}")
+    try:
+        with opened.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    finally:
+        opened.close()
+        release.join()
+        other.close()
+
+
 def test_a_locked_sqlite_file_is_waited_for_then_said(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
