@@ -51,7 +51,7 @@ def worst_samples(replay: Replay, output: str) -> list[int]:
 def values(bench: Bench, task: Task, output: str, samples: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Cosine error of every point on these samples."""
     params = [{**item.params, "samples": samples} for item in task.items]
-    return np.array([raw.data["errors"][output]["cosine"] for raw in run_points(bench, params)])
+    return np.array([np.mean(raw.data["errors"][output]["cosine"]) for raw in run_points(bench, params)])
 
 
 def report(path: Path) -> None:

@@ -23,6 +23,8 @@ from search.strategies.desk import Desk
 from search.strategies.estimator import Estimator, OutputNoise, power
 from search.strategies.frontier import raised
 from search.strategies.levels import Levels, Options
+from search.strategies.probing import tables
+from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Plan
@@ -51,13 +53,6 @@ class Ranking:
     overlap: float
 
 
-class _Thorough(Desk):
-    """A desk whose tables come from many samples."""
-
-    def ranking_count(self, n_points: int) -> int:
-        return TRUTH
-
-
 @dataclass
 class _Tables:
     """Measures the table of all low twice."""
@@ -71,10 +66,15 @@ class _Tables:
         low = uniform(setting.network, setting.target, "low")
         self.base = base = yield from desk.evaluate(low, stage="all low", errors=True, provisional=True)
         self.few = yield from desk.tables(base, "few", formats=(Format.INT8,), every=True, spared=False)
-        every = [(i, 0.0) for i in range(min(TRUTH, setting.n_samples))]
-        worst = {output: dict.fromkeys(found, every) for output, found in base.worst.items()}
-        thorough, whole = _Thorough(setting), replace(base, worst=worst)
-        self.many = yield from thorough.tables(whole, "many", formats=(Format.INT8,), every=True, spared=False)
+        self.many = yield from _thorough(setting, base)
+
+
+def _thorough(setting: Setting, base: Trial) -> Plan[tuple[Table, ...]]:
+    """The tables of ``base`` on ``TRUTH`` samples, whatever they are."""
+    every = [(i, 0.0) for i in range(min(TRUTH, setting.n_samples))]
+    worst = {output: dict.fromkeys(found, every) for output, found in base.worst.items()}
+    whole = replace(base, worst=worst)
+    return (yield from tables(setting, whole, "many", formats=(Format.INT8,), every=True, spared=False, count=TRUTH))
 
 
 def rankings(name: str, lab: Lab, goals: Any) -> Iterator[Ranking]:

@@ -1,4 +1,4 @@
-"""What sensitivity tables say: a tail that is not near zero, gemms sensitive on both sides."""
+"""What sensitivity tables say: a tail that is not near zero, an uncertain order, gemms sensitive on both sides."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from search.sensitivity.table import Row, Table
 TAIL_SHARE = 0.1  # of the rows
 TAIL_LIMIT = 0.25  # of the largest value
 STRONG = 0.1  # of the largest value
+UNCERTAIN = 0.9  # estimated rank correlation with the order from all samples
 
 
 def tail_findings(tables: Sequence[Table]) -> Iterator[Finding]:
@@ -30,6 +31,23 @@ def tail_findings(tables: Sequence[Table]) -> Iterator[Finding]:
                 advice="Check that post-processing whose result jumps (NMS, sorting, thresholds) is not in the model.",
                 evidence={"output": table.output, "base": table.base, "share": share},
             )
+
+
+def order_findings(tables: Sequence[Table]) -> Iterator[Finding]:
+    """A table whose points more samples would put into another order."""
+    for table in tables:
+        if table.agreement is None or table.agreement >= UNCERTAIN:
+            continue
+        n = max(row.samples for row in table.rows)
+        yield Finding(
+            code="order-uncertain",
+            severity="note",
+            message=f"On output {table.output!r} ({table.base}) the order of the points is uncertain: its rank "
+            f"correlation with the order from all samples is estimated at {table.agreement:.2f}, from {n} samples.",
+            advice="Read neighbours in the table as equals. More evaluation samples allow more for the ranking; the "
+            "answer itself is evaluated, not taken from the table.",
+            evidence={"output": table.output, "base": table.base, "agreement": table.agreement, "samples": n},
+        )
 
 
 def both_sides_findings(network: Network, tables: Sequence[Table], *, is_missed: bool) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Sensitivity tables: the rows of one output and base, most sensitive first.
 
-``value`` is the mean over the ranking samples of the output error with only this point rounded: ``1 - cosine``,
+``value`` is the mean over samples of the output error with only this point rounded: ``1 - cosine``,
 ``l1`` or ``atol``. Where the whole base collapses, a point alone says little; there the gain of sparing it counts as
 well: how much smaller the error gets when everything but this point is rounded (see docs/search.md).
 """
@@ -32,6 +32,7 @@ class Row:
         share: Share of the network's multiply-accumulates.
         group: Index of the group that writes the tensor or owns the weights; None for a model input.
         rank: 1 for the most sensitive.
+        samples: How many samples the value comes from; 0 where nobody said.
     """
 
     output: str
@@ -45,15 +46,24 @@ class Row:
     share: float
     group: int | None
     rank: int
+    samples: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rows of one output and base, most sensitive first."""
+    """All rows of one output and base, most sensitive first.
+
+    Attributes:
+        output: Model output.
+        base: Name of the base.
+        rows: In order.
+        agreement: Estimated rank correlation with the order that all samples would give; None where too few rows count.
+    """
 
     output: str
     base: str
     rows: tuple[Row, ...]
+    agreement: float | None = None
 
     def first(self, k: int) -> tuple[Row, ...]:
         """The ``k`` most sensitive rows."""
@@ -68,8 +78,21 @@ def make_table(
     base: str,
     points: Sequence[Point],
     values: Sequence[float],
+    counts: Sequence[int] = (),
+    agreement: float | None = None,
 ) -> Table:
-    """Order points by value; ties keep network order, so that the table is the same on every machine."""
+    """Order points by value; ties keep network order, so that the table is the same on every machine.
+
+    Args:
+        network: Whose points.
+        output: Model output.
+        metric: ``cosine | l1 | atol``.
+        base: Name of the base.
+        points: In network order.
+        values: Error of each.
+        counts: Samples that each comes from.
+        agreement: Estimated rank correlation with the order that all samples would give.
+    """
     order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable")
     rows = []
     for rank, i in enumerate(order, start=1):
@@ -89,9 +112,10 @@ def make_table(
                 share=macs / network.total_macs if network.total_macs else 0.0,
                 group=group,
                 rank=rank,
+                samples=counts[i] if counts else 0,
             )
         )
-    return Table(output, base, tuple(rows))
+    return Table(output, base, tuple(rows), agreement)
 
 
 def combined(alone: Sequence[float], spared: Sequence[float]) -> list[float]:

@@ -1,13 +1,13 @@
-"""The switched graph cut into stretches: a point late in the graph need not run what stands before it.
+"""The float graph cut into stretches: a point late in the graph need not run what stands before it.
 
-With every switch off, values at a cut are those of the float model. They are computed once per set of samples; a point
-then runs the tail that starts at the last cut before its switch. Cuts follow from the graph alone, so what is measured
-of a point does not depend on which others are measured with it.
+Values at a cut are those of the float model. They are computed once per set of samples; a point then runs the tail that
+starts at the last cut before it. Cuts and positions follow from the graph alone, so what is measured of a point does
+not depend on which others are measured with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import onnx
 from onnx import helper
 
 from search.evaluation.subgraphs import outer_reads
+from search.evaluation.template import Template
+from search.sensitivity.points import Point, PointKind
 
 Array = npt.NDArray[Any]
 STRETCHES = 6
@@ -34,10 +36,20 @@ def cut_positions(model: onnx.ModelProto, work: Mapping[str, float]) -> tuple[in
     return tuple(sorted({0, *(start for start in starts if total and start < len(done))}))
 
 
-def start_of(model: onnx.ModelProto, switch: str, cuts: Sequence[int]) -> int:
-    """Return the last of ``cuts`` that no node reading ``switch`` stands before."""
-    first = next((i for i, node in enumerate(model.graph.node) if switch in node.input), 0)
-    return max(cut for cut in cuts if cut <= first)
+def positions(template: Template, points: Iterable[Point]) -> dict[Point, int]:
+    """Return for every point how many nodes of the prepared graph may run before it is rounded."""
+    nodes = template.model.graph.node
+    written = {name: i + 1 for i, node in enumerate(nodes) for name in node.output}
+    own = {node.name: i for i, node in enumerate(nodes)}
+    behind: dict[int, int] = {}
+    for name, tensor in template.roots.items():
+        place = written.get(name, 0) - (name in template.outputs)  # the writer of a model output changes its name
+        behind[tensor] = max(0, min(place, behind.get(tensor, place)))
+    constants = template.network.constants
+    return {
+        point: own[constants[point.index].node] if point.kind is PointKind.WEIGHT else behind.get(point.index, 0)
+        for point in points
+    }
 
 
 def values_at(model: onnx.ModelProto, cut: int) -> tuple[str, ...]:
@@ -50,7 +62,7 @@ def values_at(model: onnx.ModelProto, cut: int) -> tuple[str, ...]:
 
 
 def tail(model: onnx.ModelProto, cut: int, crossing: Mapping[str, Array]) -> onnx.ModelProto:
-    """Return the graph from a cut on; ``crossing`` are the values that it reads as inputs instead."""
+    """Return a graph from a cut on, with no switch before it; what crosses the cut becomes an input."""
     found = onnx.ModelProto()
     found.ir_version = model.ir_version
     found.opset_import.extend(model.opset_import)

@@ -9,28 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.metrics.part import Part
 from search.precision import Format
-from search.sensitivity.params import PointParams
-from search.sensitivity.points import Point, points_of
-from search.sensitivity.table import Table, combined, make_table, ranking_samples
+from search.sensitivity.table import Table
 from search.strategies.bans import Bans
 from search.strategies.evaluation_run import Run, run_configuration, sample_ranges
 from search.strategies.goals import values_of
 from search.strategies.judge import Judge, Look
+from search.strategies.probing import tables
 from search.strategies.recheck import recheck
 from search.strategies.setting import Setting
 from search.strategies.trial import Exported, Trial, Verdict
 from search.targets.legalise import Legal
-from search.targets.placement import place
-from search.tasks import Item, Plan
-
-FEWEST_RANKING, MOST_RANKING = 4, 12  # samples that order the points: benchmarks/ranking.py, docs/search.md
-RANKING_SHARE = 0.25  # of the evaluation set: samples that may run in all, over all points
+from search.tasks import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,84 +233,10 @@ class Desk:
     def tables(
         self, base: Trial, name: str, *, formats: Sequence[Format], every: bool = False, spared: bool = True
     ) -> Plan[tuple[Table, ...]]:
-        """Measure one table per output whose goal ``base`` misses (all outputs if it misses none).
-
-        Every point alone; where the base has collapsed, also everything but it. Outputs without real values to rank by
-        get no table.
-
-        Args:
-            base: A trial run in full: its formats are the base, its bad cases the ranking set.
-            name: Name of the base, for the record.
-            formats: Which points count, by the format the base holds them in.
-            every: Also outputs whose goals the base meets.
-            spared: Measure everything but each point, too, where the base has collapsed.
-        """
-        setting = self.setting
-        placement = place(
-            setting.network, setting.target, base.configuration.effective, output_precision=setting.output_precision
-        )
-        points = points_of(setting.network, placement, formats)
-        short = [goal for goal in setting.goals if every or not goal.is_met(base.parts[goal.id])] or list(setting.goals)
-        goals = [goal for goal in short if setting.ranking_values[goal.output]]
-        metrics = {goal.output: goal.ranking for goal in goals}
-        if not metrics or not points:
-            return ()
-        alone = yield from self._errors(base, points, metrics, "only")
-        left = {}
-        collapsed = {goal.output for goal in goals if spared and goal.is_collapsed(base.parts[goal.id])}
-        if collapsed:
-            left = yield from self._errors(base, points, metrics, "all_but")
-        tables = []
-        for output, metric in metrics.items():
-            values = combined(alone[output], left[output]) if output in collapsed else alone[output]
-            tables.append(
-                make_table(setting.network, output=output, metric=metric, base=name, points=points, values=values)
-            )
-        self.table_list.extend(tables)
-        return tuple(tables)
-
-    def errors_at(
-        self, base: Trial, effective: Assignment, points: Sequence[Point], tables: Sequence[Table]
-    ) -> Plan[dict[str, list[float]]]:
-        """Measure points alone as another assignment rounds them, on the ranking samples of ``base``.
-
-        Returns:
-            Output of ``tables`` to the error of every point, by the metric of its table.
-        """
-        held = replace(base, configuration=replace(base.configuration, effective=effective))
-        metrics = {table.output: table.rows[0].metric for table in tables}
-        return (yield from self._errors(held, points, metrics, "only"))
-
-    def _errors(
-        self, base: Trial, points: Sequence[Point], metrics: Mapping[str, str], mode: str
-    ) -> Plan[dict[str, list[float]]]:
-        """Output to the error of every point in one mode, on the bad cases of the base."""
-        values_of_output = self.setting.ranking_values
-        by_value = {value: metric for output, metric in metrics.items() for value in values_of_output[output]}
-        samples = ranking_samples(base.worst, by_value, self.ranking_count(len(points)))
-        shared = {**self.setting.sensitivity, **self.setting.numerics(base.configuration, "fake_quant")}
-        items = {
-            point: self._point_item(
-                PointParams(base=base.configuration, point=point, mode=mode, samples=samples, outputs=tuple(by_value)),
-                shared,
-            )
-            for point in points
-        }
-        results = yield tuple(items.values())
-        errors = {point: results[item.digest].data["errors"] for point, item in items.items()}
-        return {
-            output: [max(errors[point][value][metric] for value in values_of_output[output]) for point in points]
-            for output, metric in metrics.items()
-        }
-
-    def ranking_count(self, n_points: int) -> int:
-        """How many samples order the points: few where the evaluation set is small beside the number of points."""
-        affordable = int(RANKING_SHARE * self.setting.n_samples / max(1, n_points))
-        return min(max(affordable, FEWEST_RANKING), MOST_RANKING)
-
-    def _point_item(self, params: PointParams, shared: Mapping[str, Any]) -> Item:
-        work = self.setting.macs * len(params.samples)
-        return Item("sensitivity", self.setting.context, {**shared, **params.to_json()}, work=work)
+        """Measure tables and keep them; see search/strategies/probing.py."""
+        found = yield from tables(self.setting, base, name, formats=formats, every=every, spared=spared)
+        self.table_list.extend(found)
+        return found
 
 
 def _verdict(run: Run, exported: Run | None) -> Verdict:

@@ -38,9 +38,9 @@ class Run:
         seconds: Measured time.
         infeasible: Why the chip cannot run it, or None.
         said: What the last look said.
-        n_errors: Samples that ``errors`` sums over and ``worst`` comes from: the first range only where evaluations are
-            staged, so that all configurations are compared on the same ones, and the bad cases of a base do not depend
-            on how strict the goal is.
+        n_errors: Samples that ``errors`` sums over and ``worst`` comes from: those of the first look only where
+            evaluations are staged, so that all configurations are compared on the same ones, and the bad cases of a
+            base do not depend on how strict the goal is.
         warnings: What the integer program gave way to.
         float_interior: Groups the simulator computed in float.
     """
@@ -98,7 +98,7 @@ class Run:
         self.infeasible = self.infeasible or data.get("infeasible")
         self.warnings = tuple(data.get("warnings", ()))
         self.float_interior = tuple(data.get("float_interior", ()))
-        if not (self.setting.staged and self.errors):
+        if not self.setting.staged or stop <= stages(self.setting)[0]:
             self.n_errors = stop
             self._add_errors(data.get("errors", {}))
             self._add_worst(data["worst"])

@@ -15,6 +15,7 @@ from search.sensitivity.table import Row, Table
 from search.strategies.desk import Desk
 from search.strategies.estimator import power
 from search.strategies.levels import Kept
+from search.strategies.probing import errors_at
 from search.strategies.trial import Trial
 from search.targets.placement import place_by
 from search.tasks import Plan
@@ -41,7 +42,7 @@ def kept_of(desk: Desk, base: Trial, tables: Sequence[Table]) -> Plan[Kept]:
         ]
         if not wanted:
             continue
-        errors = yield from desk.errors_at(base, raised, [points[p.kind, p.index] for p in wanted], tables)
+        errors = yield from errors_at(desk.setting, base, raised, [points[p.kind, p.index] for p in wanted], tables)
         for i, point in enumerate(wanted):
             shares = [
                 power(errors[output][i], loud[point][output].metric)

@@ -62,6 +62,7 @@ class Setting:
         sizes: Calibration sample counts to choose among beside precisions.
         staged: Whether evaluations stop early by the model of search/strategies/judge.py.
         ordered: Whether samples run by margin, the smallest first; parts and margins of the goals are in that order.
+        further_samples: Samples that measure points beyond the bad cases, in the seeded order.
         evaluator: Evaluator of record. A goal counts as met only if the Q/DQ model meets it, too.
     """
 
@@ -85,6 +86,7 @@ class Setting:
     sizes: tuple[Size, ...] = ()
     staged: bool = False
     ordered: bool = False
+    further_samples: tuple[int, ...] = ()
     evaluator: Evaluator = "fake_quant"
     task_macs: float = float("inf")
 

@@ -33,6 +33,7 @@ from search.simulator.program import Program
 from search.spec.job import Evaluator
 from search.study.evaluable import Evaluable, cache_key, refused
 from search.study.fixing import fixed_tensors, imported_scales, imported_weights
+from search.study.float_values import FloatValues
 from search.study.goal_metric import graph_metric
 from search.study.loaded import Loaded, load
 from search.study.override_pins import Stated, locate, translate
@@ -77,6 +78,7 @@ class Bench:
         self._grids: dict[str, Grids] = {}
         self._orders: dict[str, npt.NDArray[np.int64]] = {}
         self._references: dict[str, Mapping[str, Array]] = {}
+        self._float_values: FloatValues | None = None
         self._metrics: dict[str, Metric] = {}
 
     @cached_property
@@ -284,6 +286,13 @@ class Bench:
         if blob not in self._references:
             self._references = {blob: load_arrays(self.files.get(blob))}
         return {name: self._references[blob][name][indices] for name in names}
+
+    def float_values(self, outputs: Sequence[str]) -> FloatValues:
+        """What points are measured against; kept, because tasks on the same samples follow each other."""
+        if self._float_values is None or self._float_values.outputs != tuple(outputs):
+            self._float_values = None
+            self._float_values = FloatValues(self.loaded, self.evaluation, outputs, threads=self.problem.threads)
+        return self._float_values
 
     def inner_values(self, names: Sequence[str], indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         """Float values inside the prepared graph."""

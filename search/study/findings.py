@@ -18,7 +18,7 @@ from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
-from search.diagnosis.tables import both_sides_findings, tail_findings
+from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
 from search.strategies.setting import Setting
@@ -68,6 +68,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from nothing_runs_findings([one.infeasible for one in desk.trials])
     yield from infeasible_findings((one.number, one.infeasible) for one in desk.trials if one.infeasible is not None)
     yield from tail_findings(desk.table_list)
+    yield from order_findings(desk.table_list)
     yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))
     yield from range_findings(setting.network, setting.extremes)
     yield from square_findings(setting.network, setting.extremes)

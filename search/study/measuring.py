@@ -1,4 +1,4 @@
-"""``sensitivity``: the output errors of points, each alone (or everything but it), on the bad cases of the base."""
+"""``sensitivity``: the output errors of points, each alone (or everything but it), sample by sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from search.calibration.collect import with_outputs
 from search.evaluation.qdq import QdqOptions, build_qdq
@@ -17,13 +16,13 @@ from search.precision import Format
 from search.runtime.session import Level, Session
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
-from search.sensitivity.switched import Switched, switched_model
-from search.sensitivity.tails import cut_positions, start_of, tail, values_at
+from search.sensitivity.switched import switched_model
+from search.sensitivity.tails import positions, tail
 from search.study.bench import Bench, Raw
 from search.study.evaluating import TRANSFORMS
 
 Array = npt.NDArray[Any]
-Errors = dict[str, dict[str, float]]
+Errors = dict[str, dict[str, list[float]]]
 
 
 def run_points(bench: Bench, all_params: Sequence[Mapping[str, Any]]) -> Iterator[Raw]:
@@ -43,6 +42,7 @@ class _Tail:
     session: Session
     crossing: Sequence[Mapping[str, Array]] | None
     outputs: tuple[str, ...]
+    switches: Mapping[Point, str]
 
 
 class _Probe:
@@ -57,21 +57,18 @@ class _Probe:
         self._placement = bench.placement(params.base)
         self._grids = bench.grids(params.base)
         self._indices = np.array(params.samples, dtype=np.int64)
-        self._points = points
-        self._switched: Switched | None = None
-        self._cuts: tuple[int, ...] = ()
+        self._float = bench.float_values(params.outputs)
+        at = positions(bench.loaded.template, points)
+        self._starts = {point: max(cut for cut in self._float.cuts if cut <= at[point]) for point in points}
         self._tails: dict[int, _Tail] = {}
-        self._crossing: list[dict[str, Array]] | None = None
-        self._reference: list[dict[str, Array]] | None = None
 
     def alone(self, point: Point) -> Errors:
         """Errors with only this point rounded."""
-        switched = self._switches()
-        switch = switched.switches[point]
-        start = start_of(switched.model, switch, self._cuts)
+        start = self._starts[point]
         if start not in self._tails:
-            self._tails[start] = self._tail(switched.model, start)
-        return self._errors(self._tails[start], switch)
+            self._tails[start] = self._tail(start)
+        tail = self._tails[start]
+        return self._errors(tail, tail.switches[point])
 
     def spared(self, point: Point) -> Errors:
         """Errors with everything the base rounds except this point."""
@@ -95,66 +92,41 @@ class _Probe:
         session = Session(
             with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._bench.problem.threads
         )
-        return self._errors(_Tail(session, None, self._params.outputs), None)
+        return self._errors(_Tail(session, None, self._params.outputs, {}), None)
 
-    def _switches(self) -> Switched:
-        if self._switched is None:
-            switched = switched_model(
-                self._bench.loaded.template,
-                self._placement,
-                self._grids,
-                self._points,
-                prescale=self._params.base.treatment.prescale,
-            )
-            model = with_outputs(switched.model, self._params.outputs)
-            self._switched = Switched(model, switched.switches)
-            groups = self._bench.loaded.structure.network.groups
-            self._cuts = cut_positions(model, {group.name: float(group.macs) for group in groups})
-        return self._switched
-
-    def _tail(self, model: onnx.ModelProto, start: int) -> _Tail:
-        """The stretch of the switched model from a cut on, with what crosses the cut in the float model."""
-        threads, outputs = self._bench.problem.threads, self._params.outputs
-        if start == 0:
-            return _Tail(Session(model, level=Level.PINNED, threads=threads), None, outputs)
-        if self._crossing is None:
-            self._crossing = self._float_values(
-                model, sorted({name for cut in self._cuts for name in values_at(model, cut)})
-            )
-        names = values_at(model, start)
-        crossing = [{name: run[name] for name in names} for run in self._crossing]
-        session = Session(tail(model, start, crossing[0]), level=Level.PINNED, threads=threads)
-        return _Tail(session, crossing, tuple(name for name in outputs if name in session.outputs))
-
-    def _float_values(self, model: onnx.ModelProto, names: Sequence[str]) -> list[dict[str, Array]]:
-        """Values of the switched model with every switch off, per run."""
-        whole = Session(with_outputs(model, names), level=Level.PINNED, threads=self._bench.problem.threads)
-        off = {name: np.array(False) for name in whole.inputs if name.startswith("switch/")}
-        return [
-            whole.run({**self._bench.evaluation.batch(indices), **off}, names)
-            for indices, _ in self._bench.loaded.feeding.slices(self._indices)
-        ]
+    def _tail(self, start: int) -> _Tail:
+        """The graph from a cut on, with a switch for every point whose tail starts there."""
+        bench, outputs = self._bench, self._params.outputs
+        switched = switched_model(
+            bench.loaded.template,
+            self._placement,
+            self._grids,
+            [point for point, cut in self._starts.items() if cut == start],
+            prescale=self._params.base.treatment.prescale,
+        )
+        model, crossing = with_outputs(switched.model, outputs), None
+        if start:
+            crossing = self._float.crossing(start, self._indices)
+            model = tail(model, start, crossing[0])
+        session = Session(model, level=Level.PINNED, threads=bench.problem.threads)
+        found = tuple(name for name in outputs if name in session.outputs)
+        return _Tail(session, crossing, found, switched.switches)
 
     def _errors(self, tail: _Tail, switch: str | None) -> Errors:
-        """Mean errors over the samples with this switch on; outputs before the cut have none."""
-        reference = self._references()
-        sums: Errors = {name: dict.fromkeys(ERROR_NAMES, 0.0) for name in self._params.outputs}
+        """Errors of every sample with this switch on; outputs before the cut have none."""
+        reference = self._float.runs(self._indices)
+        sizes = [(len(batch), fresh) for batch, fresh in self._bench.loaded.feeding.slices(self._indices)]
+        found: Errors = {name: {key: [] for key in ERROR_NAMES} for name in self._params.outputs}
         for run, values in enumerate(self._run(tail, switch)):
             for name in tail.outputs:
                 errors = output_errors(
-                    self._transformed(name, values[name]), self._transformed(name, reference[run][name])
+                    self._transformed(name, values[name]),
+                    self._transformed(name, _rows(reference[run][name], *sizes[run])),
                 )
                 for key in ERROR_NAMES:
-                    sums[name][key] += float(np.sum(errors[key], dtype=np.float64))
-        return {name: {key: total / len(self._indices) for key, total in by.items()} for name, by in sums.items()}
-
-    def _references(self) -> list[dict[str, Array]]:
-        """Float values, run by run, from the prepared model at the same level."""
-        if self._reference is None:
-            model = with_outputs(self._bench.loaded.template.model, self._params.outputs)
-            session = Session(model, level=Level.PINNED, threads=self._bench.problem.threads)
-            self._reference = list(self._run(_Tail(session, None, self._params.outputs), None))
-        return self._reference
+                    found[name][key] += np.asarray(errors[key], dtype=np.float64).tolist()
+        none = [0.0] * len(self._indices)
+        return {name: {key: one or none for key, one in by.items()} for name, by in found.items()}
 
     def _run(self, tail: _Tail, switch: str | None) -> Iterator[dict[str, Array]]:
         session = tail.session

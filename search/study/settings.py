@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from search.data.order import sample_order
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
@@ -32,6 +33,7 @@ from search.targets.cost import CostModel
 from search.targets.rulebook import Rulebook
 from search.tasks import ItemResult
 
+FURTHER = 64  # samples of the seeded order that tables may draw on
 FLOAT_TOLERANCE = 1e-3  # of expected_float: another processor may flip one sample in a thousand
 
 
@@ -108,6 +110,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
         sizes=sizes(problem, calibrate),
         staged=problem.spec.search.strategy == STRATEGY and not has_one_precision(problem.target),
         ordered=order is not None,
+        further_samples=tuple(sample_order(described.n_samples, seed=spec.search.seed)[:FURTHER].tolist()),
         evaluator=problem.evaluator,
         task_macs=spec.search.task_macs,
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from search.diagnosis.tables import both_sides_findings, tail_findings
+from dataclasses import replace
+
+from search.diagnosis.tables import UNCERTAIN, both_sides_findings, order_findings, tail_findings
 from search.sensitivity.table import Table, make_table
 from tests.strategies.nets import chain, weights, written
 from tests.strategies.simulated import Key, point
@@ -39,6 +41,15 @@ def test_a_table_that_ends_near_zero_is_silent():
 def test_short_tables_and_tables_of_zeros_are_silent():
     assert not list(tail_findings([table({("activation", 0): 1.0, ("activation", 1): 1.0})]))
     assert not list(tail_findings([table({("activation", t): 0.0 for t in range(12)})]))
+
+
+def test_a_table_whose_order_is_uncertain_is_told_with_the_estimate_and_the_samples():
+    rows = tuple(replace(row, samples=4 + row.rank) for row in falling(0.01).rows)
+    unsure = Table("y0", "all-int8", rows, agreement=0.8)
+    (found,) = order_findings([unsure])
+    assert (found.code, found.severity) == ("order-uncertain", "note")
+    assert "0.80, from 16 samples" in found.message
+    assert not list(order_findings([replace(unsure, agreement=UNCERTAIN), replace(unsure, agreement=None)]))
 
 
 def test_a_gemm_sensitive_on_both_sides_is_named_with_both_numbers():

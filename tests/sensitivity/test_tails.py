@@ -5,9 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from search.calibration.collect import with_outputs
+from search.precision import Format
 from search.runtime.session import Level, Session
-from search.sensitivity.tails import STRETCHES, cut_positions, start_of, tail, values_at
+from search.sensitivity.points import points_of
+from search.sensitivity.switched import switched_model
+from search.sensitivity.tails import STRETCHES, cut_positions, positions, tail, values_at
+from search.targets.target import load_target
 from tests.builders import conv, model, node
+from tests.evaluation.loading import load_proto, min_max_grids, random_placement
+from tests.evaluation.random_graphs import random_graph
 
 N = 8
 WORK = {f"conv{i}": 1.0 for i in range(N)}
@@ -38,14 +45,6 @@ def feeds(switched=None):
     return {"x": x, **ones, **({} if switched is None else {switched: np.float32([0.5])})}
 
 
-def with_outputs(whole, names):
-    wide = type(whole)()
-    wide.CopyFrom(whole)
-    present = {one.name for one in wide.graph.output}
-    wide.graph.output.extend(type(wide.graph.output[0])(name=name) for name in names if name not in present)
-    return wide
-
-
 def test_cuts_share_the_work_evenly_and_start_with_the_graph(whole):
     cuts = cut_positions(whole, WORK)
     assert cuts[0] == 0
@@ -58,9 +57,8 @@ def test_cuts_share_the_work_evenly_and_start_with_the_graph(whole):
 @pytest.mark.parametrize("i", range(N))
 def test_a_switch_acts_alike_in_the_whole_graph_and_in_its_tail(whole, i):
     cuts = cut_positions(whole, WORK)
-    cut = start_of(whole, f"s{i}", cuts)
     first = next(k for k, one in enumerate(whole.graph.node) if f"s{i}" in one.input)
-    assert cut == max(c for c in cuts if c <= first)
+    cut = max(c for c in cuts if c <= first)
     names = values_at(whole, cut)
     assert not {"x", f"s{i}"} & set(names)
     float_values = Session(with_outputs(whole, names), level=Level.DEPLOYED).run(feeds())
@@ -76,5 +74,29 @@ def test_a_switch_acts_alike_in_the_whole_graph_and_in_its_tail(whole, i):
     assert set(found) == late
 
 
-def test_an_unknown_switch_starts_at_the_beginning(whole):
-    assert start_of(whole, "none", cut_positions(whole, WORK)) == 0
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_of_a_point_stands_before_its_position(seed, tmp_path):
+    """At every cut up to its position, the tail on float values gives what the whole graph gives."""
+    proto, feeds = random_graph(seed, size=5)
+    loaded = load_proto(proto, feeds, tmp_path)
+    template, network = loaded.template, loaded.structure.network
+    placement = random_placement(network, np.random.default_rng(seed))
+    grids = min_max_grids(loaded, feeds, load_target("j6m", toolchain=None))
+    points = points_of(network, placement, (Format.INT8, Format.INT16, Format.FP16))
+    at = positions(template, points)
+    assert len(points) >= 3
+    assert max(at.values()) > 0
+    for point in points:
+        switched = switched_model(template, placement, grids, [point], prescale={})
+        nodes, cut = switched.model.graph.node, at[point]
+        assert list(nodes[:cut]) == list(template.model.graph.node[:cut])
+        on = {switched.switches[point]: np.array(True)}
+        wanted = Session(switched.model, level=Level.PINNED).run({**feeds, **on})
+        names = values_at(switched.model, cut)
+        assert set(names) <= {*values_at(template.model, cut), *template.outputs}
+        crossing = Session(with_outputs(template.model, names), level=Level.PINNED).run(feeds, names)
+        part = tail(switched.model, cut, crossing)
+        given = {**feeds, **on, **crossing}
+        found = Session(part, level=Level.PINNED).run({one.name: given[one.name] for one in part.graph.input})
+        for name, value in found.items():
+            assert value == pytest.approx(wanted[name], abs=1e-5, nan_ok=True)

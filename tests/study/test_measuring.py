@@ -56,7 +56,9 @@ def measured(prepared, mode, transforms=None):
         }
         for point in points
     ]
-    return dict(zip(points, (raw.data["errors"]["logits"] for raw in run_points(bench, params)), strict=True))
+    found = (raw.data["errors"]["logits"] for raw in run_points(bench, params))
+    means = ({name: float(np.mean(values)) for name, values in errors.items()} for errors in found)
+    return dict(zip(points, means, strict=True))
 
 
 def expected(prepared, placement, transform=np.asarray):

@@ -1,0 +1,98 @@
+"""Tables on as few samples as order the points: rounds, their limit, and what is recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from search.precision import Format
+from search.sensitivity.params import PointParams
+from search.strategies import probing
+from search.strategies.desk import Desk
+from search.strategies.probing import FEWEST, MOST, RELIABLE, ROUND, errors_at, tables
+from search.targets.legalise import uniform
+from tests.strategies.nets import J6M, chain
+from tests.strategies.simulated import Simulated
+
+NETWORK = chain(16)
+NOISE = {("activation", t): 1e-4 * 1.3 ** (t % 12) for t in range(len(NETWORK.tensors))}
+
+
+def measured(study, **options):
+    """The tables of the lowest assignment, its trial, and the items they took."""
+    setting = study.setting()
+    desk = Desk(setting)
+    low = study.drive(desk.evaluate(uniform(NETWORK, J6M, "low"), stage="low", full=True))
+    before = len(study.asked)
+    found = study.drive(tables(setting, low, "low", formats=(Format.INT8,), **options))
+    return found, low, [PointParams.from_json(item.params) for item in study.asked[before:]]
+
+
+def test_points_that_scatter_little_are_measured_on_the_bad_cases_alone():
+    (table,), _, asked = measured(Simulated(NETWORK, J6M, NOISE, spread=0.05, n=20_000))
+    assert table.agreement is not None
+    assert table.agreement > RELIABLE
+    assert {row.samples for row in table.rows} == {MOST}
+    assert len(asked) == len(table.rows)
+    assert {one.samples for one in asked} == {tuple(range(MOST))}  # the worst of the simulated base
+
+
+def test_points_that_scatter_are_measured_on_further_samples_until_they_keep_their_order():
+    (table,), _, asked = measured(Simulated(NETWORK, J6M, NOISE, spread=1.0, n=20_000))
+    counts = {row.samples for row in table.rows}
+    assert MOST in counts  # points without noise do not count
+    assert max(counts) > MOST
+    assert (max(counts) - MOST) % ROUND == 0
+    assert table.agreement is not None
+    assert table.agreement >= RELIABLE
+    loud = {row.point for row in table.rows if row.samples > MOST}
+    assert loud == {row.point for row in table.rows if row.value > 0}
+    samples = Counter((one.point, sample) for one in asked for sample in one.samples)
+    assert set(samples.values()) == {1}  # nothing twice
+
+
+def test_further_samples_end_where_they_would_cost_too_much(monkeypatch):
+    study = Simulated(NETWORK, J6M, NOISE, spread=2.0, n=200)
+    (table,), _, asked = measured(study)
+    assert table.agreement is not None
+    assert table.agreement < RELIABLE
+    further = sum(len(one.samples) for one in asked if one.samples[0] >= FEWEST)
+    assert 0 < further <= probing.MOST_SETS * 200
+    monkeypatch.setattr(probing, "MOST_SETS", 0.0)
+    (bare,), _, _ = measured(Simulated(NETWORK, J6M, NOISE, spread=2.0, n=200))
+    assert {row.samples for row in bare.rows} == {FEWEST}
+
+
+def test_further_samples_end_where_there_are_no_more():
+    study = Simulated(NETWORK, J6M, NOISE, spread=3.0, n=100_000)
+    (table,), _, _ = measured(study)
+    assert max(row.samples for row in table.rows) == MOST + len(study.setting().further_samples)
+
+
+def test_a_wanted_count_is_kept_to():
+    (table,), _, asked = measured(Simulated(NETWORK, J6M, NOISE, spread=2.0, n=20_000), count=7)
+    assert {row.samples for row in table.rows} == {7}
+    assert {len(one.samples) for one in asked} == {7}
+
+
+def test_the_answer_does_not_depend_on_what_else_is_reliable():
+    """Two outputs: the one that scatters gets further samples, and the values of both use them."""
+    quiet = {("activation", t): 0.0 for t in range(0, len(NETWORK.tensors), 2)}
+    study = Simulated(NETWORK, J6M, {**NOISE, **quiet}, spread=1.0, n=20_000)
+    (first,), _, _ = measured(study)
+    (again,), _, _ = measured(replace(study, asked=[]))
+    assert first == again
+
+
+def test_other_formats_are_measured_on_the_samples_the_rows_come_from():
+    study = Simulated(NETWORK, J6M, NOISE, spread=1.0, n=20_000)
+    found, low, _ = measured(study)
+    rows = (found[0].rows[0], found[0].rows[-1])
+    assert rows[0].samples > rows[1].samples
+    before = len(study.asked)
+    effective = low.configuration.effective
+    again = study.drive(errors_at(study.setting(), low, effective, [row.point for row in rows], found))
+    assert again["y0"] == pytest.approx([row.value for row in rows])
+    assert sorted(len(item.params["samples"]) for item in study.asked[before:]) == sorted(row.samples for row in rows)
