@@ -58,7 +58,7 @@ def _halves(n: int) -> list[tuple[list[int], list[int]]]:
 
 def _correlation(a: Values, b: Values) -> float:
     """Spearman's correlation of the means; 1 where all points are alike, since any order is right then."""
-    ranks = [stats.rankdata(one.mean(axis=1)) for one in (a, b)]
-    if any(np.ptp(one) == 0 for one in ranks):
+    first, second = (stats.rankdata(one.mean(axis=1)) for one in (a, b))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 1.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
