@@ -63,6 +63,7 @@ async def taken_over(folder: Path, script: str) -> AsyncIterator[EvaluatorProces
         yield found
     finally:
         await found.kill()
+        process._transport.close()  # what it said and nobody read would keep its pipes open
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
