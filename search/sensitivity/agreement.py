@@ -41,24 +41,33 @@ def rank_agreement(values: Values) -> float | None:
     kept = values[counting(values)]
     if len(kept) < FEWEST_POINTS or values.shape[1] < 2:
         return None
-    found = [_correlation(kept[:, half], kept[:, other]) for half, other in _halves(values.shape[1])]
-    mean = max(0.0, float(np.mean(found)))
+    halves = _halves(values.shape[1])
+    first, second = (_ranks(kept @ weights.T / weights.sum(axis=1)) for weights in (halves, 1.0 - halves))
+    mean = max(0.0, float(np.mean(_correlations(first, second))))
     return float(np.sqrt(2.0 * mean / (1.0 + mean)))
 
 
-def _halves(n: int) -> list[tuple[list[int], list[int]]]:
-    """Ways to cut ``n`` samples in two: all of them, or ``N_SPLITS`` drawn by a fixed seed."""
+def _halves(n: int) -> Values:
+    """Ways to cut ``n`` samples in two, ``[ways, n]``, 1 for one half: all of them, or ``N_SPLITS`` by a fixed seed."""
     if n <= 6:
         halves = [list(half) for half in combinations(range(n), n // 2) if n % 2 or 0 in half]
     else:
         rng = np.random.default_rng(n)
-        halves = [sorted(rng.permutation(n)[: n // 2].tolist()) for _ in range(N_SPLITS)]
-    return [(half, [i for i in range(n) if i not in half]) for half in halves]
+        halves = [rng.permutation(n)[: n // 2].tolist() for _ in range(N_SPLITS)]
+    found = np.zeros((len(halves), n))
+    for row, half in zip(found, halves, strict=True):
+        row[half] = 1.0
+    return found
 
 
-def _correlation(a: Values, b: Values) -> float:
-    """Spearman's correlation of the means; 1 where all points are alike, since any order is right then."""
-    first, second = (stats.rankdata(one.mean(axis=1)) for one in (a, b))
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 1.0
-    return float(np.corrcoef(first, second)[0, 1])
+def _ranks(means: Values) -> Values:
+    """Centred ranks of the points, per way to halve, ``[points, ways]``; alike points share a rank."""
+    ranks = np.asarray(stats.rankdata(means, axis=0), dtype=np.float64)
+    return np.asarray(ranks - ranks.mean(axis=0))
+
+
+def _correlations(first: Values, second: Values) -> Values:
+    """Spearman's correlation per way to halve; 1 where all points are alike, since any order is right then."""
+    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    product = (first * second).sum(axis=0)
+    return np.asarray(np.divide(product, scale, out=np.ones_like(scale), where=scale > 0))

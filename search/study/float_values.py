@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,27 @@ from search.study.loaded import Loaded
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
-Runs = Sequence[Mapping[str, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of the float model.
+
+    Attributes:
+        feeds: Its inputs.
+        values: Outputs, and what crosses cuts.
+        batch: Samples in it.
+        fresh: The first of them that count; the others fill it up.
+    """
+
+    feeds: Mapping[str, Array]
+    values: Mapping[str, Array]
+    batch: int
+    fresh: int
+
+    def rows(self, value: Array) -> Array:
+        """The samples that count, of a value that this run or one like it gave."""
+        return value[: self.fresh] if value.ndim and value.shape[0] == self.batch else value[np.newaxis]
 
 
 class FloatValues:
@@ -38,21 +59,20 @@ class FloatValues:
         names = dict.fromkeys((*self.outputs, *(name for one in self._crossing.values() for name in one)))
         self._names = tuple(names)
         self._session = Session(with_outputs(model, self._names), level=Level.PINNED, threads=threads)
-        self._last: tuple[bytes, Runs] | None = None
+        self._last: tuple[bytes, tuple[Run, ...]] | None = None
 
-    def runs(self, indices: Indices) -> Runs:
-        """All values, run by run; the last run may be padded."""
+    def runs(self, indices: Indices) -> Sequence[Run]:
+        """What goes in and what comes out, run by run."""
         key = indices.tobytes()
         if self._last is None or self._last[0] != key:
             self._last = None
-            runs = [
-                self._session.run(self._source.batch(batch), self._names)
-                for batch, _ in self._loaded.feeding.slices(indices)
-            ]
-            self._last = (key, runs)
+            self._last = (key, tuple(self._run(*one) for one in self._loaded.feeding.slices(indices)))
         return self._last[1]
 
-    def crossing(self, cut: int, indices: Indices) -> Runs:
-        """What crosses a cut, run by run."""
-        names = self._crossing.get(cut, ())
-        return [{name: run[name] for name in names} for run in self.runs(indices)]
+    def crossing(self, cut: int, run: Run) -> Mapping[str, Array]:
+        """What crosses a cut in one run."""
+        return {name: run.values[name] for name in self._crossing.get(cut, ())}
+
+    def _run(self, indices: Indices, fresh: int) -> Run:
+        feeds = self._source.batch(indices)
+        return Run(feeds, self._session.run(feeds, self._names), len(indices), fresh)

@@ -20,8 +20,11 @@ from search.sensitivity.switched import switched_model
 from search.sensitivity.tails import positions, tail
 from search.study.bench import Bench, Raw
 from search.study.evaluating import TRANSFORMS
+from search.study.float_values import Run
 
 Array = npt.NDArray[Any]
+GATHERED = 2**20
+"""Elements of outputs whose errors are taken at once; a run alone may have more."""
 Errors = dict[str, dict[str, list[float]]]
 
 
@@ -37,10 +40,10 @@ def run_points(bench: Bench, all_params: Sequence[Mapping[str, Any]]) -> Iterato
 
 @dataclass(frozen=True, eq=False)
 class _Tail:
-    """A session, and what it reads beside the model's inputs: per run, the values that cross its cut."""
+    """A session on the graph from a cut on, and the model outputs that it gives."""
 
     session: Session
-    crossing: Sequence[Mapping[str, Array]] | None
+    start: int
     outputs: tuple[str, ...]
     switches: Mapping[Point, str]
 
@@ -56,8 +59,10 @@ class _Probe:
         self._transforms = transforms
         self._placement = bench.placement(params.base)
         self._grids = bench.grids(params.base)
-        self._indices = np.array(params.samples, dtype=np.int64)
         self._float = bench.float_values(params.outputs)
+        self._runs = self._float.runs(np.array(params.samples, dtype=np.int64))
+        self._groups = _groups(self._runs, params.outputs)
+        self._references: dict[tuple[int, str], Array] = {}
         at = positions(bench.loaded.template, points)
         self._starts = {point: max(cut for cut in self._float.cuts if cut <= at[point]) for point in points}
         self._tails: dict[int, _Tail] = {}
@@ -92,7 +97,7 @@ class _Probe:
         session = Session(
             with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._bench.problem.threads
         )
-        return self._errors(_Tail(session, None, self._params.outputs, {}), None)
+        return self._errors(_Tail(session, 0, self._params.outputs, {}), None)
 
     def _tail(self, start: int) -> _Tail:
         """The graph from a cut on, with a switch for every point whose tail starts there."""
@@ -104,45 +109,61 @@ class _Probe:
             [point for point, cut in self._starts.items() if cut == start],
             prescale=self._params.base.treatment.prescale,
         )
-        model, crossing = with_outputs(switched.model, outputs), None
+        model = with_outputs(switched.model, outputs)
         if start:
-            crossing = self._float.crossing(start, self._indices)
-            model = tail(model, start, crossing[0])
+            model = tail(model, start, self._float.crossing(start, self._runs[0]))
         session = Session(model, level=Level.PINNED, threads=bench.problem.threads)
         found = tuple(name for name in outputs if name in session.outputs)
-        return _Tail(session, crossing, found, switched.switches)
+        return _Tail(session, start, found, switched.switches)
 
     def _errors(self, tail: _Tail, switch: str | None) -> Errors:
         """Errors of every sample with this switch on; outputs before the cut have none."""
-        reference = self._float.runs(self._indices)
-        sizes = [(len(batch), fresh) for batch, fresh in self._bench.loaded.feeding.slices(self._indices)]
         found: Errors = {name: {key: [] for key in ERROR_NAMES} for name in self._params.outputs}
-        for run, values in enumerate(self._run(tail, switch)):
-            for name in tail.outputs:
-                errors = output_errors(
-                    self._transformed(name, values[name]),
-                    self._transformed(name, _rows(reference[run][name], *sizes[run])),
-                )
+        for index, group in enumerate(self._groups):
+            for name, values in self._values(tail, switch, group).items():
+                errors = output_errors(self._transformed(name, values), self._reference(index, name))
                 for key in ERROR_NAMES:
                     found[name][key] += np.asarray(errors[key], dtype=np.float64).tolist()
-        none = [0.0] * len(self._indices)
+        none = [0.0] * len(self._params.samples)
         return {name: {key: one or none for key, one in by.items()} for name, by in found.items()}
 
-    def _run(self, tail: _Tail, switch: str | None) -> Iterator[dict[str, Array]]:
+    def _values(self, tail: _Tail, switch: str | None, runs: Sequence[Run]) -> dict[str, Array]:
+        """Outputs of some runs' samples with this switch on."""
         session = tail.session
         switches = {name: np.array(name == switch) for name in session.inputs if name.startswith("switch/")}
-        for run, (indices, fresh) in enumerate(self._bench.loaded.feeding.slices(self._indices)):
-            known = {} if tail.crossing is None else tail.crossing[run]
-            feeds = {**self._bench.evaluation.batch(indices), **known, **switches}
+        found: dict[str, list[Array]] = {name: [] for name in tail.outputs}
+        for run in runs:
+            feeds = {**run.feeds, **self._float.crossing(tail.start, run), **switches}
             values = session.run({name: feeds[name] for name in session.inputs}, tail.outputs)
-            yield {name: _rows(value, len(indices), fresh) for name, value in values.items()}
+            for name in tail.outputs:
+                found[name].append(run.rows(values[name]))
+        return {name: _together(rows) for name, rows in found.items()}
+
+    def _reference(self, group: int, name: str) -> Array:
+        """The float model's output for the samples of one group of runs."""
+        if (group, name) not in self._references:
+            whole = _together([run.rows(run.values[name]) for run in self._groups[group]])
+            self._references[group, name] = self._transformed(name, whole)
+        return self._references[group, name]
 
     def _transformed(self, name: str, value: Array) -> Array:
         kind = self._transforms.get(name)
         return value if kind is None else TRANSFORMS[kind](value)
 
 
-def _rows(value: Array, batch: int, fresh: int) -> Array:
-    if value.ndim and value.shape[0] == batch:
-        return value[:fresh]
-    return value[np.newaxis]
+def _groups(runs: Sequence[Run], outputs: Sequence[str]) -> list[list[Run]]:
+    """Put runs with small outputs together: their errors are taken at once."""
+    groups: list[list[Run]] = []
+    room = 0
+    for run in runs:
+        size = sum(run.values[name].size for name in outputs)
+        if size > room:
+            groups.append([])
+            room = GATHERED
+        groups[-1].append(run)
+        room -= size
+    return groups
+
+
+def _together(rows: Sequence[Array]) -> Array:
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
