@@ -90,6 +90,7 @@ class Belief:
         self._frontier = Frontier(self._levels, desk.setting.cost)
         self.tried: dict[str, Trial] = {}
         self._lucks: dict[str, Kin] = {}
+        self._priced: dict[str, tuple[Indices, float]] = {}
         limits = self.limits()
         self._estimator = Estimator(
             self._levels,
@@ -134,16 +135,22 @@ class Belief:
     def judged(self, assignments: Iterable[Assignment], *, below: float = np.inf) -> list[Candidate]:
         """Return those that were not tried and cost less than ``below``, with cost and chance."""
         untried = {a.digest: a for a in assignments if a.digest not in self.tried}
-        fresh = [a for a in untried.values() if self.options.holds(a)]
-        if not fresh:
-            return []
-        model = self._desk.setting.cost
-        costs = model.indices(np.array([model.encode(a) for a in fresh]))
-        cheap = [(a, float(cost)) for a, cost in zip(fresh, costs, strict=True) if cost < below]
+        self._price(untried)
+        cheap = [(a, *self._priced[digest]) for digest, a in untried.items() if self._priced[digest][1] < below]
         if not cheap:
             return []
-        chances = self._chances([a for a, _ in cheap])
-        return [Candidate(a, cost, float(chance)) for (a, cost), chance in zip(cheap, chances, strict=True)]
+        chances = self._chance_of(np.stack([row for _, row, _ in cheap]))
+        return [Candidate(a, cost, float(chance)) for (a, _, cost), chance in zip(cheap, chances, strict=True)]
+
+    def _price(self, assignments: Mapping[str, Assignment]) -> None:
+        """Work out choices and cost of those that are new; what is not among the choices never costs little enough."""
+        fresh = {digest: a for digest, a in assignments.items() if digest not in self._priced}
+        held = {digest: a for digest, a in fresh.items() if self.options.holds(a)}
+        self._priced.update({digest: (np.zeros(0, np.uint8), np.inf) for digest in fresh if digest not in held})
+        if held:
+            rows = np.array([self.options.encode(a) for a in held.values()], np.uint8)
+            costs = self._desk.setting.cost.indices(self._frontier.known(rows))
+            self._priced.update({d: (row, float(cost)) for d, row, cost in zip(held, rows, costs, strict=True)})
 
     def likeliest(self, rows: Indices, *, ceiling: float) -> list[Candidate]:
         """Return the few of ``rows`` that are most worth an evaluation: by chance times what they cost less."""
@@ -159,10 +166,6 @@ class Belief:
             if assignment.digest not in self.tried:
                 found.append(Candidate(assignment, float(costs[i]), float(chances[i])))
         return found[:FEW]
-
-    def _chances(self, assignments: Sequence[Assignment]) -> Floats:
-        """Believed chance of each assignment to meet every goal."""
-        return self._chance_of(np.array([self.options.encode(a) for a in assignments], np.uint8))
 
     def _chance_of(self, rows: Indices) -> Floats:
         noises: Mapping[str, Noise] = self._estimator.predict(rows)

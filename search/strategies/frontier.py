@@ -117,6 +117,7 @@ class Frontier:
             np.array(self._costs) / self._scale,
             bounds=optimize.Bounds(0.0, 1.0),
             constraints=optimize.LinearConstraint(matrix, low, high),
+            options={"presolve": False},  # takes longer than it saves
         )
         if found.x is None:
             return None
