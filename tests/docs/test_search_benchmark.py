@@ -50,7 +50,7 @@ def test_auto_is_compared_with_the_ladder_by_excess_cost_and_work():
     rows = summary([], [SHARED, ladder], [replace(SHARED, seconds=6.0)])
     assert measured(rows, "cost of auto - cost of ladder") == "worst -0.300 over 1 goals"
     assert measured(rows, "excess cost saved, ladder > 2 % above the best known") == "75.0 % (1)"
-    assert measured(rows, "FE of auto over FE of ladder, same goals") == "mean 0.4, worst 0.4 (1)"
+    assert measured(rows, "FE of auto over FE of ladder, same goals") == "mean 0.40, worst 0.40 (1)"
     assert measured(rows, "FE of auto, float evaluation >= 0.15 s, labels") == "mean 4.0, worst 4.0 (1)"
     assert measured(rows, "FE of auto, integer arithmetic, long cases") == "mean 12.0, worst 12.0 (1)"
 
