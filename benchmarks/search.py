@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--shift", type=int, default=0, help="added to the seeds of the small networks: fresh ones")
     parser.add_argument("--jobs", type=int, default=2, help="networks at the same time; cases run one by one")
-    parser.add_argument("--minutes", type=float, default=5.0, help="no new sampling search on a case after these")
+    parser.add_argument("--minutes", type=float, default=20.0, help="no new sampling search on a case after these")
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
     began = time.monotonic()
