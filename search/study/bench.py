@@ -294,6 +294,10 @@ class Bench:
             self._float_values = FloatValues(self.loaded, self.evaluation, outputs, threads=self.problem.threads)
         return self._float_values
 
+    def forget_float_values(self) -> None:
+        """Give their memory back: what crosses cuts is large, and evaluations need the room."""
+        self._float_values = None
+
     def inner_values(self, names: Sequence[str], indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         """Float values inside the prepared graph."""
         key = "\0".join(names)

@@ -41,6 +41,7 @@ def run_items(bench: Bench, task: Task) -> Iterator[tuple[Item, Raw]]:
     if task.kind == "sensitivity":
         yield from zip(task.items, run_points(bench, [item.params for item in task.items]), strict=True)
         return
+    bench.forget_float_values()
     for item in task.items:
         yield item, RUNNERS[item.kind](bench, item.params)
 

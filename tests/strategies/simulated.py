@@ -52,7 +52,7 @@ class Simulated:
         goals: Output to allowed drop.
         n: Evaluation samples.
         jitter: Relative deterministic disturbance of the power, so that accuracy is not monotone.
-        spread: How far a point's error differs from sample to sample: exponent of a normal draw.
+        spread: Output to how far a point's error differs there from sample to sample: factor of a normal exponent.
         range_factor: What a fixed range does to the noise of a tensor.
         calibrations: Settings to choose among.
         loudness: What a calibration does to all noise.
@@ -69,7 +69,7 @@ class Simulated:
     pins: Sequence[Pin] = ()
     n: int = 2000
     jitter: float = 0.0
-    spread: float = 0.0
+    spread: Mapping[str, float] = field(default_factory=dict)
     range_factor: float = 1.0
     calibration: Calibration = CALIBRATION
     calibrations: tuple[Calibration, ...] = ()
@@ -177,13 +177,14 @@ class Simulated:
             alone = self._point_power(point.base, placement, point.point.kind.value, point.point.index, output)
             power = alone if point.mode == "only" else self._power(point.base, output, jitter=False) - alone
             saturated = power / (1 + power) if np.isfinite(power) else 1e30
-            values = [float(saturated) * self._luck(point.point, sample) for sample in point.samples]
+            values = [float(saturated) * self._luck(point.point, sample, output) for sample in point.samples]
             errors[output] = dict.fromkeys(("cosine", "l1", "atol"), values)
         return {"errors": errors}
 
-    def _luck(self, own: Point, sample: int) -> float:
+    def _luck(self, own: Point, sample: int, output: str) -> float:
+        spread = self.spread.get(output, 0.0)
         draw = np.random.default_rng([own.index, len(own.kind.value), sample]).normal()
-        return float(np.exp(self.spread * draw - self.spread**2 / 2))
+        return float(np.exp(spread * draw - spread**2 / 2))
 
     def _right(self, configuration: Configuration, output: str, start: int, stop: int) -> np.ndarray:
         margins = np.random.default_rng(7).permutation(np.linspace(0.0, 1.0, self.n, endpoint=False) + 0.5 / self.n)

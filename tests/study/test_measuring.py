@@ -14,13 +14,14 @@ from search.precision import Format
 from search.runtime.session import Level, Session
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import PointKind, points_of
-from search.study.bench import Bench
+from search.study.bench import Bench, Raw
 from search.study.evaluating import TRANSFORMS
 from search.study.measuring import run_points
 from search.study.plan import Replay
-from search.study.running import run_items
+from search.study.running import RUNNERS, run_items
 from search.targets.legalise import legalise, uniform
 from search.targets.pins import resolve_pins
+from search.tasks import Item, Task
 from tests.evaluation.loading import uniform_placement
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
@@ -119,3 +120,16 @@ def test_errors_are_taken_behind_the_transform_of_the_output(prepared):
     wanted = expected(prepared, one_point(prepared, point, alone=True), TRANSFORMS["softmax"])
     assert found[point]["l1"] == pytest.approx(wanted["l1"], rel=0.02, abs=1e-6)
     assert found[point]["l1"] != pytest.approx(measured(prepared, "only")[point]["l1"], rel=0.1)
+
+
+def test_float_values_are_kept_for_the_next_points_and_gone_when_something_else_runs(prepared, monkeypatch):
+    bench, _ = prepared
+    measured(prepared, "only")
+    kept = bench.float_values(("logits",))
+    measured(prepared, "only")
+    assert bench.float_values(("logits",)) is kept
+    held = []
+    monkeypatch.setitem(RUNNERS, "check", lambda bench, _: held.append(bench._float_values) or Raw({}))
+    assert len(list(run_items(bench, Task((Item("check", "context", {}),))))) == 1
+    assert held == [None]
+    assert bench.float_values(("logits",)) is not kept
