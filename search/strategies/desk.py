@@ -19,7 +19,7 @@ from search.strategies.bans import Bans
 from search.strategies.evaluation_run import Run, run_configuration, sample_ranges
 from search.strategies.goals import values_of
 from search.strategies.judge import Judge, Look
-from search.strategies.probing import tables
+from search.strategies.probing import missed, tables
 from search.strategies.recheck import recheck
 from search.strategies.setting import Setting
 from search.strategies.trial import Exported, Trial, Verdict
@@ -53,7 +53,7 @@ class Desk:
     Attributes:
         setting: The facts.
         trials: In order.
-        table_list: All tables measured, in order.
+        table_list: The tables that rank points, in order: those of outputs whose goals their base misses.
         judge: Decides about evaluations after a part of the samples; None where only ``early_verdict`` does.
         minimal: Whether no raised group of the best trial can go lower alone; None where the strategy does not say.
     """
@@ -233,9 +233,10 @@ class Desk:
     def tables(
         self, base: Trial, name: str, *, formats: Sequence[Format], every: bool = False, spared: bool = True
     ) -> Plan[tuple[Table, ...]]:
-        """Measure tables and keep them; see search/strategies/probing.py."""
+        """Measure tables and keep those that rank; see search/strategies/probing.py."""
         found = yield from tables(self.setting, base, name, formats=formats, every=every, spared=spared)
-        self.table_list.extend(found)
+        ranking = missed(self.setting, base)
+        self.table_list.extend(table for table in found if table.output in ranking)
         return found
 
 

@@ -6,7 +6,7 @@ differently, the points that count are measured on further samples of the evalua
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -41,6 +41,7 @@ class Probe:
         base: A trial with its bad cases; its formats are the base.
         metrics: Output to the error that ranks its points.
         n_points: Points of the base: the more, the fewer bad cases.
+        relied: Outputs whose order must be reliable; the others are measured along with them.
         count: That many bad cases and nothing else; None for as many as it takes.
     """
 
@@ -48,6 +49,7 @@ class Probe:
     base: Trial
     metrics: Mapping[str, str]
     n_points: int
+    relied: frozenset[str] = frozenset()
     count: int | None = None
     _errors: dict[tuple[str, Point], list[float]] = field(default_factory=dict)
 
@@ -118,8 +120,8 @@ class Probe:
         return {value: metric for output, metric in self.metrics.items() for value in ranked[output]}
 
     def _doubtful(self, points: Sequence[Point]) -> list[Point]:
-        """The points that count in a table whose order is not reliable yet."""
-        agreements = {output: self.agreement(output, points) for output in self.metrics}
+        """The points that count in a table that is relied on and whose order is not reliable yet."""
+        agreements = {output: self.agreement(output, points) for output in self.metrics if output in self.relied}
         unsure = [output for output, found in agreements.items() if found is not None and found < RELIABLE]
         found = {point for output in unsure for point in self._counting(output, points)}
         return [point for point in points if point in found]
@@ -163,6 +165,7 @@ def tables(
     formats: Sequence[Format],
     every: bool = False,
     spared: bool = True,
+    relied: Collection[str] | None = None,
     count: int | None = None,
 ) -> Plan[tuple[Table, ...]]:
     """Measure one table per output whose goal ``base`` misses (all outputs if it misses none).
@@ -177,6 +180,7 @@ def tables(
         formats: Which points count, by the format the base holds them in.
         every: Also outputs whose goals the base meets.
         spared: Measure everything but each point, too, where the base has collapsed.
+        relied: Outputs whose order must be reliable; by default those whose goals the base misses.
         count: How many bad cases; None for as many as it takes, and further samples where they do not agree.
     """
     placement = place(
@@ -187,7 +191,8 @@ def tables(
     metrics = {goal.output: goal.ranking for goal in goals}
     if not metrics or not points:
         return ()
-    probe = Probe(setting, base, metrics, len(points), count)
+    settled = frozenset(missed(setting, base) if relied is None else relied)
+    probe = Probe(setting, base, metrics, len(points), settled, count)
     yield from probe.alone(points)
     collapsed = {goal.output for goal in goals if spared and goal.is_collapsed(base.parts[goal.id])}
     left = (yield from probe.spared(points)) if collapsed else {}
@@ -224,7 +229,13 @@ def errors_at(
     return {output: probe.means(output, points) for output in metrics}
 
 
+def missed(setting: Setting, base: Trial) -> tuple[str, ...]:
+    """Return the outputs whose goals a trial misses on the samples it ran on; all of them if it misses none."""
+    short = [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or setting.goals
+    return tuple(dict.fromkeys(goal.output for goal in short))
+
+
 def _goals(setting: Setting, base: Trial, *, every: bool) -> list[GoalState]:
-    """Goals whose outputs get a table."""
-    short = [goal for goal in setting.goals if every or not goal.is_met(base.parts[goal.id])] or list(setting.goals)
-    return [goal for goal in short if setting.ranking_values[goal.output]]
+    """Goals whose outputs get a table: those with real values to rank by."""
+    wanted = set(setting.ranking_values if every else missed(setting, base))
+    return [goal for goal in setting.goals if goal.output in wanted and setting.ranking_values[goal.output]]

@@ -10,7 +10,7 @@ from search.precision import Format
 from search.sensitivity.params import PointParams
 from search.strategies import probing
 from search.strategies.desk import Desk
-from search.strategies.probing import FEWEST, MOST, RELIABLE, ROUND, errors_at, tables
+from search.strategies.probing import FEWEST, MOST, RELIABLE, ROUND, errors_at, missed, tables
 from search.targets.legalise import uniform
 from tests.strategies.nets import J6M, chain
 from tests.strategies.simulated import Simulated
@@ -100,6 +100,36 @@ def test_only_what_counts_in_a_doubtful_table_is_measured_further():
     assert all(samples[index] > MOST for index in heard["y0"])
     assert all(samples[index] == MOST for index in heard["y1"])
     assert all(table.agreement is not None and table.agreement >= RELIABLE for table in found)
+
+
+def test_outputs_whose_goals_the_base_meets_are_not_settled():
+    """Two outputs that hear different points, both scatter, one goal is missed: only that one's points run further."""
+    network = chain(16, outputs=2)
+    noise = {("activation", t): 1e-4 * 1.3 ** (t % 12) for t in range(len(network.tensors))}
+    first, second = ({key: 0.0 for key in noise if key[1] % 2 == deaf} for deaf in (0, 1))
+    study = Simulated(
+        network,
+        J6M,
+        noise,
+        only={"y0": first, "y1": second},
+        goals={"y0": 1e-4, "y1": 10.0},
+        spread={"y0": 1.0, "y1": 1.0},
+        n=20_000,
+    )
+    (missing, met), low, _ = measured(study, every=True)
+    assert missed(study.setting(), low) == ("y0",)
+    assert most_samples(missing) > MOST
+    assert most_samples(met) == MOST
+    (_, settled), _, _ = measured(study, every=True, relied=("y0", "y1"))
+    assert most_samples(settled) > MOST
+    desk = Desk(study.setting())
+    assert len(study.drive(desk.tables(low, "low", formats=(Format.INT8,), every=True))) == 2
+    assert [table.output for table in desk.table_list] == ["y0"]
+
+
+def most_samples(table):
+    """Of the points that are loud at this output."""
+    return max(row.samples for row in table.rows if row.value > 0)
 
 
 def test_other_formats_are_measured_on_the_samples_the_rows_come_from():
