@@ -68,9 +68,7 @@ class _Tables:
         wanted = missed(setting, base)
         searched = yield from _few(setting, base, wanted)
         as_if = yield from _few(setting, base, setting.ranking_values)
-        self.few = tuple(
-            own if own.output in wanted else other for own, other in zip(searched, as_if, strict=True)
-        )
+        self.few = tuple(own if own.output in wanted else other for own, other in zip(searched, as_if, strict=True))
         self.many = yield from _thorough(setting, base)
 
 
