@@ -6,10 +6,8 @@ import contextlib
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 
 from service.blobs.store import BlobStore
 from service.db.engine import connect
@@ -22,6 +20,7 @@ from workers.evaluator.guard import hide
 from workers.patience import insist
 from workers.recovery import Recovery, new_executor
 from workers.runner import Runner
+from workers.stopping import StopRequest
 from workers.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -37,11 +36,11 @@ def run_worker(settings: Settings, *, until: Callable[[], bool] = lambda: False)
     hide()
     worker = Worker(settings)
     worker.start()
-    with _signals(worker.stop):
+    with worker.stopping.by_signals(signal.SIGINT, signal.SIGTERM):
         while not worker.stopping.wait(settings.heartbeat_s):
             worker.tick()
             if until():
-                worker.stop()
+                worker.stopping.set()
     worker.drain()
     # Threads that wait for work must not keep a process that has left. Nothing is open that needs to be closed.
     logging.shutdown()
@@ -53,7 +52,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.stopping = threading.Event()
+        self.stopping = StopRequest()
         self._database = connect(settings.database, pool_size=settings.database_pool)
         self._executor = new_executor()
         self._store = BlobStore(settings.blobs_dir)
@@ -75,10 +74,6 @@ class Worker:
         _log.info("worker %s takes part with %d slots", self._executor, self.settings.slots)
         self.tick()
         self._upkeep.start()
-
-    def stop(self) -> None:
-        """Ask the worker to leave."""
-        self.stopping.set()
 
     def tick(self) -> None:
         """Heartbeat and the duties that come with it; a database that is away is tried again next time."""
@@ -106,17 +101,3 @@ class Worker:
         with contextlib.suppress(Exception):
             self._recovery.leave()
         self._bell.close()
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]):  # type: ignore[no-untyped-def]
-    def note(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

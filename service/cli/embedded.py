@@ -16,6 +16,7 @@ from contextlib import suppress
 from service.db.engine import Database
 from service.settings import PREFIX, Settings
 from workers.recovery import forget_process
+from workers.stopping import StopRequest
 
 LOOK_S = 0.2
 FIRST_PAUSE_S, LARGEST_PAUSE_S = 1.0, 30.0
@@ -32,7 +33,7 @@ class EmbeddedWorkers:
         self._settings = settings
         self._database = database
         self._places = [_Place(_environment(settings)) for _ in range(n)]
-        self._stopping = threading.Event()
+        self._stopping = StopRequest()
         self._thread = threading.Thread(target=self._look_after, name="embedded-workers", daemon=True)
 
     def start(self) -> None:
@@ -65,7 +66,7 @@ class EmbeddedWorkers:
                 if place.has_died():
                     _log.warning("worker process %s has died (%s); another is started", place.pid, place.how())
                     self._forget(place)
-                if not self._stopping.is_set():
+                if not self._stopping.wait(0.0):
                     place.start_if_due()
         for place in self._places:  # one may have been started while the others were told
             place.send(signal.SIGTERM)
