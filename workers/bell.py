@@ -7,19 +7,25 @@ everybody who waits also looks without one, every second or so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
+
+from sqlalchemy.engine import Connection
 
 from service.db.engine import Database
 from service.settings import Settings
-from workers.channel import Channel
-from workers.pipes import Pipes
+from workers.channel import Channel, notify
+from workers.pipes import Pipes, tell
 
 CLOSE_S = 5.0
+NOBODY = "-"
+"""Name of a process that listens to nothing."""
 _log = logging.getLogger(__name__)
 
 
@@ -122,9 +128,24 @@ def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(call)
 
 
+def ring_for(connection: Connection, settings: Settings, name: str) -> None:
+    """Ring from inside a transaction, for a process that has no bell; never fails for want of somebody who hears it.
+
+    PostgreSQL tells once the transaction commits. Pipes tell at once: whoever looks before the commit looks again soon
+    (``alarm.ECHO_S``).
+    """
+    if connection.dialect.name == "postgresql":
+        notify(connection, name, own=NOBODY)
+        return
+    with contextlib.suppress(OSError):
+        tell(_pipes_dir(settings), name)
+
+
+def _pipes_dir(settings: Settings) -> Path:
+    return settings.data_dir.absolute() / "bells"
+
+
 def bell_of(settings: Settings, database: Database, executor: str) -> Bell:
     """The bell of an installation: named pipes beside a SQLite file, a channel of PostgreSQL."""
-    wire: Wire = (
-        Pipes(settings.data_dir.absolute() / "bells", executor) if database.is_sqlite else Channel(database, executor)
-    )
+    wire: Wire = Pipes(_pipes_dir(settings), executor) if database.is_sqlite else Channel(database, executor)
     return Bell(wire)

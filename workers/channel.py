@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from service.db.engine import Database
 
@@ -15,6 +16,11 @@ CHANNEL = "bitbudget"
 PAUSE_S = 1.0
 """Before a lost connection is opened again, and between two looks whether to end."""
 _KEEP_ALIVE: Any = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "connect_timeout": 10}
+
+
+def notify(connection: Connection, name: str, *, own: str) -> None:
+    """Notify every process that listens, but ``own``, once the transaction commits."""
+    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, f"{own} {name}")))
 
 
 class Channel:
@@ -33,7 +39,7 @@ class Channel:
     def tell(self, name: str) -> None:
         """Notify every process that listens."""
         with self._database.writing() as connection:
-            connection.execute(sa.select(sa.func.pg_notify(CHANNEL, f"{self._own} {name}")))
+            notify(connection, name, own=self._own)
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Listen until ``close``, however often the connection breaks."""

@@ -39,7 +39,7 @@ VERSION = "engine-2"
 APPLICATION = "bitbudget"
 SEARCH, EVAL = "search", "eval"
 COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
-_SEARCH_POLL_S, _POLL_S = 0.2, 0.5  # a study waits for the next poll; a task only if the bell was not heard
+_POLL_S = 1.0  # what is in line waits so long only if the bell was not heard
 _MIDDLE = 2**30
 _LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 _GIVEN_UP = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -68,7 +68,10 @@ _bells: list[Bell] = []
 @DBOS.step()
 async def propose(study: str, run: int) -> dict[str, Any]:
     """What is next, recorded: a replay gets the same answer, and one that was taken over ends here."""
-    return await _hands[0].propose(study, run)
+    found = await _hands[0].propose(study, run)
+    if not found["tasks"]:
+        look_after_this(SEARCH)
+    return found
 
 
 @DBOS.step(preemptible=True)
@@ -105,11 +108,11 @@ async def search(study: str, run: int) -> None:
         await settle(study, found["tasks"], names)
 
 
-def look_after_this() -> None:
-    """Let this worker look for the next task as soon as DBOS has closed the one that runs here."""
+def look_after_this(queue: str = EVAL) -> None:
+    """Let this worker look for what is next in line as soon as DBOS has closed the workflow that runs here."""
     running = asyncio.current_task()
     if running is not None:
-        running.add_done_callback(lambda _: _bells[0].ring_here(EVAL))
+        running.add_done_callback(lambda _: _bells[0].ring_here(queue))
 
 
 def tell_line() -> None:
@@ -170,24 +173,22 @@ def launch(settings: Settings, executor: str, hands: Hands, bell: Bell) -> None:
         "run_migrations": True,
     }
     DBOS(config=config)
-    DBOS.listen_queues([SEARCH])
+    DBOS.listen_queues([])  # by ourselves: see _take
     DBOS.launch()
     coordinators = max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * settings.slots)
-    DBOS.register_queue(
-        SEARCH, worker_concurrency=coordinators, polling_interval_sec=_SEARCH_POLL_S, on_conflict=_ALWAYS
-    )
-    DBOS.register_queue(EVAL, worker_concurrency=settings.slots, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
-    threading.Thread(target=_take_tasks, args=(settings.slots, bell), name="tasks", daemon=True).start()
+    for name, most in ((SEARCH, coordinators), (EVAL, settings.slots)):
+        DBOS.register_queue(name, worker_concurrency=most, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
+        threading.Thread(target=_take, args=(name, most, bell), name=f"takes-{name}", daemon=True).start()
 
 
-def _take_tasks(slots: int, bell: Bell) -> None:
-    """DBOS's own loop over the queue of tasks, which looks whenever the bell rings, not only when it is time."""
-    queue = DBOS.retrieve_queue(EVAL)
+def _take(name: str, most: int, bell: Bell) -> None:
+    """DBOS's own loop over a queue, which looks whenever the bell rings, not only when it is time."""
+    queue = DBOS.retrieve_queue(name)
     assert queue is not None
-    queue.database_backed_queue = False  # what counts are the slots of this worker, not those of the one that came last
-    queue._worker_concurrency = slots
+    queue.database_backed_queue = False  # what counts is the size of this worker, not that of the one that came last
+    queue._worker_concurrency = most
     alarm = Alarm()
-    with bell.waking(EVAL, alarm.ring):
+    with bell.waking(name, alarm.ring):
         queue_worker_thread(alarm, _dbos(), queue)
 
 

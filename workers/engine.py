@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from service.db.studies import Study
 from service.settings import Settings
-from workers.durable import Client
+from workers.bell import ring_for
+from workers.durable import SEARCH, Client
 
 
 class DbosEngine:
@@ -24,6 +25,7 @@ class DbosEngine:
         """Put a queued study in line; it is in line exactly if the transaction commits."""
         timeout = study.timeout_s or self._settings.study_wall_s
         self._client.enqueue(connection, study.id, study.version, priority=study.priority, timeout_s=timeout)
+        ring_for(connection, self._settings, SEARCH)
 
     def cancel(self, connection: Connection, study: Study) -> None:
         """Nothing: the row says it."""

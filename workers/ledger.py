@@ -42,16 +42,18 @@ class Hold:
         study: Its study.
         task: Its row.
         attempt: Ours, as long as the row says so.
+        known: Items that had a result when this was read.
     """
 
     study: Study
     task: TaskRow
     attempt: int
+    known: frozenset[str] = frozenset()
 
     @property
     def digests(self) -> Sequence[str]:
         """Identities of its items, in order."""
-        return item_digests(self.task.payload or {"items": []})
+        return item_digests(self.task.payload or {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,13 +154,16 @@ class Ledger:
                 return None
             attempt = tasks.start(connection, study_id, no, self._executor)
             task = tasks.get(connection, study_id, no)
-            return None if attempt is None or task is None else Hold(study=row, task=task, attempt=attempt)
+            if attempt is None or task is None:
+                return None
+            hold = Hold(study=row, task=task, attempt=attempt)
+            return replace(hold, known=items.known(connection, study_id, hold.digests))
 
         return write(self._database, work)
 
-    def known(self, hold: Hold) -> frozenset[str]:
-        """Items of the task that have a result."""
-        return self.read(lambda c: items.known(c, hold.study.id, hold.digests))
+    def again(self, hold: Hold) -> Hold:
+        """The same task after an attempt that failed on the way."""
+        return replace(hold, known=self.read(lambda c: items.known(c, hold.study.id, hold.digests)))
 
     def items_of(self, study_id: str, nos: Sequence[int]) -> frozenset[str]:
         """Identities of all items of these tasks."""
@@ -166,14 +171,14 @@ class Ledger:
         payloads = [task.payload for task in found if task is not None and task.payload is not None]
         return frozenset(digest for payload in payloads for digest in item_digests(payload))
 
-    def is_settled(self, study_id: str, nos: Sequence[int], digests: frozenset[str]) -> bool:
-        """Whether the items ``digests`` of the tasks ``nos`` have results, or the study wants none of them any more."""
+    def left_of(self, study_id: str, nos: Sequence[int], digests: frozenset[str]) -> frozenset[str]:
+        """Which of the items ``digests`` have no result yet; none if the study wants no task of ``nos`` any more."""
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> frozenset[str]:
             row = studies.load(connection, study_id)
             if row is None or not any(is_wanted(row, no) for no in nos):
-                return True
-            return items.known(connection, study_id, digests) == digests
+                return frozenset()
+            return digests - items.known(connection, study_id, digests)
 
         return self.read(work)
 
@@ -181,8 +186,13 @@ class Ledger:
         """Whether to go on with the task."""
         return self.read(lambda c: _is_ours(c, hold, self._executor))
 
-    def put_item(self, hold: Hold, result: ItemResult) -> float:
+    def put_item(self, hold: Hold, result: ItemResult, *, is_last: bool) -> float:
         """Store a result whose blobs are kept; return the search seconds of the study so far.
+
+        Args:
+            hold: The task.
+            result: Of one of its items.
+            is_last: The others have theirs: the task has succeeded.
 
         Raises:
             LostError: If the task is not ours any more; nothing was stored.
@@ -199,6 +209,8 @@ class Ledger:
             studies.update(connection, row.id, progress=progress, seconds=seconds)
             data = {name: value for name, value in progress.items() if name not in ("run", DELIVERS)}
             _event(connection, row, "progress", {"phase": row.phase, **data})
+            if is_last:
+                tasks.finish(connection, row.id, hold.task.no, "succeeded", attempt=hold.attempt)
             return stored, seconds
 
         stored, seconds = write(self._database, work)

@@ -31,10 +31,8 @@ class Pipes:
         self._inbox = self._open(own)
 
     def tell(self, name: str) -> None:
-        """Write to every other pipe; one that is full has rings enough."""
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            if path != self._own:
-                _write(path, f"{name}\n".encode())
+        """Write to every other pipe."""
+        tell(self._folder, name, without=self._own)
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Read our pipe until ``close``."""
@@ -58,6 +56,13 @@ class Pipes:
         inbox = os.open(hidden, os.O_RDWR | os.O_CLOEXEC)  # with a writer of our own, it never ends
         hidden.rename(self._own)
         return inbox
+
+
+def tell(folder: Path, name: str, *, without: Path | None = None) -> None:
+    """Write to every pipe of a directory; one that is full has rings enough."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        if path != without:
+            _write(path, f"{name}\n".encode())
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -194,8 +194,8 @@ def _delivery(study_id: str, stopped: Stop | None, seconds: float) -> TaskPlan:
 
 
 def item_digests(payload: Mapping[str, Any]) -> Sequence[str]:
-    """Identities of the items of a stored task, in order."""
+    """Identities of the items of a stored task, in order; one that delivers has none."""
     return [
         digest_json({"kind": one["kind"], "context": one["context"], "params": one["params"]})
-        for one in payload["items"]
+        for one in payload.get("items", ())
     ]

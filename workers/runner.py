@@ -236,6 +236,7 @@ class Runner:
             except StudyFailedError as failure:
                 await self._fail(hold, failure)
                 return
+            hold = await asyncio.to_thread(self._ledger.again, hold)
 
     async def _survives(self, hold: Hold, death: EvaluatorDiedError) -> bool:
         """Count a death; a study that has killed too many evaluators fails."""
@@ -280,34 +281,35 @@ class Runner:
             return None
 
     async def _run(self, process: EvaluatorProcess, hold: Hold) -> None:
-        known = await asyncio.to_thread(self._ledger.known, hold)
-        payload = hold.task.payload or {"items": []}
-        wanted = {
-            digest: one for digest, one in zip(hold.digests, payload["items"], strict=True) if digest not in known
-        }
-        if wanted:
-            message = {"op": "run", "items": list(wanted.values()), "cpu_s": self.settings.evaluator_cpu_s}
-            async for line in process.ask(message, self._fetch):
-                seconds = await asyncio.to_thread(self._take_item, process, hold, wanted, line)
-                if self.draining.is_set() or self._is_late(hold.study, seconds):
-                    await process.stop_after_item()
-        left = set(hold.digests) - await asyncio.to_thread(self._ledger.known, hold)
-        await asyncio.to_thread(self._ledger.end_task, hold, "queued" if left else "succeeded")
+        asked = (hold.task.payload or {}).get("items", ())
+        left = {digest: one for digest, one in zip(hold.digests, asked, strict=True) if digest not in hold.known}
+        if not left:
+            await asyncio.to_thread(self._ledger.end_task, hold, "succeeded")
+            return
+        message = {"op": "run", "items": list(left.values()), "cpu_s": self.settings.evaluator_cpu_s}
+        async for line in process.ask(message, self._fetch):
+            seconds = await asyncio.to_thread(self._take_item, process, hold, left, line)
+            if left and (self.draining.is_set() or self._is_late(hold.study, seconds)):
+                await process.stop_after_item()
+        if left:
+            await asyncio.to_thread(self._ledger.end_task, hold, "queued")
 
     def _is_late(self, row: Study, seconds: float) -> bool:
         limit = limits_of(row).max_seconds
         return row.stopped is None and limit is not None and seconds >= limit
 
     def _take_item(
-        self, process: EvaluatorProcess, hold: Hold, wanted: Mapping[str, Mapping[str, Any]], line: Mapping[str, Any]
+        self, process: EvaluatorProcess, hold: Hold, left: dict[str, Mapping[str, Any]], line: Mapping[str, Any]
     ) -> float:
-        """Keep the blobs of an item, then its result."""
+        """Keep the blobs of an item, then its result; it is left no more then."""
         digest = line.get("digest")
-        if line.get("say") != "item" or digest not in wanted or line.get("kind") != wanted[str(digest)]["kind"]:
+        if line.get("say") != "item" or digest not in left or line.get("kind") != left[str(digest)]["kind"]:
             raise StudyFailedError("internal-error", "system", "The evaluator answered what it was not asked.")
         blobs = {str(name): self._keep(process, hold, file).digest for name, file in dict(line["blobs"]).items()}
         result = ItemResult(str(digest), str(line["kind"]), line["data"], blobs, seconds=float(line["seconds"]))
-        return self._ledger.put_item(hold, result)
+        seconds = self._ledger.put_item(hold, result, is_last=len(left) == 1)
+        del left[result.digest]
+        return seconds
 
     def _keep(self, process: EvaluatorProcess, hold: Hold, name: object) -> File:
         """Take a file of the evaluator into the store."""

@@ -10,6 +10,9 @@ from workers.ledger import Ledger
 
 POLL_S = 1.0
 """How often to look if the bell is not heard."""
+MANY = 4
+PAUSE_S, MOST_PAUSE_S = 0.005, 0.1
+"""Before the next look, for every item beyond ``MANY`` that has no result yet: it cannot be the last one that rang."""
 
 
 async def settle(
@@ -24,12 +27,13 @@ async def settle(
         nos: Its tasks.
         is_over: Whether nobody works on the tasks any more, with results or without.
     """
-    digests = await asyncio.to_thread(ledger.items_of, study_id, nos)
+    left = await asyncio.to_thread(ledger.items_of, study_id, nos)
     with bell.heard(study_id) as news:
-        while not await asyncio.to_thread(ledger.is_settled, study_id, nos, digests):
+        while left := await asyncio.to_thread(ledger.left_of, study_id, nos, left):
             try:
                 await asyncio.wait_for(news.wait(), POLL_S)
             except TimeoutError:
                 if await is_over():
                     return
+            await asyncio.sleep(min(PAUSE_S * max(0, len(left) - MANY), MOST_PAUSE_S))
             news.clear()

@@ -11,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from service.db.engine import Database
 from service.settings import Settings
 from tests.service.databases import database
 from workers.alarm import Alarm
-from workers.bell import Bell, bell_of
+from workers.bell import Bell, bell_of, ring_for
 from workers.pipes import Pipes
 
 __all__ = ["database"]
@@ -54,6 +55,23 @@ def test_a_ring_is_heard_here_and_elsewhere_by_whoever_waits_for_its_name(databa
         assert events[0].is_set()
         assert not events[2].is_set()
         until_heard(ours, "another", events[2])
+
+
+def test_a_process_without_a_bell_rings_from_inside_a_transaction(database: Database, tmp_path: Path) -> None:
+    heard = threading.Event()
+    with bell(database, tmp_path, "a") as ours, ours.waking("search", heard.set):
+        for _ in range(int(WAIT_S / 0.1)):  # ours may not have begun to listen
+            with database.writing() as connection:
+                ring_for(connection, Settings(data_dir=tmp_path), "search")
+            if heard.wait(0.1):
+                return
+    raise AssertionError("nobody heard the bell")
+
+
+def test_a_ring_where_nobody_listens_does_no_harm(database: Database, tmp_path: Path) -> None:
+    with database.writing() as connection:
+        ring_for(connection, Settings(data_dir=tmp_path / "nothing here"), "search")
+        assert connection.execute(sa.select(1)).scalar() == 1
 
 
 def test_whoever_waits_no_more_is_not_woken(database: Database, tmp_path: Path) -> None:
