@@ -184,7 +184,12 @@ class Ledger:
 
     def is_ours(self, hold: Hold) -> bool:
         """Whether to go on with the task."""
-        return self.read(lambda c: _is_ours(c, hold, self._executor))
+
+        def work(connection: Connection) -> bool:
+            row = studies.load(connection, hold.study.id)
+            return row is not None and _is_ours(connection, row, hold, self._executor)
+
+        return self.read(work)
 
     def put_item(self, hold: Hold, result: ItemResult, *, is_last: bool) -> float:
         """Store a result whose blobs are kept; return the search seconds of the study so far.
@@ -200,7 +205,7 @@ class Ledger:
 
         def work(connection: Connection) -> tuple[bool, float]:
             row = studies.load(connection, hold.study.id, lock=True)
-            if row is None or not _is_ours(connection, hold, self._executor):
+            if row is None or not _is_ours(connection, row, hold, self._executor):
                 raise LostError
             stored = items.put(connection, study_id=row.id, tenant_id=row.tenant_id, result=result)
             seconds = items.seconds(connection, row.id, without=NOT_SEARCH)
@@ -267,7 +272,7 @@ class Ledger:
 
         def work(connection: Connection) -> None:
             current = studies.load(connection, row.id, lock=True)
-            if current is None or not _is_ours(connection, hold, self._executor):
+            if current is None or not _is_ours(connection, current, hold, self._executor):
                 raise LostError
             for file in files:
                 artifacts.put(connection, study_id=row.id, tenant_id=row.tenant_id, **asdict(file))
@@ -301,16 +306,11 @@ def _delivering(connection: Connection, row: Study) -> Study | None:
     return replace(row, stopped=stopped)
 
 
-def _is_ours(connection: Connection, hold: Hold, executor: str) -> bool:
-    row = studies.load(connection, hold.study.id)
-    task = tasks.get(connection, hold.study.id, hold.task.no)
-    return (
-        row is not None
-        and is_wanted(row, hold.task.no)
-        and task is not None
-        and task.attempt == hold.attempt
-        and task.worker == executor
-    )
+def _is_ours(connection: Connection, row: Study, hold: Hold, executor: str) -> bool:
+    """Whether the study, as it is now, wants the task, and wants it from us."""
+    if not is_wanted(row, hold.task.no):
+        return False
+    return tasks.holder(connection, row.id, hold.task.no) == (executor, hold.attempt)
 
 
 def _event(connection: Connection, row: Study, kind: str, data: Mapping[str, Any]) -> None:

@@ -257,10 +257,8 @@ class Runner:
             await self.pool.drop(hold.study.id)  # nothing that was begun before goes on
         async with self.pool.evaluator(_evaluator_key(hold.study)) as process:
             await self._open(process, hold)
-            if hold.task.kind == DELIVER:
-                await self._deliver(process, hold)
-            else:
-                await self._run(process, hold)
+            do = self._deliver if hold.task.kind == DELIVER else self._run
+            await do(process, hold)
 
     async def _open(self, process: EvaluatorProcess, hold: Hold) -> None:
         if process.study_id == _evaluator_key(hold.study):

@@ -92,6 +92,13 @@ def get(connection: Connection, study_id: str, no: int) -> TaskRow | None:
     return None if row is None else TaskRow(**row)
 
 
+def holder(connection: Connection, study_id: str, no: int) -> tuple[str | None, int] | None:
+    """Return who began a task last, and the number of that attempt; None if there is no such task."""
+    query = sa.select(tasks.c.worker, tasks.c.attempt).where(tasks.c.study_id == study_id, tasks.c.no == no)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.worker, row.attempt)
+
+
 def listing(connection: Connection, study_id: str, tenant_id: str | None = None) -> tuple[TaskRow, ...]:
     """Return all tasks of a study by number; of the tenant only, if given."""
     query = sa.select(tasks).where(tasks.c.study_id == study_id).order_by(tasks.c.no)
