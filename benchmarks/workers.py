@@ -1,4 +1,4 @@
-"""What workers cost and save: ``python -m benchmarks.workers --write benchmarks/workers.md``; fifteen minutes.
+"""What workers cost and save: ``python -m benchmarks.workers --write benchmarks/workers.md``; twenty minutes.
 
 Real worker processes on fresh databases, one thread per session:
 
@@ -117,7 +117,7 @@ def main() -> None:
     """Measure both databases, print the figures and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="both", choices=["both", *BACKENDS])
-    parser.add_argument("--samples", type=int, default=20_000)
+    parser.add_argument("--samples", type=int, default=30_000)
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
     where, figures = f"{circumstances(os.getloadavg()[0])}; one thread per session", []
