@@ -1,1 +1,1 @@
-"""What people and programs talk to: the command line (and, later, the API, the dashboard and the client)."""
+"""What people and programs talk to: the command line, the API, the dashboard and the client."""

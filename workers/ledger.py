@@ -165,11 +165,11 @@ class Ledger:
         """The same task after an attempt that failed on the way."""
         return replace(hold, known=self.read(lambda c: items.known(c, hold.study.id, hold.digests)))
 
-    def items_of(self, study_id: str, nos: Sequence[int]) -> frozenset[str]:
-        """Identities of all items of these tasks."""
+    def items_of(self, study_id: str, nos: Sequence[int]) -> Sequence[frozenset[str]]:
+        """Identities of the items of each of these tasks."""
         found = self.read(lambda c: [tasks.get(c, study_id, no) for no in nos])
         payloads = [task.payload for task in found if task is not None and task.payload is not None]
-        return frozenset(digest for payload in payloads for digest in item_digests(payload))
+        return [frozenset(item_digests(payload)) for payload in payloads]
 
     def left_of(self, study_id: str, nos: Sequence[int], digests: frozenset[str]) -> frozenset[str]:
         """Which of the items ``digests`` have no result yet; none if the study wants no task of ``nos`` any more."""

@@ -12,7 +12,7 @@ POLL_S = 1.0
 """How often to look if the bell is not heard."""
 MANY = 4
 PAUSE_S, MOST_PAUSE_S = 0.005, 0.1
-"""Before the next look, for every item beyond ``MANY`` that has no result yet: it cannot be the last one that rang."""
+"""Before the next look, for every task beyond ``MANY`` that was open at the last one: a ring is the end of one task."""
 
 
 async def settle(
@@ -27,7 +27,8 @@ async def settle(
         nos: Its tasks.
         is_over: Whether nobody works on the tasks any more, with results or without.
     """
-    left = await asyncio.to_thread(ledger.items_of, study_id, nos)
+    tasks = await asyncio.to_thread(ledger.items_of, study_id, nos)
+    left = frozenset[str]().union(*tasks)
     with bell.heard(study_id) as news:
         while left := await asyncio.to_thread(ledger.left_of, study_id, nos, left):
             try:
@@ -35,5 +36,6 @@ async def settle(
             except TimeoutError:
                 if await is_over():
                     return
-            await asyncio.sleep(min(PAUSE_S * max(0, len(left) - MANY), MOST_PAUSE_S))
+            n_open = sum(not items.isdisjoint(left) for items in tasks)
+            await asyncio.sleep(min(PAUSE_S * max(0, n_open - MANY), MOST_PAUSE_S))
             news.clear()

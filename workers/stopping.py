@@ -18,7 +18,9 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(read, select.POLLIN)
 
     def set(self) -> None:
         """Ask for the end."""
@@ -27,7 +29,7 @@ class StopRequest:
 
     def wait(self, timeout: float) -> bool:
         """Wait until the end is asked for, at most ``timeout`` seconds; return whether it is."""
-        return bool(select.select([self._read], [], [], timeout)[0])
+        return bool(self._poll.poll(1000.0 * timeout))
 
     @contextlib.contextmanager
     def by_signals(self, *numbers: signal.Signals) -> Iterator[None]:

@@ -231,11 +231,15 @@ def errors_at(
 
 def missed(setting: Setting, base: Trial) -> tuple[str, ...]:
     """Return the outputs whose goals a trial misses on the samples it ran on; all of them if it misses none."""
-    short = [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or setting.goals
-    return tuple(dict.fromkeys(goal.output for goal in short))
+    return tuple(dict.fromkeys(goal.output for goal in _short(setting, base)))
 
 
 def _goals(setting: Setting, base: Trial, *, every: bool) -> list[GoalState]:
     """Goals whose outputs get a table: those with real values to rank by."""
-    wanted = set(setting.ranking_values if every else missed(setting, base))
-    return [goal for goal in setting.goals if goal.output in wanted and setting.ranking_values[goal.output]]
+    wanted = setting.goals if every else _short(setting, base)
+    return [goal for goal in wanted if setting.ranking_values[goal.output]]
+
+
+def _short(setting: Setting, base: Trial) -> Sequence[GoalState]:
+    """Goals that a trial misses on the samples it ran on; all of them if it misses none."""
+    return [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or setting.goals

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.export.report.charts import cost_plot, focus, ladder
+from search.export.report.metrics import tightest_first
 from search.export.report.sensitivity import N_BARS, N_FILTERED, filtered_data, sensitivity_panels
 from search.export.report.trials import read_trials
 from tests.export.report_example import METRIC, example_result, example_sensitivity, example_trials
@@ -156,6 +157,20 @@ def test_every_metric_of_a_trial_has_its_own_chart_of_the_same_trial():
     shown = read_trials(result, trials)
     charts = [ladder(metric, shown, key=str(i), unit="index") for i, metric in enumerate(result["metrics"])]
     assert [chart.data["better"] for chart in charts] == ["higher", "lower"]
+
+
+def test_the_page_opens_with_the_goal_that_decides():
+    def reached(name, chosen, required, **more):
+        return {"id": name, "direction": "higher", "chosen": chosen, "qdq": chosen, "required": required, **more}
+
+    metrics = [
+        reached("far", 1.0, 0.99, interval=[0.9999, 1.0]),
+        reached("near", 30.01, 30.0, interval=[29.6, 30.4]),
+        reached("unknown", None, 0.9, interval=None),
+        reached("error", 0.5, 0.6, direction="lower", interval=None),
+        reached("missed", 0.98, 0.99, interval=[0.97, 0.99]),
+    ]
+    assert [one["id"] for one in tightest_first(metrics)] == ["missed", "near", "error", "far", "unknown"]
 
 
 def test_what_the_script_filters_holds_every_row_once_in_the_order_of_the_bars():

@@ -76,21 +76,17 @@ def test_a_wanted_count_is_kept_to():
     assert {len(one.samples) for one in asked} == {7}
 
 
-def test_only_what_counts_in_a_doubtful_table_is_measured_further():
-    """Two outputs that hear different points, one of which scatters: the other's points are left as they are."""
+def two_outputs(goals, spread):
+    """Two outputs that hear different points."""
     network = chain(16, outputs=2)
     noise = {("activation", t): 1e-4 * 1.3 ** (t % 12) for t in range(len(network.tensors))}
     first, second = ({key: 0.0 for key in noise if key[1] % 2 == deaf} for deaf in (0, 1))
-    study = Simulated(
-        network,
-        J6M,
-        noise,
-        only={"y0": first, "y1": second},
-        goals={"y0": 0.01, "y1": 0.01},
-        spread={"y0": 1.0},
-        n=20_000,
-    )
-    found, _, _ = measured(study, every=True)
+    return Simulated(network, J6M, noise, only={"y0": first, "y1": second}, goals=goals, spread=spread, n=20_000)
+
+
+def test_only_what_counts_in_a_doubtful_table_is_measured_further():
+    """One of two outputs scatters: the other's points are left as they are."""
+    found, _, _ = measured(two_outputs({"y0": 0.01, "y1": 0.01}, {"y0": 1.0}), every=True)
     tables_of = {table.output: table for table in found}
     samples = {row.point.index: row.samples for row in found[0].rows if row.point.kind.value == "activation"}
     heard = {name: {row.point.index for row in table.rows if row.value > 0} for name, table in tables_of.items()}
@@ -103,19 +99,8 @@ def test_only_what_counts_in_a_doubtful_table_is_measured_further():
 
 
 def test_outputs_whose_goals_the_base_meets_are_not_settled():
-    """Two outputs that hear different points, both scatter, one goal is missed: only that one's points run further."""
-    network = chain(16, outputs=2)
-    noise = {("activation", t): 1e-4 * 1.3 ** (t % 12) for t in range(len(network.tensors))}
-    first, second = ({key: 0.0 for key in noise if key[1] % 2 == deaf} for deaf in (0, 1))
-    study = Simulated(
-        network,
-        J6M,
-        noise,
-        only={"y0": first, "y1": second},
-        goals={"y0": 1e-4, "y1": 10.0},
-        spread={"y0": 1.0, "y1": 1.0},
-        n=20_000,
-    )
+    """Both outputs scatter, one goal is missed: only that one's points run further, and only its table is kept."""
+    study = two_outputs({"y0": 1e-4, "y1": 10.0}, {"y0": 1.0, "y1": 1.0})
     (missing, met), low, _ = measured(study, every=True)
     assert missed(study.setting(), low) == ("y0",)
     assert most_samples(missing) > MOST

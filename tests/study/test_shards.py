@@ -50,6 +50,8 @@ def test_a_large_evaluation_is_cut_by_work_and_gives_the_same_answer(files, whol
         assert widths[kind] > 1, kind
     assert without_times(document) == whole
     assert set(run.computed.values()) == {1}
+    rechecked = [result for result in run.results.values() if result.kind == "recheck"]
+    assert sum("model" in result.blobs for result in rechecked) == 1 < len(rechecked)  # one file, not one per shard
 
 
 def test_what_nothing_can_stop_runs_in_one_round(files):

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search.export.report import text
+
+SMALLEST = 1e-12
+"""Width of an interval that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,18 @@ def shortfall(metric: Mapping[str, Any]) -> float | None:
         return None
     sign = -1.0 if metric.get("direction") == "lower" else 1.0
     return max(sign * (required - value) for value in values)
+
+
+def tightest_first(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the metrics by their room above what is required, in units of their intervals; unknown ones last."""
+    return sorted(metrics, key=_room)
+
+
+def _room(metric: Mapping[str, Any]) -> float:
+    missing = shortfall(metric)
+    ends = [end for bound in metric.get("interval") or () if (end := text.finite(bound)) is not None]
+    width = max(ends) - min(ends) if len(ends) == 2 else abs(text.finite(metric.get("required")) or 0.0)
+    return math.inf if missing is None else -missing / max(width, SMALLEST)
 
 
 def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> tuple[MetricRow, ...]:

@@ -13,7 +13,7 @@ from search.export.report.charts import Chart, cost_plot, ladder
 from search.export.report.findings import Finding, findings
 from search.export.report.layers_view import LayersView, layers_view
 from search.export.report.map_view import MapView, map_view
-from search.export.report.metrics import MetricRow, metric_rows
+from search.export.report.metrics import MetricRow, metric_rows, tightest_first
 from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
 from search.export.report.trials import read_trials
 from search.export.report.verdict import Fact, Verdict, facts, verdict
@@ -69,8 +69,9 @@ def report_view(
     cost = result.get("cost") or {}
     shown = read_trials(result, trials, limit=max(100, _TRIAL_ROWS // max(1, len(metrics))))
     unit = str(cost.get("unit", "index"))
-    ladders = [ladder(metric, shown, key=str(index), unit=unit) for index, metric in enumerate(metrics)]
-    costs = [cost_plot(metric, shown, cost, key=str(index)) for index, metric in enumerate(metrics)]
+    charted = tightest_first(metrics)  # the first one is what the page opens with
+    ladders = [ladder(metric, shown, key=str(index), unit=unit) for index, metric in enumerate(charted)]
+    costs = [cost_plot(metric, shown, cost, key=str(index)) for index, metric in enumerate(charted)]
     return ReportView(
         title=text.clean(model_name, 80) if model_name else "Mixed-precision search",
         verdict=verdict(result),
