@@ -24,7 +24,7 @@ import numpy.typing as npt
 from search.calibration.masks import above
 from search.calibration.ranges import Ranges
 from search.errors import InvalidDataError, UsageError
-from search.graph.network import Network, SlotKind
+from search.graph.network import ConstantKind, Network, SlotKind
 from search.precision import Format
 from search.quant.grid import Grid, ScaleRule, grid_from_scale, grid_from_threshold, integer_dtype, make_grid
 from search.quant.weights import quantize_weights, weight_grids
@@ -81,6 +81,7 @@ class GridSettings:
         ranges: Tensor index to a range fixed by treatment.
         per_channel: Weight scales per output channel rather than per tensor.
         symmetric: Weight symmetry: ``auto`` or a choice.
+        reduced: Whether 8-bit weights of gemms have seven bits; for processors that saturate sums of two products.
     """
 
     method_8: str
@@ -92,6 +93,7 @@ class GridSettings:
     ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     per_channel: bool = True
     symmetric: Literal["auto"] | bool = "auto"
+    reduced: bool = False
 
 
 class Grids:
@@ -255,7 +257,13 @@ class Grids:
         axis = point.axis if self._settings.per_channel else None
         rule = ScaleRule(self._target.weight_rule)
         scales, zero_points = weight_grids(
-            values, axis, bits=fmt.bits, rule=rule, symmetric=self._settings.symmetric, name=point.name
+            values,
+            axis,
+            bits=fmt.bits,
+            rule=rule,
+            symmetric=self._settings.symmetric,
+            reduced=self._settings.reduced and fmt is Format.INT8 and point.kind is ConstantKind.WEIGHT,
+            name=point.name,
         )
         quantized = quantize_weights(values, scales, zero_points, axis, fmt.bits)
         return WeightGrid(quantized, scales, zero_points.astype(quantized.dtype), axis)

@@ -181,6 +181,35 @@ def grid_parameters(
             return asymmetric_parameters(bottom, top, dtype)
 
 
+REDUCED = 64
+"""Largest integer of a weight in seven bits, ONNX Runtime's ``reduce_range``: ``-64..64``."""
+
+
+def reduced_parameters(
+    bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[Any], *, symmetric: bool
+) -> tuple[FloatArray, IntArray]:
+    """Return scales and zero points that keep every integer in ``[-64, 64]``, as ONNX Runtime's ``reduce_range`` does.
+
+    ``T / 64`` and zero point 0, or ``(top - bottom) / 128`` and ``round_half_even(-64 - bottom / scale)``.
+
+    Args:
+        bottom: Lower ends, at most 0.
+        top: Upper ends, at least 0, same shape.
+        dtype: int8.
+        symmetric: Whether the zero point is 0.
+
+    Raises:
+        ValueError: If ``dtype`` is not int8.
+    """
+    if dtype != np.int8:
+        raise ValueError(f"Only int8 weights have a reduced range, got {dtype}.")
+    scales = (np.maximum(-bottom, top) if symmetric else (top - bottom) / 2.0) / REDUCED
+    usable = scales >= SMALLEST_SCALE
+    scales = np.where(usable, scales, 1.0)
+    middle = 0.0 if symmetric else np.rint(-REDUCED - bottom / scales)
+    return scales.astype(np.float32), np.where(usable, middle, 0.0).astype(dtype)
+
+
 def symmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[Any]) -> tuple[FloatArray, IntArray]:
     """Return ``2*T / (qmax - qmin)`` with ``T`` the larger absolute end, and the middle zero point.
 

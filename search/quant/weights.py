@@ -19,6 +19,7 @@ from search.quant.grid import (
     asymmetric_parameters,
     grid_parameters,
     integer_dtype,
+    reduced_parameters,
     symmetric_parameters,
 )
 
@@ -32,6 +33,7 @@ def weight_grids(
     rule: ScaleRule,
     symmetric: Symmetric = "auto",
     *,
+    reduced: bool = False,
     name: str = "weights",
 ) -> tuple[FloatArray, IntArray]:
     """Return the scales and zero points of a weight tensor.
@@ -44,6 +46,7 @@ def weight_grids(
         bits: 8 or 16.
         rule: Decides the scale formula and whether the integers are signed.
         symmetric: ``"auto"`` is symmetric for signed integers.
+        reduced: Whether the integers stay in ``[-64, 64]``; for int8.
         name: Name of the initializer, for messages.
 
     Returns:
@@ -52,10 +55,13 @@ def weight_grids(
 
     Raises:
         InvalidDataError: If a weight is NaN or infinite.
-        ValueError: If the rule is ``POWER`` and ``symmetric`` is False: it has no zero point.
+        ValueError: If the rule is ``POWER`` and ``symmetric`` is False: it has no zero point; if ``reduced`` is
+            asked of other integers than int8.
     """
     bottom, top = _ends(w, axis, name)
     wanted = rule.symmetric if symmetric == "auto" else symmetric
+    if reduced:
+        return reduced_parameters(bottom, top, integer_dtype(bits, signed=rule.signed), symmetric=wanted)
     if wanted == rule.symmetric:
         return grid_parameters(bottom, top, bits=bits, rule=rule)
     if rule is ScaleRule.POWER:

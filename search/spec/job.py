@@ -157,10 +157,14 @@ class TensorSettings(SpecModel):
 
 
 class WeightSettings(SpecModel):
-    """Scales of weights; ``symmetric: auto`` means symmetric for signed types."""
+    """Scales of weights; ``symmetric: auto`` means symmetric for signed types.
+
+    ``reduce_range: auto`` means seven bits where the runtime on this processor saturates sums of two products.
+    """
 
     granularity: Literal["channel", "tensor"] = "channel"
     symmetric: Literal["auto"] | Switch = "auto"
+    reduce_range: Literal["auto"] | Switch = "auto"
 
 
 class CalibrationSettings(SpecModel):

@@ -26,6 +26,7 @@ from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import read_model
 from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
+from search.runtime.saturation import saturates_pairs
 from search.runtime.session import Level, Session
 from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
@@ -168,9 +169,16 @@ class Bench:
             ranges=configuration.treatment.ranges,
             per_channel=weights.granularity == "channel",
             symmetric=weights.symmetric,
+            reduced=self._has_reduced_weights,
         )
         template = self.loaded.template
         return Grids(template.network, self.problem.target, ranges, template.array, settings)
+
+    @property
+    def _has_reduced_weights(self) -> bool:
+        """Whether 8-bit weights have seven bits: as asked, else where this processor would saturate."""
+        asked = self.problem.spec.calibration.weights.reduce_range
+        return asked if asked != "auto" else self.problem.is_deployed_here and saturates_pairs()
 
     @cached_property
     def fixed(self) -> Mapping[int, Fixed]:

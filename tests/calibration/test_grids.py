@@ -236,6 +236,13 @@ def test_signed_weights_are_symmetric(symmetric):
         assert not grids(target, symmetric=symmetric).weight(0, I8).zero_points.any()
 
 
+def test_weights_of_gemms_have_seven_bits_where_pairs_of_products_saturate():
+    full, reduced = grids(ORT).weight(0, I8), grids(ORT, reduced=True).weight(0, I8)
+    assert np.abs(full.values.astype(int)).max() == 127
+    assert np.abs(reduced.values.astype(int)).max() == 64
+    np.testing.assert_array_equal(grids(ORT, reduced=True).weight(0, I16).values, grids(ORT).weight(0, I16).values)
+
+
 def test_weights_without_symmetry_have_zero_points_where_the_target_knows_them():
     shifted = {"weight": (np.abs(WEIGHTS) + 1).astype(np.float32)}
     settings = GridSettings(method_8="mse", method_16="min_max", symmetric=False)

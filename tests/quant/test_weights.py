@@ -90,3 +90,28 @@ def test_wrong_requests_are_refused() -> None:
     scales, zero_points = weight_grids(W, 0, 8, ScaleRule.POWER)
     with pytest.raises(ValueError, match="16-bit weights cannot be int8"):
         quantize_weights(W, scales, zero_points, 0, 16)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_reduced_range_is_that_of_onnx_runtime(symmetric: bool) -> None:
+    _, zero_point, scale, q = quantize_ort(W, symmetric=symmetric)
+    scales, zero_points = weight_grids(W, None, 8, ScaleRule.ORT_SYMMETRIC, symmetric, reduced=True)
+    assert (float(scales), int(zero_points)) == (pytest.approx(float(scale), rel=1e-6), int(zero_point))
+    got = quantize_weights(W, scales, zero_points, None, 8)
+    assert np.abs(got.astype(int)).max() <= 64
+    assert np.abs(got.astype(int) - q).max() <= (0 if symmetric else 1)
+
+
+def quantize_ort(w: np.ndarray, *, symmetric: bool) -> tuple[None, object, object, np.ndarray]:
+    zero_point, scale, q = quantize_data(w, TensorProto.INT8, symmetric, reduce_range=True)
+    return None, zero_point, scale, np.asarray(q).astype(int)
+
+
+def test_a_reduced_range_is_for_eight_bits_only() -> None:
+    with pytest.raises(ValueError, match="Only int8 weights have a reduced range, got int16"):
+        weight_grids(W, 0, 16, ScaleRule.ORT_SYMMETRIC, reduced=True)
+
+
+def test_an_empty_channel_of_a_reduced_range_is_zero() -> None:
+    scales, zero_points = weight_grids(np.zeros((2, 3), np.float32), 0, 8, ScaleRule.ORT_SYMMETRIC, reduced=True)
+    np.testing.assert_array_equal((scales, zero_points), ([1, 1], [0, 0]))

@@ -36,7 +36,7 @@ calibration:
   methods: [kl_v2, mse]
   samples: all
   overrides: {tensor_7: {range: [-1, 1]}}
-  weights: {granularity: channel, symmetric: auto}
+  weights: {granularity: channel, symmetric: auto, reduce_range: auto}
 search:
   {strategy: auto, sampler: tpe, evaluator: integer, seed: 0, batch: 1, task_macs: 2.0e10, confidence: null,
    max_evaluations: null, max_seconds: null}

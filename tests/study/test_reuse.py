@@ -158,6 +158,7 @@ def test_another_metric_repeats_no_pass_of_the_float_model(files, chips, strateg
     "spec",
     [
         {"calibration": {"weights": {"granularity": "tensor"}}},
+        {"calibration": {"weights": {"reduce_range": True}}},
         {"inputs": {"x": {"range": [-3, 3]}}},
         {"calibration": {"overrides": {"r1": {"range": [0, 1]}}}},
     ],
