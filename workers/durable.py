@@ -171,6 +171,7 @@ def launch(settings: Settings, executor: str, hands: Hands, bell: Bell) -> None:
         "log_level": "ERROR",
         "sys_db_pool_size": max(2, settings.database_pool),
         "run_migrations": True,
+        "enable_otlp": False,
     }
     DBOS(config=config)
     DBOS.listen_queues([])  # by ourselves: see _take
