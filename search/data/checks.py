@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.data.inputs import shape_text
 from search.data.source import Array, SampleSource
 from search.errors import InvalidDataError
 
@@ -45,24 +44,3 @@ def _rows_not_finite(array: Array) -> list[int]:
         return []
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
     return [int(row) for row in np.flatnonzero(~finite)]
-
-
-def read_labels(source: SampleSource, key: str) -> Array:
-    """Return the labels under ``key``, one entry per sample and finite.
-
-    Raises:
-        InvalidDataError: If their number differs from the number of samples, or one is NaN or infinite.
-    """
-    labels = source.labels(key)
-    if labels.ndim == 0 or len(labels) != source.n_samples:
-        got = shape_text(labels.shape)
-        raise InvalidDataError(
-            f"{source.name}: labels {key!r} are {got} for {source.n_samples} samples; axis 0 must be the sample."
-        )
-    rows = _rows_not_finite(labels)
-    if rows:
-        raise InvalidDataError(
-            f"{source.name}: labels {key!r} hold NaN or infinity in {len(rows)} samples, "
-            f"first in sample {rows[0]}. Correct or remove them."
-        )
-    return labels

@@ -11,9 +11,6 @@ import numpy.typing as npt
 LARGEST_FP16 = 65504.0
 """Largest finite binary16."""
 
-FP16_OVERFLOW = 65520.0
-"""Smallest magnitude that rounds to infinity: halfway to the next power of two, and ties go to even."""
-
 
 def round_fp16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return ``x`` rounded to binary16, as float32 of the same shape. NaN stays NaN."""

@@ -82,12 +82,12 @@ class Histogram:
     @property
     def mean(self) -> float:
         """Mean of the finite values, from bin centres: off by at most one bin width."""
-        return self._moment(1)
-
-    @property
-    def mean_square(self) -> float:
-        """Mean square of the finite values, from bin centres."""
-        return self._moment(2)
+        if not self.n_finite:
+            return 0.0
+        index = np.arange(-CENTRE, CENTRE + 1, dtype=np.float64)
+        # Bin 0 is two bins wide around 0 and its values count as 0.
+        centres = (index + 0.5 * np.sign(index)) * self.bin_width
+        return float(np.sum(self._counts * centres)) / self.n_finite
 
     def update(self, values: npt.NDArray[np.float32]) -> None:
         """Count ``values`` (float32, any shape).
@@ -165,15 +165,6 @@ class Histogram:
         if histogram.n_finite:
             histogram._low, histogram._high = float(header[2]), float(header[3])
         return histogram
-
-    def _moment(self, power: int) -> float:
-        """Return the mean of ``x**power`` with every value moved to the centre of its bin."""
-        if not self.n_finite:
-            return 0.0
-        index = np.arange(-CENTRE, CENTRE + 1, dtype=np.float64)
-        # Bin 0 is two bins wide around 0 and its values count as 0.
-        centres = (index + 0.5 * np.sign(index)) * self.bin_width
-        return float(np.sum(self._counts * centres**power)) / self.n_finite
 
     def _raise_exponent(self, exponent: int) -> None:
         """Coarsen the counts so that values below ``2**exponent`` have a bin."""

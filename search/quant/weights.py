@@ -93,15 +93,6 @@ def dequantize_weights(q: IntArray, scales: FloatArray, zps: IntArray, axis: int
         return np.asarray(steps.astype(np.float32) * _along(scales, axis, q.ndim), np.float32)
 
 
-def fake_quantize_weights(w: FloatArray, scales: FloatArray, zps: IntArray, axis: int | None, bits: int) -> FloatArray:
-    """Return the float image of ``w`` on its grids.
-
-    Raises:
-        ValueError: If the dtype of ``zps`` does not have ``bits`` bits.
-    """
-    return dequantize_weights(quantize_weights(w, scales, zps, axis, bits), scales, zps, axis)
-
-
 def _ends(w: FloatArray, axis: int | None, name: str) -> tuple[DoubleArray, DoubleArray]:
     """Return smallest and largest weight per channel, or of all; 0 where there is none."""
     if w.dtype != np.float32:

@@ -85,10 +85,6 @@ class PinTable:
     reasons: Mapping[int, str]
     pins: Mapping[int, tuple[PinLike, ...]]
 
-    def is_pinned(self, group: int) -> bool:
-        """Whether any pin names the group."""
-        return group in self.pins
-
     def is_frozen(self, group: int) -> bool:
         """Whether a pin with ``freeze`` names the group."""
         return any(pin.freeze for pin in self.pins.get(group, ()))

@@ -55,10 +55,6 @@ class Arithmetic(Stated):
     rounding: Literal["half_up", "half_even", "half_away"] = "half_up"
     overflow: Literal["error", "wrap", "saturate"] = "error"
 
-    def bias_bits(self, precision: Precision) -> int:
-        """Width of the bias of a gemm at ``precision``: that of its accumulator."""
-        return self.acc_bits[precision]
-
 
 class HighOutput(Gated):
     """A gemm that feeds only model outputs hands out its accumulator as a real number.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from search.data.arrays import ArraySource
-from search.data.checks import batch_size, check_finite, read_labels
+from search.data.checks import batch_size, check_finite
 from search.errors import InvalidDataError
 
 
@@ -31,14 +31,3 @@ def test_samples_are_read_a_few_at_a_time():
     assert batch_size(big) == 4
     assert batch_size(big, 2**20) == 1
     assert batch_size(source(), 80) == 10
-
-
-@pytest.mark.parametrize("labels", [np.zeros(4), np.zeros(6), np.float32(1)])
-def test_there_must_be_a_label_for_every_sample(labels):
-    with pytest.raises(InvalidDataError, match=r"labels 'labels' are \[.*\] for 5 samples"):
-        read_labels(source(labels=labels), "labels")
-
-
-def test_a_label_that_is_not_finite_is_refused():
-    with pytest.raises(InvalidDataError, match=r"labels 'labels' hold NaN or infinity in 1 samples, first in sample 3"):
-        read_labels(source(labels=[0.0, 1, 2, np.nan, 4]), "labels")

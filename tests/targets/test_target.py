@@ -65,8 +65,7 @@ def test_arithmetic_is_read():
     assert (tx.arithmetic.shift_min, tx.arithmetic.shift_max) == (0, 31)
     assert (j6m.arithmetic.shift_max, j6m.arithmetic.multiplier_bits) == (47, 15)
     assert (tx.arithmetic.preload_left_shift, j6m.arithmetic.preload_left_shift) == (0, 16)
-    assert j6m.arithmetic.acc_bits[Precision.A16W16] == j6m.arithmetic.bias_bits(Precision.A16W16) == 48
-    assert j6m.arithmetic.bias_bits(Precision.A8W16) == 32
+    assert (j6m.arithmetic.acc_bits[Precision.A16W16], j6m.arithmetic.acc_bits[Precision.A8W16]) == (48, 32)
 
 
 def test_fixed_output_scales_are_per_operator_and_format():
