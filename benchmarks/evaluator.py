@@ -33,12 +33,12 @@ from search.runtime.session import Level, Session
 from search.sensitivity.points import Point, PointKind, points_of
 from search.sensitivity.switched import Switched, switched_model
 from search.spec.load import build_job
-from search.study.bench import Bench
 from search.study.plan import Replay
-from search.study.running import run_items
 from search.targets.legalise import legalise, uniform
 from search.targets.pins import resolve_pins
 from search.tasks import ItemResult
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from service.local.inputs import LocalFiles, open_problem, processor
 from service.local.store import RunStore
 
@@ -48,42 +48,42 @@ FLOAT = "float evaluation"
 INTEGERS = (Format.INT8, Format.INT16)
 
 
-def prepared_bench(job: Mapping[str, Any], store: RunStore) -> tuple[Bench, Calibration]:
+def prepared_bench(job: Mapping[str, Any], store: RunStore) -> tuple[ItemRunner, Calibration]:
     """Run a study as far as its calibration and return what evaluates candidates."""
     local = open_problem(build_job(job), base=Path())
     store.open(local.identity, force=False)
-    bench, replay = Bench(local.problem, LocalFiles(local.paths, store)), Replay(local.problem)
+    runner, replay = ItemRunner(local.problem, LocalFiles(local.paths, store)), Replay(local.problem)
     while replay.progress.desk is None:
         for task in replay.advance(store.results):
-            for item, raw in run_items(bench, task):
+            for item, raw in run_items(runner, task):
                 blobs = {name: store.put(data) for name, data in raw.blobs.items()}
                 store.add(ItemResult(item.digest, item.kind, raw.data, blobs))
-    return bench, replay.progress.desk.setting.calibration
+    return runner, replay.progress.desk.setting.calibration
 
 
 class Comparison:
     """The ways to evaluate, all on the same batches."""
 
-    def __init__(self, bench: Bench, calibration: Calibration) -> None:
-        self._bench = bench
+    def __init__(self, runner: ItemRunner, calibration: Calibration) -> None:
+        self._runner = runner
         self._calibration = calibration
-        feeding = bench.loaded.feeding
-        order = np.arange(bench.evaluation.n_samples)
-        self._feeds: Feeds = [dict(bench.evaluation.batch(indices)) for indices, _ in feeding.slices(order)]
+        feeding = runner.loaded.feeding
+        order = np.arange(runner.evaluation.n_samples)
+        self._feeds: Feeds = [dict(runner.evaluation.batch(indices)) for indices, _ in feeding.slices(order)]
 
     @property
     def n_samples(self) -> int:
         """Samples of one pass."""
-        return self._bench.evaluation.n_samples
+        return self._runner.evaluation.n_samples
 
     def ways(self) -> dict[str, Work]:
         """Everything that is timed, by name; the first is the float evaluation."""
-        found: dict[str, Work] = {FLOAT: partial(self._run, self._bench.loaded.user_session)}
+        found: dict[str, Work] = {FLOAT: partial(self._run, self._runner.loaded.user_session)}
         for name, configuration in self._candidates().items():
             found[f"rebuild, {name}: build and load"] = partial(self._load, configuration)
             found[f"rebuild, {name}: run"] = partial(self._run, self._load(configuration))
         low = self._candidates()["all low"]
-        points = points_of(self._bench.loaded.structure.network, self._bench.placement(low), INTEGERS)
+        points = points_of(self._runner.loaded.structure.network, self._runner.placement(low), INTEGERS)
         activations = tuple(point for point in points if point.kind is PointKind.ACTIVATION)
         for name, switched, behind_if in (
             ("switches, activations", activations, False),
@@ -98,7 +98,7 @@ class Comparison:
 
     def _candidates(self) -> dict[str, Configuration]:
         """All low, all high, and every second group high."""
-        network, target = self._bench.loaded.structure.network, self._bench.problem.target
+        network, target = self._runner.loaded.structure.network, self._runner.problem.target
         low, high = uniform(network, target, "low"), uniform(network, target, "high")
         both = enumerate(zip(low.precisions, high.precisions, strict=True))
         named = {"all low": low, "all high": high, "mixed": Assignment(tuple(pair[g % 2] for g, pair in both))}
@@ -109,13 +109,13 @@ class Comparison:
         return found
 
     def _load(self, configuration: Configuration) -> Session:
-        return Session(self._bench.qdq(configuration).model.SerializeToString(), level=Level.PINNED)
+        return Session(self._runner.qdq(configuration).model.SerializeToString(), level=Level.PINNED)
 
     def _switched(
         self, configuration: Configuration, points: Sequence[Point], *, weights_behind_if: bool
     ) -> tuple[Session, list[str]]:
-        template, grids = self._bench.loaded.template, self._bench.grids(configuration)
-        made = switched_model(template, self._bench.placement(configuration), grids, points, prescale={})
+        template, grids = self._runner.loaded.template, self._runner.grids(configuration)
+        made = switched_model(template, self._runner.placement(configuration), grids, points, prescale={})
         switches = list(made.switches.values())
         if weights_behind_if:
             switches += self._switch_weights(made, configuration)
@@ -124,8 +124,8 @@ class Comparison:
     def _switch_weights(self, made: Switched, configuration: Configuration) -> list[str]:
         """Put ``If(switch) then rounded else float`` before every quantized weight; return the switches."""
         graph, names = made.model.graph, []
-        placement, grids = self._bench.placement(configuration), self._bench.grids(configuration)
-        for c, constant in enumerate(self._bench.loaded.structure.network.constants):
+        placement, grids = self._runner.placement(configuration), self._runner.grids(configuration)
+        for c, constant in enumerate(self._runner.loaded.structure.network.constants):
             if not placement.constants[c].is_integer:
                 continue
             grid = grids.weight(c, placement.constants[c])
@@ -183,10 +183,10 @@ def main() -> None:
         "target": {"name": options.target},
     }
     with tempfile.TemporaryDirectory() as folder:
-        bench, calibration = prepared_bench(job, RunStore(Path(folder)))
-        comparison = Comparison(bench, calibration)
+        runner, calibration = prepared_bench(job, RunStore(Path(folder)))
+        comparison = Comparison(runner, calibration)
         seconds = fastest(comparison.ways(), options.rounds)
-    gemms = sum(group.is_gemm for group in bench.loaded.structure.network.groups)
+    gemms = sum(group.is_gemm for group in runner.loaded.structure.network.groups)
     print(f"{datetime.date.today().isoformat()}, {processor()}, one thread, fastest of {options.rounds} passes")
     print(f"{gemms} gemms, {comparison.n_samples} samples, {options.target}; {FLOAT} {seconds[FLOAT]:.3f} s")
     for name, value in seconds.items():

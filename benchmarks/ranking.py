@@ -15,11 +15,11 @@ import numpy as np
 from scipy import stats
 
 from search.spec.load import load_job
-from search.study.bench import Bench
-from search.study.measuring import run_points
 from search.study.plan import Replay
-from search.study.running import run_items
 from search.tasks import ItemResult, Task
+from search.work.item_runner import ItemRunner
+from search.work.measuring import run_points
+from search.work.running import run_items
 from service.local.inputs import LocalFiles, open_problem
 from service.local.store import RunStore
 
@@ -28,13 +28,13 @@ TRUTH = 256
 SHARE = 0.01
 
 
-def first_table(bench: Bench, store: RunStore) -> tuple[Task, Replay]:
+def first_table(runner: ItemRunner, store: RunStore) -> tuple[Task, Replay]:
     """Run a search up to its first sensitivity measurement."""
-    replay = Replay(bench.problem)
+    replay = Replay(runner.problem)
     while tasks := replay.advance(store.results):
         if tasks[0].kind == "sensitivity":
             return Task(tuple(item for task in tasks for item in task.items)), replay
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             blobs = {name: store.put(data) for name, data in raw.blobs.items()}
             store.add(ItemResult(item.digest, item.kind, raw.data, blobs))
     raise SystemExit("This search measures no sensitivity: all-low meets the goal.")
@@ -48,10 +48,10 @@ def worst_samples(replay: Replay, output: str) -> list[int]:
     return [sample for sample, _ in trial.worst[output]["cosine"]]
 
 
-def values(bench: Bench, task: Task, output: str, samples: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def values(runner: ItemRunner, task: Task, output: str, samples: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Cosine error of every point on these samples."""
     params = [{**item.params, "samples": samples} for item in task.items]
-    return np.array([np.mean(raw.data["errors"][output]["cosine"]) for raw in run_points(bench, params)])
+    return np.array([np.mean(raw.data["errors"][output]["cosine"]) for raw in run_points(runner, params)])
 
 
 def report(path: Path) -> None:
@@ -60,15 +60,15 @@ def report(path: Path) -> None:
         store = RunStore(Path(folder))
         store.open({}, force=False)
         local = open_problem(load_job(path.read_text()), base=path.parent)
-        bench = Bench(local.problem, LocalFiles(local.paths, store))
-        task, replay = first_table(bench, store)
+        runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
+        task, replay = first_table(runner, store)
         output = task.items[0].params["outputs"][0]
-        truth = values(bench, task, output, bench.order[:TRUTH].tolist())
+        truth = values(runner, task, output, runner.order[:TRUTH].tolist())
         kept = truth >= SHARE * truth.max()
         print(f"{path}: {len(truth)} points, {int(kept.sum())} above {SHARE:.0%} of the largest")
         bad = worst_samples(replay, output)
         for count in COUNTS:
-            found = values(bench, task, output, bad[:count])
+            found = values(runner, task, output, bad[:count])
             correlation = stats.spearmanr(found[kept], truth[kept]).statistic
             print(f"  {count:3d} samples: Spearman {correlation:.3f}")
         store.close()

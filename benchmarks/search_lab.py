@@ -18,11 +18,11 @@ from search.canonical import canonical_json, digest_bytes
 from search.spec.load import build_job
 from search.strategies.desk import Desk
 from search.strategies.trial import Trial
-from search.study.bench import Bench
 from search.study.plan import Replay, Strategy
-from search.study.running import run_items
 from search.study.steering import NOT_SEARCH, Limits, within_limits
 from search.tasks import ItemResult, Task
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from service.local.inputs import open_problem
 
 
@@ -63,7 +63,7 @@ class Lab:
     results: dict[str, ItemResult] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     _paths: dict[str, Path] = field(default_factory=dict)
-    _bench: Bench | None = None
+    _runner: ItemRunner | None = None
 
     def path(self, digest: str) -> Path:
         """File or directory of an input."""
@@ -74,10 +74,10 @@ class Lab:
         return self.blobs[digest]
 
     @property
-    def bench(self) -> Bench:
+    def runner(self) -> ItemRunner:
         """What computes items; there after the first search."""
-        assert self._bench is not None
-        return self._bench
+        assert self._runner is not None
+        return self._runner
 
     def search(
         self, *, instead: Strategy | None = None, most: int | None = None, goal: Any = None, **settings: Any
@@ -95,7 +95,7 @@ class Lab:
         job["goal"] = goal or job["goal"]
         local = open_problem(build_job(job), base=Path())
         self._paths.update(local.paths)
-        self._bench = self._bench or Bench(local.problem, self)
+        self._runner = self._runner or ItemRunner(local.problem, self)
         replay, own = Replay(local.problem, instead), dict[str, ItemResult]()
         thinking = 0.0
         while True:
@@ -113,7 +113,7 @@ class Lab:
     def _computed(self, task: Task) -> dict[str, ItemResult]:
         missing = tuple(item for item in task.items if item.digest not in self.results)
         last = time.perf_counter()
-        for item, raw in run_items(self.bench, Task(missing)) if missing else ():
+        for item, raw in run_items(self.runner, Task(missing)) if missing else ():
             blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
             self.blobs.update({blobs[name]: data for name, data in raw.blobs.items()})
             data = json.loads(canonical_json(raw.data))

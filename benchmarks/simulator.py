@@ -30,10 +30,10 @@ from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program
 from search.simulator.reference.run import Reference
-from search.study.bench import Bench
 from search.targets.legalise import legalise
 from search.targets.pins import resolve_pins
 from search.targets.target import Target
+from search.work.item_runner import ItemRunner
 from service.local.store import RunStore
 from service.machine import processor
 
@@ -74,13 +74,13 @@ def uniform(network: Network, target: Target, gemm: Precision, other: Precision)
     return legalise(network, target, wanted, pins=resolve_pins(network, target, ())).effective
 
 
-def programs(bench: Bench, calibration: Calibration) -> dict[str, Program]:
+def programs(runner: ItemRunner, calibration: Calibration) -> dict[str, Program]:
     """The program of each precision; one that the chip cannot run is left out."""
-    network, target, found = bench.loaded.structure.network, bench.problem.target, {}
+    network, target, found = runner.loaded.structure.network, runner.problem.target, {}
     for name, (gemm, other) in PRECISIONS.items():
         effective = uniform(network, target, gemm, other)
         try:
-            found[name] = bench.program(Configuration(effective, calibration, Treatment()))
+            found[name] = runner.program(Configuration(effective, calibration, Treatment()))
         except Infeasible as error:
             print(f"{name}: {error}")
     return found
@@ -100,13 +100,13 @@ def fastest(ways: Mapping[str, Work], rounds: int) -> dict[str, float]:
 def measured(name: str, job: dict[str, Any], rounds: int) -> Row:
     """Time one model."""
     with tempfile.TemporaryDirectory() as folder:
-        bench, calibration = prepared_bench({**job, "target": TARGET}, RunStore(Path(folder)))
-        feeding = bench.loaded.feeding
-        feeds = dict(bench.evaluation.batch(np.arange(feeding.batch)))
+        runner, calibration = prepared_bench({**job, "target": TARGET}, RunStore(Path(folder)))
+        feeding = runner.loaded.feeding
+        feeds = dict(runner.evaluation.batch(np.arange(feeding.batch)))
         some = feeds if feeding.fixed else {key: array[:4] for key, array in feeds.items()}
         n_some = feeding.batch if feeding.fixed else 4
-        made = programs(bench, calibration)
-        ways: dict[str, Work] = {FLOAT: lambda: bench.loaded.user_session.run(feeds)}
+        made = programs(runner, calibration)
+        ways: dict[str, Work] = {FLOAT: lambda: runner.loaded.user_session.run(feeds)}
         slow: dict[str, Work] = {}
         for precision, program in made.items():
             session, reference = IntegerSession(program), Reference(program)

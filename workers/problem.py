@@ -16,8 +16,8 @@ from search.canonical import digest_json
 from search.errors import SearchError
 from search.spec.load import build_job
 from search.spec.resolve import resolve_target
-from search.study.problem import Problem
 from search.targets.target import load_target
+from search.work.problem import Problem
 from workers.failures import StudyFailedError, failure_of
 
 MODEL_NAME = "model.onnx"

@@ -21,12 +21,12 @@ from search.strategies.belief import Belief, Start
 from search.strategies.desk import Desk
 from search.strategies.goals import total_shortfall
 from search.strategies.ladder import INTEGERS, has_float_elementwise, high_format, merged_rows
-from search.strategies.optuna_gateway import VERSION, Dimension, Sampler, Told, propose
 from search.strategies.optuna_space import Space, in_words
 from search.strategies.treatments import treat
 from search.strategies.trial import Trial, Verdict
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
+from search.work.optuna_gateway import VERSION, Sampler, Told
 
 MOST_ASKS = 80
 MOST_BELIEVED = 3  # points of the estimator to begin with
@@ -181,15 +181,3 @@ class _Search:
         short = 0.0 if trial.is_met else max(total_shortfall(trial.values, setting.goals), 1e-9)
         rejected = trial.verdict in (Verdict.REJECTED, Verdict.INFEASIBLE)
         return Told(values, trial.cost, short, trial.n_run if rejected else None, given, self.turn)
-
-
-def proposal(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Work an item of kind ``propose`` out."""
-    return propose(
-        params["sampler"],
-        seed=params["seed"],
-        space=[Dimension.from_json(one) for one in params["space"]],
-        history=[Told.from_json(one) for one in params["history"]],
-        number=params["number"],
-        worst=params["worst"],
-    )

@@ -19,9 +19,9 @@ from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Treatment
 from search.precision import Format, Precision
 from search.sensitivity.table import Row, Table
-from search.strategies.optuna_gateway import Dimension
 from search.strategies.promotion import Promotion, concerned_groups
 from search.strategies.setting import Setting
+from search.work.optuna_gateway import Dimension
 
 MOST_FLOAT_ROWS = 16
 STARTING_RATIOS = (0.25, 0.125, 0.5, 0.0625, 1.0)  # the middle of a bisection first, the bound last

@@ -7,8 +7,8 @@ from typing import Any
 from search.evaluation.configuration import Calibration
 from search.study.calibrations import Candidate, candidates
 from search.study.plan import Finished
-from search.study.problem import Problem
 from search.tasks import ItemResult
+from search.work.problem import Problem
 
 
 def calibration_result(problem: Problem, finished: Finished) -> dict[str, Any]:

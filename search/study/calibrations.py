@@ -16,8 +16,8 @@ from search.quant.observers.registry import METHODS
 from search.strategies.one_precision import has_one_precision
 from search.strategies.setting import Size
 from search.study.items import methods_by_bits
-from search.study.problem import Problem
 from search.tasks import ItemResult
+from search.work.problem import Problem
 
 MAX_FREE_INPUTS = 2
 """Up to so many inputs are switched one by one, more of them all together."""

@@ -15,11 +15,11 @@ from search.evaluation.configuration import Calibration, Configuration, Treatmen
 from search.spec.goals import Goal
 from search.study.described import Described
 from search.study.items import evaluation_data, methods_by_bits, output_precision, quantization
-from search.study.problem import Problem
 from search.targets.identity import numerics
 from search.targets.legalise import legalise, uniform
 from search.targets.rulebook import Rulebook
 from search.tasks import Item, ItemResult, Plan
+from search.work.problem import Problem
 
 MOST_SAMPLES, FEWEST_SAMPLES = 256, 16
 FIRST_SHARE = 8  # of the samples, in the first round

@@ -9,10 +9,10 @@ from search.runtime.feeding import BATCH
 from search.spec.goals import Goal
 from search.spec.job import Pin
 from search.spec.resolve import OutputInfo, resolve_goals
-from search.study.override_pins import translate
-from search.study.problem import Problem
 from search.targets.pins import PinTable, resolve_pins
 from search.tasks import ItemResult
+from search.work.override_pins import translate
+from search.work.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

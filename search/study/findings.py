@@ -24,9 +24,9 @@ from search.strategies.desk import Desk
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial
 from search.study.plan import Finished, goals_above_float
-from search.study.problem import Problem
 from search.study.values import value_from
 from search.targets.placement import place_by
+from search.work.problem import Problem
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from search.canonical import digest_bytes
-from search.study.bench import Bench, Raw
 from search.study.items import check_item
 from search.study.preflight import preflight
-from search.study.running import run_items
 from search.tasks import ItemResult, Task
+from search.work.item_runner import ItemRunner, Raw
+from search.work.running import run_items
 
 
-def first_look(bench: Bench) -> Raw:
+def first_look(runner: ItemRunner) -> Raw:
     """Compute the ``check`` item and lay data and spec beside it.
 
     Raises:
         SearchError: If anything the user gave cannot be used.
     """
-    item = check_item(bench.problem)
-    ((_, raw),) = run_items(bench, Task((item,)))
+    item = check_item(runner.problem)
+    ((_, raw),) = run_items(runner, Task((item,)))
     blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
-    preflight(bench, ItemResult(item.digest, item.kind, raw.data, blobs))
+    preflight(runner, ItemResult(item.digest, item.kind, raw.data, blobs))
     return raw

@@ -18,9 +18,9 @@ from search.shares import cut_samples
 from search.spec.goals import Goal
 from search.strategies.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
-from search.study.problem import Problem
 from search.targets.identity import scale_identity
 from search.tasks import Item, ItemResult
+from search.work.problem import Problem
 
 
 def check_item(problem: Problem) -> Item:

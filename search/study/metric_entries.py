@@ -10,8 +10,8 @@ from search.metrics.loss import NO_FLOAT, quantization_loss
 from search.metrics.part import Part
 from search.strategies.goals import GoalState
 from search.study.plan import Finished
-from search.study.problem import Problem
 from search.study.values import unmeasured_goals, value_from
+from search.work.problem import Problem
 
 _MEASURED = (
     *("float", "required", "all_low", "all_high", "chosen", "qdq", "qdq_unoptimized", "confirmed"),

@@ -7,8 +7,8 @@ from collections.abc import MutableMapping
 from search.strategies.exhaustive import check_countable
 from search.study.described import Described, describe
 from search.study.items import baseline_item, calibrate_item, check_item, collect_item, float_items, whole_float
-from search.study.problem import Problem
 from search.tasks import Item, ItemResult, Plan
+from search.work.problem import Problem
 
 
 class Opening:

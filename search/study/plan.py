@@ -29,10 +29,10 @@ from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
 from search.study.items import knight_params, output_precision
 from search.study.opening import Opening, one
-from search.study.problem import Problem
 from search.study.settings import Basis, bounds_only, prepare_setting
 from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult, Plan, Task
+from search.work.problem import Problem
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
 Strategy = Callable[[Desk], Plan[Any]]

@@ -16,47 +16,47 @@ from search.errors import InvalidDataError, UsageError
 from search.evaluation.measure import runs
 from search.metrics.labels import check_labels
 from search.spec.suggestion import did_you_mean, listing
-from search.study.bench import Bench
 from search.study.described import Described, describe
-from search.study.goal_metric import goal_metric
 from search.study.values import unmeasured_goals
 from search.tasks import ItemResult
+from search.work.goal_metric import goal_metric
+from search.work.item_runner import ItemRunner
 
 
-def preflight(bench: Bench, check: ItemResult) -> None:
+def preflight(runner: ItemRunner, check: ItemResult) -> None:
     """Look at all inputs once.
 
     Raises:
         UsageError: If a goal, a pin or a name of the spec does not fit the model.
         InvalidDataError: If data holds NaN or infinities, or labels do not fit.
     """
-    described = describe(bench.problem, check)
-    unmeasured_goals(bench.problem, check)
-    _check_spec_names(bench, described)
-    sets = _sets(bench)
+    described = describe(runner.problem, check)
+    unmeasured_goals(runner.problem, check)
+    _check_spec_names(runner, described)
+    sets = _sets(runner)
     for source in sets.values():
         check_finite(source)
     if described.goals:
-        shapes = _output_shapes(bench)
+        shapes = _output_shapes(runner)
         for role in ("evaluation", "confirmation"):
             if role in sets:
                 _check_labels(sets[role], described, shapes)
 
 
-def _sets(bench: Bench) -> dict[str, SampleSource]:
-    found = {"calibration": bench.calibration}
-    if bench.problem.evaluation is not None:
-        found["evaluation"] = bench.evaluation
-        if bench.confirmation is not None:
-            found["confirmation"] = bench.confirmation
+def _sets(runner: ItemRunner) -> dict[str, SampleSource]:
+    found = {"calibration": runner.calibration}
+    if runner.problem.evaluation is not None:
+        found["evaluation"] = runner.evaluation
+        if runner.confirmation is not None:
+            found["confirmation"] = runner.confirmation
     return found
 
 
-def _output_shapes(bench: Bench) -> dict[str, tuple[int, ...]]:
+def _output_shapes(runner: ItemRunner) -> dict[str, tuple[int, ...]]:
     """Shape of every output for one sample."""
-    loaded = bench.loaded
+    loaded = runner.loaded
     names = [value.name for value in loaded.user.outputs]
-    _, values = next(runs(loaded.user_session, bench.evaluation, loaded.feeding, np.arange(1), names))
+    _, values = next(runs(loaded.user_session, runner.evaluation, loaded.feeding, np.arange(1), names))
     return {name: value.shape for name, value in values.items()}
 
 
@@ -77,11 +77,11 @@ def _check_labels(source: SampleSource, described: Described, shapes: Mapping[st
             raise InvalidDataError(f"{source.name}: {error}") from None
 
 
-def _check_spec_names(bench: Bench, described: Described) -> None:
-    spec, loaded = bench.problem.spec, bench.loaded
+def _check_spec_names(runner: ItemRunner, described: Described) -> None:
+    spec, loaded = runner.problem.spec, runner.loaded
     _check_known("inputs", spec.inputs, [value.name for value in loaded.user.inputs], "model inputs")
     _check_known("outputs", spec.outputs, described.network.outputs, "model outputs")
-    _ = bench.fixed  # names of tensors are resolved here, against the user's and the prepared model
+    _ = runner.fixed  # names of tensors are resolved here, against the user's and the prepared model
     if described.goals:
         _check_known("expected_float", spec.expected_float, [goal.id for goal in described.goals], "goals")
 

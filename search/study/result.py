@@ -19,8 +19,8 @@ from search.study.findings import findings_of
 from search.study.lines import failure, sensitivity_lines, trial_lines
 from search.study.metric_entries import metric_entries
 from search.study.plan import Finished
-from search.study.problem import Problem
 from search.study.views import Views, training_plan, views_of
+from search.work.problem import Problem
 
 SCHEMA = "bitbudget.result/1"
 Blob = Callable[[str], bytes]

@@ -19,7 +19,6 @@ from search.strategies.one_precision import STRATEGY, has_one_precision
 from search.strategies.setting import Setting
 from search.study.calibrations import calibrations, sizes
 from search.study.described import Described
-from search.study.goal_metric import goal_metric
 from search.study.items import (
     evaluation_data,
     methods_by_bits,
@@ -28,10 +27,11 @@ from search.study.items import (
     quantization,
     sample_set,
 )
-from search.study.problem import Problem
 from search.targets.cost import CostModel
 from search.targets.rulebook import Rulebook
 from search.tasks import ItemResult
+from search.work.goal_metric import goal_metric
+from search.work.problem import Problem
 
 FURTHER = 64  # samples of the seeded order that tables may draw on
 FLOAT_TOLERANCE = 1e-3  # of expected_float: another processor may flip one sample in a thousand

@@ -6,8 +6,8 @@ from search.metrics.part import Part
 from search.spec.goals import Goal
 from search.spec.resolve import DEFAULT_LABELS, OutputInfo, resolve_goals
 from search.strategies.goals import GoalState
-from search.study.problem import Problem
 from search.tasks import ItemResult
+from search.work.problem import Problem
 
 
 def value_from(goal: GoalState, result: ItemResult | None) -> float | None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from search.strategies.trial import Trial
-from search.study.problem import Problem
+from search.work.problem import Problem
 from service.local.driver import State
 
 PHASES = {

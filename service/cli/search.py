@@ -16,10 +16,10 @@ from search.errors import InvalidDataError, InvalidModelError, UsageError
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.job import Run
 from search.spec.load import build_job, check_available, read_spec
-from search.study.bench import Bench
 from search.study.delivery import RESULT
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
+from search.work.item_runner import ItemRunner
 from service.cli.exits import exit_of_result
 from service.cli.progress import watcher
 from service.cli.summary import print_summary
@@ -149,18 +149,18 @@ def run_search(request: Request) -> tuple[dict[str, Any], int]:
         store = RunStore(request.out)
         store.inspect(local.identity, force=request.force)
         other = _other(request.reuse)
-        bench = Bench(local.problem, LocalFiles(local.paths, store))
+        runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
         with watcher(local.problem) as watch:
-            intake = take_in(bench, store.results, watch, began=began)
+            intake = take_in(runner, store.results, watch, began=began)
             store.open(local.identity, force=request.force)
             try:
                 if intake is not None:
                     intake.store(store)
                     began = time.monotonic()
                 with processes(request.jobs, local, request.out) as pool:
-                    driver = Driver(local.problem, bench, store, _limits(local), other, watch, asked, began, pool)
+                    driver = Driver(local.problem, runner, store, _limits(local), other, watch, asked, began, pool)
                     outcome = driver.run()
-                result = _deliver(local, bench, store, outcome)
+                result = _deliver(local, runner, store, outcome)
             except (UsageError, InvalidModelError, InvalidDataError):
                 store.discard()
                 raise
@@ -210,10 +210,10 @@ def _limits(local: LocalProblem) -> Limits:
     return Limits(max_seconds=search_spec.max_seconds, max_evaluations=search_spec.max_evaluations)
 
 
-def _deliver(local: LocalProblem, bench: Bench, store: RunStore, outcome: Outcome) -> dict[str, Any]:
+def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome) -> dict[str, Any]:
     measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
     files = compose(local.problem, outcome.finished, measured, store.get)
-    samples = bench.calibration if local.problem.exports_calibration else None
+    samples = runner.calibration if local.problem.exports_calibration else None
     deliver(store, files, samples, large_files(outcome.finished))
     result: dict[str, Any] = json.loads(files[RESULT])
     return result

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.study.bench import Bench
-from search.study.running import run_items
 from search.tasks import Item, Task
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from service.local.store import RunStore
 
 
@@ -27,7 +27,7 @@ class Computed:
     blobs: Mapping[str, str]
 
 
-def compute(bench: Bench, store: RunStore, task: Task) -> Iterator[Computed]:
+def compute(runner: ItemRunner, store: RunStore, task: Task) -> Iterator[Computed]:
     """Yield what every item gave, as soon as it is finished."""
-    for item, raw in run_items(bench, task):
+    for item, raw in run_items(runner, task):
         yield Computed(item, raw.data, {name: store.put(data) for name, data in raw.blobs.items()})

@@ -26,12 +26,12 @@ from search.evaluation.qdq import QdqOptions, build_qdq
 from search.graph.load import read_model
 from search.quant.grid import ScaleRule
 from search.runtime.session import Level, Session
-from search.study.loaded import Loaded, load
 from search.targets.fitting.measured import Measured
 from search.targets.fitting.mixes import mixes
 from search.targets.placement import place_by
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
+from search.work.loaded import Loaded, load
 from service.local.stopwatch import Steady, interleave, steady
 
 N_CALIBRATION = 8

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from search.study.bench import Bench
 from search.study.plan import Finished, Replay, Stop
-from search.study.problem import Problem
 from search.study.steering import Limits, search_seconds, time_is_up, within_limits
 from search.tasks import ItemResult, Task
+from search.work.item_runner import ItemRunner
+from search.work.problem import Problem
 from service.local.computing import Computed, compute
 from service.local.pool import Pool
 from service.local.store import RunStore
@@ -61,7 +61,7 @@ class Driver:
 
     Attributes:
         problem: The study.
-        bench: What computes its items.
+        runner: What computes its items.
         store: The run directory, open.
         limits: When to stop early.
         reuse: Another run whose results are taken over by digest.
@@ -72,7 +72,7 @@ class Driver:
     """
 
     problem: Problem
-    bench: Bench
+    runner: ItemRunner
     store: RunStore
     limits: Limits = field(default_factory=Limits)
     reuse: RunStore | None = None
@@ -119,7 +119,7 @@ class Driver:
         """What the items of the tasks gave: all by this process, or shared with others."""
 
         def own(task: Task) -> Iterator[Computed]:
-            return compute(self.bench, self.store, task)
+            return compute(self.runner, self.store, task)
 
         if self.pool is None:
             return own(tasks[0])

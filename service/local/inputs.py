@@ -15,8 +15,8 @@ from search.runtime.session import versions
 from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
 from search.strategies.one_precision import check_strategy
-from search.study.problem import Problem
 from search.targets.target import load_target
+from search.work.problem import Problem
 from service.local.store import RunStore
 from service.machine import processor
 

@@ -15,10 +15,10 @@ from search.diagnosis.model import model_findings
 from search.graph.load import read_model
 from search.graph.network import Network
 from search.precision import Precision
-from search.study.checking import describe_model
-from search.study.loaded import Loaded, load
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
+from search.work.checking import describe_model
+from search.work.loaded import Loaded, load
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search.canonical import digest_bytes
-from search.study.bench import Bench, Raw
 from search.study.intake import first_look
 from search.study.items import check_item
 from search.study.plan import Replay
 from search.tasks import ItemResult, Task
+from search.work.item_runner import ItemRunner, Raw
 from service.local.driver import State, Watch
 from service.local.store import RunStore
 
@@ -35,11 +35,11 @@ class Intake:
         store.add(self.result)
 
 
-def take_in(bench: Bench, results: Mapping[str, ItemResult], watch: Watch, *, began: float) -> Intake | None:
+def take_in(runner: ItemRunner, results: Mapping[str, ItemResult], watch: Watch, *, began: float) -> Intake | None:
     """Check model, data and spec; None where an earlier sitting has done so.
 
     Args:
-        bench: The study's bench.
+        runner: The study's runner.
         results: What is stored.
         watch: Told what is going on.
         began: When reading the model began, by ``time.monotonic``: from there on it is search time.
@@ -47,12 +47,12 @@ def take_in(bench: Bench, results: Mapping[str, ItemResult], watch: Watch, *, be
     Raises:
         SearchError: If anything the user gave cannot be used.
     """
-    item = check_item(bench.problem)
+    item = check_item(runner.problem)
     if item.digest in results:
         return None
     task = Task((item,))
-    watch(State(Replay(bench.problem), task, total=1))
-    raw = first_look(bench)
+    watch(State(Replay(runner.problem), task, total=1))
+    raw = first_look(runner)
     blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
     result = ItemResult(item.digest, item.kind, raw.data, blobs, seconds=time.monotonic() - began)
     return Intake(result, raw)

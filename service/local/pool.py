@@ -1,6 +1,6 @@
 """Several processes that compute the tasks of one run at the same time: ``--jobs``.
 
-The process of the command line is one of them and keeps its warm bench; the others are spawned, each with a bench of
+The process of the command line is one of them and keeps its warm item runner; the others are spawned, each with one of
 its own. They take whole tasks. A round is cut into tasks by its work alone (``search.task_macs``), never by how many
 processes there are, so the answer is that of one process.
 """
@@ -20,8 +20,8 @@ from threading import Thread
 from typing import Any
 
 from search.errors import SearchError
-from search.study.problem import Problem
 from search.tasks import Task
+from search.work.problem import Problem
 from service.local.computing import Computed
 from service.local.inputs import LocalProblem
 from service.local.pool_process import Ended, Stop, work

@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from search.errors import SearchError
-from search.study.bench import Bench
-from search.study.problem import Problem
 from search.tasks import Task
+from search.work.item_runner import ItemRunner
+from search.work.problem import Problem
 from service.local.computing import compute
 from service.local.inputs import LocalFiles
 from service.local.store import RunStore
@@ -52,20 +52,20 @@ def work(pipe: Connection, problem: Problem, paths: Mapping[str, Path], out: Pat
     for number in (signal.SIGINT, signal.SIGTERM):  # the process that started this one decides what they mean
         signal.signal(number, signal.SIG_IGN)
     store = RunStore(out)
-    bench = Bench(problem, LocalFiles(paths, store))
+    runner = ItemRunner(problem, LocalFiles(paths, store))
     try:
         while True:
             message = pipe.recv()
             if isinstance(message, Task):  # a Stop that comes late has nothing left to stop
-                pipe.send(_run(bench, store, message, pipe))
+                pipe.send(_run(runner, store, message, pipe))
     except (EOFError, ConnectionError):
         return
 
 
-def _run(bench: Bench, store: RunStore, task: Task, pipe: Connection) -> Ended:
+def _run(runner: ItemRunner, store: RunStore, task: Task, pipe: Connection) -> Ended:
     """Compute a task and send what its items gave."""
     try:
-        for computed in compute(bench, store, task):
+        for computed in compute(runner, store, task):
             pipe.send(computed)
             if pipe.poll():
                 break

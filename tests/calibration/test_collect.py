@@ -8,7 +8,7 @@ from search.graph.network import Network
 from search.quant.histogram import Histogram
 from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
-from search.study.loaded import load
+from search.work.loaded import load
 from tests.builders import conv, model, node, save
 from tests.evaluation.loading import Samples, load_proto
 

@@ -15,8 +15,8 @@ from search.quant.observers.registry import METHODS
 from search.spec.goals import LIMITS
 from search.spec.job import CalibrationMethod, JobSpec
 from search.spec.metric_names import METRICS
-from search.study.running import RUNNERS
 from search.targets.target import target_names
+from search.work.running import RUNNERS
 from service.cli.exits import Exit
 from service.cli.main import app
 from tests.docs.pages import ROOT, is_named, pages, prose

@@ -16,9 +16,9 @@ from search.graph.network import Network
 from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.runtime.feeding import Feeding
-from search.study.loaded import Loaded, load
 from search.targets.placement import Placement
 from search.targets.target import Target
+from search.work.loaded import Loaded, load
 from tests.builders import save
 
 

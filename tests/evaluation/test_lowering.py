@@ -14,10 +14,10 @@ from search.graph.network import Network
 from search.precision import Format, Precision
 from search.runtime.session import Level, Session
 from search.simulator.reference.run import Reference
-from search.study.loaded import Loaded
 from search.targets.placement import Placement, place
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target, load_target
+from search.work.loaded import Loaded
 from tests.builders import random_feeds
 from tests.evaluation.loading import load_proto, min_max_grids, random_placement, uniform_placement
 from tests.evaluation.operators import OPERATORS

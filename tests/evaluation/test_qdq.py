@@ -15,10 +15,10 @@ from search.evaluation.qdq import QdqOptions, build_qdq
 from search.graph.network import SlotKind
 from search.precision import Format, Precision
 from search.runtime.session import Level, Session
-from search.study.loaded import Loaded
 from search.targets.placement import Placement, place
 from search.targets.rulebook import Rulebook
 from search.targets.target import load_target
+from search.work.loaded import Loaded
 from tests.builders import conv, model, node, random_feeds
 from tests.evaluation.by_hand import half, run_by_hand
 from tests.evaluation.loading import load_proto, min_max_grids, random_placement, uniform_placement

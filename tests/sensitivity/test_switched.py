@@ -12,9 +12,9 @@ from search.precision import Format
 from search.runtime.session import Level, Session
 from search.sensitivity.points import Point, PointKind, points_of
 from search.sensitivity.switched import switched_model
-from search.study.loaded import Loaded
 from search.targets.placement import Placement
 from search.targets.target import load_target
+from search.work.loaded import Loaded
 from tests.builders import conv, model, node
 from tests.evaluation.loading import load_proto, min_max_grids, random_placement, uniform_placement
 from tests.evaluation.random_graphs import random_graph

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from search.study.bench import Bench
 from search.study.result import Measured, compose
 from search.study.steering import Limits
+from search.work.item_runner import ItemRunner
 from service.local.driver import Driver
 from service.local.inputs import LocalFiles
 from service.local.store import RunStore
@@ -46,9 +46,9 @@ class Sitting:
             if items is not None and len(set(self.store.results) - known) >= items:
                 raise KilledError
 
-        bench = Bench(self.local.problem, LocalFiles(self.local.paths, self.store))
+        runner = ItemRunner(self.local.problem, LocalFiles(self.local.paths, self.store))
         try:
-            outcome = Driver(self.local.problem, bench, self.store, watch=look, **self.options).run()
+            outcome = Driver(self.local.problem, runner, self.store, watch=look, **self.options).run()
         finally:
             self.store.close()
         self.new = [result for digest, result in self.store.results.items() if digest not in known]

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from search.errors import InvalidModelError
-from search.study.bench import Bench
 from search.study.plan import Replay
 from search.tasks import Item, ItemResult, Task
+from search.work.item_runner import ItemRunner
 from service.cli.exits import exit_of_error
 from service.local.computing import compute
 from service.local.inputs import LocalFiles
@@ -80,16 +80,16 @@ def test_one_and_two_jobs_give_the_same_answer(files, tmp_path, strategy):
 def test_both_processes_compute_and_every_item_once(local, tmp_path):
     store = RunStore(tmp_path / "out")
     store.open(local.identity, force=False)
-    bench, replay = Bench(local.problem, LocalFiles(local.paths, store)), Replay(local.problem)
+    runner, replay = ItemRunner(local.problem, LocalFiles(local.paths, store)), Replay(local.problem)
     while len(tasks := replay.advance(store.results)) < 3:
-        keep(store, compute(bench, store, tasks[0]))
+        keep(store, compute(runner, store, tasks[0]))
     mine = []
     with processes(2, local, tmp_path / "out") as pool:
 
         def own(task):
             mine.append(task)
             wait_until(lambda: not pool._news.empty())  # the other process has given something
-            yield from compute(bench, store, task)
+            yield from compute(runner, store, task)
 
         found = list(pool.run(tasks, own))
     store.close()

@@ -8,11 +8,12 @@ from search.evaluation.configuration import Treatment
 from search.precision import Precision
 from search.strategies.desk import Desk
 from search.strategies.ladder import high_format
-from search.strategies.optuna_search import MOST_ASKS, MOST_BELIEVED, Sampling, believed_ratios, optuna, proposal
+from search.strategies.optuna_search import MOST_ASKS, MOST_BELIEVED, Sampling, believed_ratios, optuna
 from search.strategies.optuna_space import STARTING_RATIOS, Space
 from search.strategies.setting import Setting, Size
 from search.targets.pins import Pin
 from search.tasks import Item, ItemResult
+from search.work.proposing import proposal
 from tests.strategies.nets import J6M, J6P, ORT, chain, group, weights, written
 from tests.strategies.simulated import Simulated
 from tests.strategies.test_contract import TARGETS, simulated

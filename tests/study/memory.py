@@ -11,12 +11,12 @@ from typing import Any
 
 from search.canonical import canonical_json, digest_bytes
 from search.spec.load import build_job
-from search.study.bench import Bench, Raw
 from search.study.plan import Finished, Replay, Stop
-from search.study.problem import Problem
 from search.study.result import Measured, compose
-from search.study.running import run_items
 from search.tasks import Item, ItemResult, Task
+from search.work.item_runner import ItemRunner, Raw
+from search.work.problem import Problem
+from search.work.running import run_items
 from service.local.inputs import LocalProblem, open_problem
 from tests.study.small import Files
 
@@ -77,10 +77,10 @@ class MemoryRun:
         self.order.append(item)
 
     def run(self, *, stop: Stop | None = None) -> Finished:
-        """Compute with one bench until nothing is missing."""
-        bench, replay = Bench(self.problem, self), Replay(self.problem)
+        """Compute with one runner until nothing is missing."""
+        runner, replay = ItemRunner(self.problem, self), Replay(self.problem)
         while tasks := replay.advance(self.results, stop):
-            for item, raw in run_items(bench, tasks[0]):
+            for item, raw in run_items(runner, tasks[0]):
                 self.keep(item, raw)
         assert replay.finished is not None
         return replay.finished

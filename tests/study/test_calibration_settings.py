@@ -20,10 +20,10 @@ from search.errors import InvalidDataError, UsageError
 from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.strategies.trial import Verdict
-from search.study.bench import Bench, Raw, load_arrays
 from search.study.calibrations import calibrations, candidates
 from search.study.plan import Replay
-from search.study.running import run_items
+from search.work.item_runner import ItemRunner, Raw, load_arrays
+from search.work.running import run_items
 from tests.builders import save
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import Files, conv_net, labels_of, write
@@ -59,11 +59,11 @@ def result_of_kind(run, kind):
 
 def test_the_ranges_of_a_sample_count_are_those_of_these_samples_alone(searched):
     run, _ = searched
-    bench, found = Bench(run.problem, run), result_of_kind(run, "calibrate")
-    order = sample_order(bench.calibration.n_samples, seed=0)
+    runner, found = ItemRunner(run.problem, run), result_of_kind(run, "calibrate")
+    order = sample_order(runner.calibration.n_samples, seed=0)
     for size in SIZES:
-        source = Subset(bench.calibration, order[:size])
-        loaded = bench.loaded
+        source = Subset(runner.calibration, order[:size])
+        loaded = runner.loaded
         alone = collect(
             loaded.template.model,
             loaded.structure.network,
@@ -82,9 +82,9 @@ def test_the_ranges_of_a_sample_count_are_those_of_these_samples_alone(searched)
 def test_every_calibration_sample_is_run_once_whatever_is_tried(tmp_path):
     local = study(tmp_path)
     run = MemoryRun(local)
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     seen: Counter[int] = Counter()
-    source = bench.calibration
+    source = runner.calibration
 
     class Counted:
         def __getattr__(self, name):
@@ -94,9 +94,9 @@ def test_every_calibration_sample_is_run_once_whatever_is_tried(tmp_path):
             seen.update(np.atleast_1d(indices).tolist())
             return source.batch(indices)
 
-    bench.__dict__["calibration"] = Counted()
+    runner.__dict__["calibration"] = Counted()
     while tasks := replay.advance(run.results):
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
     assert seen == Counter(range(32))
 
@@ -146,9 +146,9 @@ def test_another_seed_takes_other_samples(tmp_path):
     ranges = []
     for local in problems:
         run = MemoryRun(local)
-        bench, replay = Bench(run.problem, run), Replay(run.problem)
+        runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
         while "calibrate" not in {result.kind for result in run.results.values()}:
-            for item, raw in run_items(bench, replay.advance(run.results)[0]):
+            for item, raw in run_items(runner, replay.advance(run.results)[0]):
                 run.keep(item, raw)
         ranges.append(result_of_kind(run, "calibrate").blobs)
     assert ranges[0]["ranges:2"] != ranges[1]["ranges:2"]
@@ -175,9 +175,9 @@ def test_whole_numbers_are_tried_both_ways_and_the_choice_is_told(tmp_path):
     files = run.files(finished)
     script = files["knight/run.sh"].decode()
     assert ("-qid uint8" in script) is bool(chosen.exact)
-    bench = Bench(run.problem, run)
+    runner = ItemRunner(run.problem, run)
     exact = next(t for t in finished.desk.trials if t.configuration.calibration.exact)
-    made = bench.grids(exact.configuration).activation(0, Format.INT8)
+    made = runner.grids(exact.configuration).activation(0, Format.INT8)
     assert (made.scale, made.zero_point, made.signed) == (1.0, 0, False)
 
 
@@ -203,16 +203,16 @@ def test_a_small_prefix_does_not_narrow_an_input_that_is_kept(tmp_path):
     finished = run.run()
     exact = [t.configuration for t in finished.desk.trials if t.configuration.calibration.exact]
     assert {configuration.calibration.samples for configuration in exact} == set(SIZES)
-    bench = Bench(run.problem, run)
-    assert {bench.grids(configuration).activation(0, Format.INT8).qmax for configuration in exact} == {255}
+    runner = ItemRunner(run.problem, run)
+    assert {runner.grids(configuration).activation(0, Format.INT8).qmax for configuration in exact} == {255}
 
 
 def with_refusals(local, refuses):
     """Run a study whose chip refuses some trials."""
     run = MemoryRun(local)
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     while tasks := replay.advance(run.results):
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             is_refused = item.kind == "evaluate" and refuses(item.params["configuration"]["calibration"])
             run.keep(item, Raw({**raw.data, "infeasible": REFUSED}, raw.blobs) if is_refused else raw)
     return run, replay.finished

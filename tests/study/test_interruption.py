@@ -8,9 +8,9 @@ from itertools import count, cycle
 import jsonschema
 import pytest
 
-from search.study.bench import Bench
 from search.study.plan import Replay
-from search.study.running import run_items
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from tests.docs.pages import ROOT
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import conv_net, write
@@ -41,13 +41,13 @@ class Interrupted:
 
     def __init__(self, local):
         self.run = MemoryRun(local)
-        self.bench = Bench(local.problem, self.run)
+        self.runner = ItemRunner(local.problem, self.run)
         self.ends = []
         self.kinds = set()
         self.document = self.search()
 
     def compute(self, task):
-        for item, raw in run_items(self.bench, task):
+        for item, raw in run_items(self.runner, task):
             self.run.keep(item, raw)
 
     def search(self):

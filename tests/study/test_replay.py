@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from search.study.bench import Bench
 from search.study.plan import Replay, next_tasks
-from search.study.running import run_items, run_task
 from search.tasks import ItemResult
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items, run_task
 from tests.study.memory import MemoryRun, digests, local_problem, without_times
 from tests.study.small import conv_net, two_output_net, write
 
@@ -115,9 +115,9 @@ def check_early_end(run, results, answer):
 def test_a_study_stopped_before_a_complete_trial_delivers_a_result_without_a_model(tmp_path, n):
     run = MemoryRun(small_study(tmp_path, "one output"))
     replay = Replay(run.problem)
-    bench = Bench(run.problem, run)
+    runner = ItemRunner(run.problem, run)
     while len(run.results) < n:  # tasks, not items: a little more may be there
-        for item, raw in run_items(bench, replay.advance(run.results)[0]):
+        for item, raw in run_items(runner, replay.advance(run.results)[0]):
             run.keep(item, raw)
     before = len(run.order)
     early = run.run(stop="time")

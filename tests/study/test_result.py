@@ -11,9 +11,9 @@ import onnxruntime as ort
 import pytest
 
 from search.data.open import open_data
-from search.study.bench import Bench
 from search.study.plan import Replay
-from search.study.running import run_items
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, two_output_net, write
 
@@ -135,12 +135,12 @@ class Counted:
 
 def kinds_that_read(run, source, name):
     """Kinds of items during which ``source`` was read."""
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
-    bench.__dict__[name] = source
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
+    runner.__dict__[name] = source
     kinds = []
     while tasks := replay.advance(run.results):
         before = len(source.read)
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
         if len(source.read) > before:
             kinds.append(tasks[0].kind)
@@ -153,8 +153,8 @@ def test_confirmation_data_is_read_once_at_the_end(tmp_path):
     np.savez(tmp_path / "confirmation.npz", x=x, labels=labels_of(proto, x)["labels"])
     data = {"confirmation": str(tmp_path / "confirmation.npz")}
     run = MemoryRun(local_problem(files, goal=[TOP1], data=data))
-    bench = Bench(run.problem, run)
-    source = Counted(open_data(tmp_path / "confirmation.npz", bench.inputs))
+    runner = ItemRunner(run.problem, run)
+    source = Counted(open_data(tmp_path / "confirmation.npz", runner.inputs))
     kinds, finished = kinds_that_read(run, source, "confirmation")
     assert kinds == ["confirm"]
     assert source.read == list(range(50))  # every sample once
@@ -185,16 +185,16 @@ def test_confirmation_does_not_change_trials_or_answer(tmp_path, strategy):
 def test_a_share_held_back_is_never_evaluated_before_the_end(tmp_path):
     files = write(tmp_path, n=100)
     run = MemoryRun(local_problem(files, goal=[TOP1], data={"confirmation_share": 0.2}))
-    bench = Bench(run.problem, run)
-    source = Counted(open_data(files.evaluation, bench.inputs))
-    held = set(bench.confirmation.rows.tolist())
+    runner = ItemRunner(run.problem, run)
+    source = Counted(open_data(files.evaluation, runner.inputs))
+    held = set(runner.confirmation.rows.tolist())
     replay = Replay(run.problem)
-    bench = Bench(run.problem, run)
-    bench.__dict__["_evaluation_source"] = source
-    _ = bench.loaded  # reading the model takes two samples to learn shapes
+    runner = ItemRunner(run.problem, run)
+    runner.__dict__["_evaluation_source"] = source
+    _ = runner.loaded  # reading the model takes two samples to learn shapes
     source.read.clear()
     while tasks := replay.advance(run.results):
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
         if tasks[0].kind != "confirm":
             assert not held & set(source.read), tasks[0].kind

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from search.study import baseline
+from search.work import baseline
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import two_output_net, write
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.strategies.evaluation_run import MAX_RANGE, sample_ranges
-from search.study.bench import Bench
 from search.study.plan import Replay, packed
-from search.study.running import run_items
+from search.work.item_runner import ItemRunner
+from search.work.running import run_items
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import write
 
@@ -31,13 +31,13 @@ def whole(files):
 
 
 def run_in_shards(run):
-    """Compute every round backwards, each task with a bench of its own, and note how many tasks there were."""
+    """Compute every round backwards, each task with a runner of its own, and note how many tasks there were."""
     widths, replay = {}, Replay(run.problem)
     while tasks := replay.advance(run.results):
         for kind, n in Counter(task.kind for task in tasks).items():
             widths[kind] = max(widths.get(kind, 0), n)
         for task in reversed(tasks):
-            for item, raw in run_items(Bench(run.problem, run), task):
+            for item, raw in run_items(ItemRunner(run.problem, run), task):
                 run.keep(item, raw)
     return widths, run.document(replay.finished)
 
@@ -57,12 +57,12 @@ def test_a_large_evaluation_is_cut_by_work_and_gives_the_same_answer(files, whol
 def test_what_nothing_can_stop_runs_in_one_round(files):
     """By margin only the judge stops an evaluation, and it does not judge the exported model."""
     run = MemoryRun(local_problem(files, goal=TOP1, search={"strategy": "auto"}))
-    bench, replay, rounds = Bench(run.problem, run), Replay(run.problem), []
+    runner, replay, rounds = ItemRunner(run.problem, run), Replay(run.problem), []
     while tasks := replay.advance(run.results):
         asked = [item for task in tasks for item in task.items]
         rounds.append([one.params["evaluator"] for one in asked if one.kind == "evaluate"])
         for task in tasks:
-            for item, raw in run_items(bench, task):
+            for item, raw in run_items(runner, task):
                 run.keep(item, raw)
     desk = replay.finished.desk
     assert desk.setting.ordered

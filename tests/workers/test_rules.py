@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from search import errors
-from search.study.running import RUNNERS
+from search.work.running import RUNNERS
 from workers import durable
 from workers.derived import DELIVER, LABELS, PHASES
 from workers.failures import HINTS, Reported, StudyFailedError, failure_of

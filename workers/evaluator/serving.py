@@ -16,13 +16,13 @@ from typing import Any
 
 from search.errors import SearchError
 from search.runtime.session import versions
-from search.study.bench import Bench, Raw
 from search.study.delivery import RESULT, sample_files
 from search.study.intake import first_look
 from search.study.plan import Replay
 from search.study.result import Measured, compose
-from search.study.running import run_items
 from search.tasks import Item, ItemResult, Task
+from search.work.item_runner import ItemRunner, Raw
+from search.work.running import run_items
 from service.machine import processor
 from workers.evaluator.guard import allow_cpu
 from workers.evaluator.lines import Pipe
@@ -69,7 +69,7 @@ def serve(pipe: Pipe) -> None:
 def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Desk:
     files = _Files(pipe, {digest: Path(path) for digest, path in message["paths"].items()})
     study = study_problem(message["spec"], message["problem"], message["environment"], files.get)
-    return _Desk(pipe, Bench(study.problem, files), files)
+    return _Desk(pipe, ItemRunner(study.problem, files), files)
 
 
 @dataclass
@@ -98,9 +98,9 @@ class _Files:
 class _Desk:
     """One study, open."""
 
-    def __init__(self, pipe: Pipe, bench: Bench, files: _Files) -> None:
+    def __init__(self, pipe: Pipe, runner: ItemRunner, files: _Files) -> None:
         self._pipe = pipe
-        self._bench = bench
+        self._runner = runner
         self._files = files
         self._numbers = count()
 
@@ -128,20 +128,20 @@ class _Desk:
 
     def _raws(self, items: list[Item]) -> Iterator[tuple[Item, Raw]]:
         if items[0].kind == "check":
-            yield items[0], first_look(self._bench)
+            yield items[0], first_look(self._runner)
         else:
-            yield from run_items(self._bench, Task(tuple(items)))
+            yield from run_items(self._runner, Task(tuple(items)))
 
     def _deliver(self, message: Mapping[str, Any]) -> None:
         results = {one["digest"]: ItemResult(**one) for one in message["results"]}
-        replay = Replay(self._bench.problem)
+        replay = Replay(self._runner.problem)
         replay.advance(results, message["stopped"])
         if replay.finished is None:
             raise ValueError("The study is not finished.")
         measured = Measured(seconds=message["seconds"], stopped=replay.progress.stopping)
-        files = compose(self._bench.problem, replay.finished, measured, self._files.get)
-        if self._bench.problem.exports_calibration:
-            for name, data in sample_files(self._bench.calibration):
+        files = compose(self._runner.problem, replay.finished, measured, self._files.get)
+        if self._runner.problem.exports_calibration:
+            for name, data in sample_files(self._runner.calibration):
                 self._pipe.send("file", name=name, file=self._put(data))
         for name in sorted(files, key=lambda one: (one == RESULT, one)):
             self._pipe.send("file", name=name, file=self._put(files[name]))

@@ -24,19 +24,19 @@ from search.export.solution import (
 from search.graph.network import Network
 from search.precision import Format
 from search.spec.job import Pin
-from search.study.bench import Bench, Raw
-from search.study.knight import knight_plan
-from search.study.problem import Problem
 from search.targets.pins import resolve_pins
 from search.targets.placement import Placement
+from search.work.item_runner import ItemRunner, Raw
+from search.work.knight import knight_plan
+from search.work.problem import Problem
 
 
-def run_export(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_export(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Write every file that follows from the chosen assignment."""
-    solution = make_solution(bench, params)
+    solution = make_solution(runner, params)
     files = export_files(solution)
     if params["model"] is None:
-        files["model.qdq.onnx"] = bench.qdq(
+        files["model.qdq.onnx"] = runner.qdq(
             Configuration.from_json(params["configuration"]), explicit_moves=True
         ).model.SerializeToString()
     outputs = {
@@ -49,23 +49,23 @@ def run_export(bench: Bench, params: Mapping[str, Any]) -> Raw:
         "files": sorted(files),
     }
     blobs = {f"file:{path}": content for path, content in files.items()}
-    blobs["nodes"] = json.dumps(_assignment(bench, solution)).encode()
+    blobs["nodes"] = json.dumps(_assignment(runner, solution)).encode()
     return Raw(data, blobs)
 
 
-def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
+def make_solution(runner: ItemRunner, params: Mapping[str, Any]) -> Solution:
     """Everything the exporters say, from the configuration and the calibration."""
     configuration = Configuration.from_json(params["configuration"])
-    loaded, target = bench.loaded, bench.problem.target
+    loaded, target = runner.loaded, runner.problem.target
     network = loaded.structure.network
-    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    placement, grids = runner.placement(configuration), runner.grids(configuration)
     used = sorted(set(_used(network, placement)), key=lambda pair: (pair[0], pair[1].rank))
     reasons = {int(g): why for g, why in params["reasons"].items()}
     template = loaded.template
     return Solution(
         network=network,
         target=target.name,
-        kind=_kind(bench.problem),
+        kind=_kind(runner.problem),
         march=target.march,
         toolchain=None if target.toolchain is None else str(target.toolchain),
         requested=Assignment.from_json(params["requested"]),
@@ -76,23 +76,25 @@ def make_solution(bench: Bench, params: Mapping[str, Any]) -> Solution:
         weights=_weights(network, placement, grids),
         inputs=tuple(
             ModelInput(
-                name=value.name, shape=tuple(1 if size is None else size for size in value.shape), layout=_layout(bench)
+                name=value.name,
+                shape=tuple(1 if size is None else size for size in value.shape),
+                layout=_layout(runner),
             )
             for value in loaded.user.inputs
         ),
         observations={
             (t, fmt.bits): Observation(method=grids.method_of(t, fmt), fixed=grids.is_fixed(t, fmt)) for t, fmt in used
         },
-        pins=_pins(bench, params),
-        fates=_fates(bench),
+        pins=_pins(runner, params),
+        fates=_fates(runner),
         outputs={name: _form(network, placement, grids, name) for name in network.outputs},
         node_types={node.name: node.op_type for node in template.model.graph.node},
-        slot_values=_slot_values(bench),
+        slot_values=_slot_values(runner),
         achieved_ratio=params["ratio"],
         model_file=params["model_file"],
         calibration_dir=params["calibration_dir"],
         float_model=template.model.SerializeToString(),
-        knight=knight_plan(bench, configuration, params),
+        knight=knight_plan(runner, configuration, params),
     )
 
 
@@ -131,13 +133,13 @@ def _weights(network: Network, placement: Placement, grids: Grids) -> dict[int, 
     return found
 
 
-def _layout(bench: Bench) -> str:
-    preprocess = bench.problem.spec.data.preprocess
+def _layout(runner: ItemRunner) -> str:
+    preprocess = runner.problem.spec.data.preprocess
     return "NCHW" if preprocess is None else preprocess.layout
 
 
-def _pins(bench: Bench, params: Mapping[str, Any]) -> dict[int, GroupPin]:
-    network, target = bench.loaded.structure.network, bench.problem.target
+def _pins(runner: ItemRunner, params: Mapping[str, Any]) -> dict[int, GroupPin]:
+    network, target = runner.loaded.structure.network, runner.problem.target
     table = resolve_pins(network, target, [Pin.model_validate(pin) for pin in params["pins"]])
     return {
         g: GroupPin(
@@ -147,8 +149,8 @@ def _pins(bench: Bench, params: Mapping[str, Any]) -> dict[int, GroupPin]:
     }
 
 
-def _fates(bench: Bench) -> dict[str, NodeFate]:
-    loaded = bench.loaded
+def _fates(runner: ItemRunner) -> dict[str, NodeFate]:
+    loaded = runner.loaded
     found = {name: NodeFate(role=fate.role, into=fate.into, why=fate.why) for name, fate in loaded.fates.items()}
     for name, role in loaded.structure.roles.items():
         found[name] = NodeFate(role=role.role, into=role.into, why=role.why)
@@ -165,9 +167,9 @@ def _form(network: Network, placement: Placement, grids: Grids, output: str) -> 
     return OutputForm(dtype=grid.dtype.name, scale=grid.scale, zero_point=grid.zero_point)
 
 
-def _slot_values(bench: Bench) -> dict[tuple[int, int], str]:
+def _slot_values(runner: ItemRunner) -> dict[tuple[int, int], str]:
     """The value each slot reads, where it is not the tensor's own name."""
-    template = bench.loaded.template
+    template = runner.loaded.template
     nodes = {node.name: node for node in template.model.graph.node}
     found = {}
     for g, group in enumerate(template.network.groups):
@@ -184,9 +186,9 @@ def _share(network: Network, group: int) -> float:
     return network.groups[group].macs / network.total_macs if network.total_macs else 0.0
 
 
-def _assignment(bench: Bench, solution: Solution) -> dict[str, dict[str, Any]]:
+def _assignment(runner: ItemRunner, solution: Solution) -> dict[str, dict[str, Any]]:
     """Every node of the user's graph: precision, request, group, role, into, why."""
-    group_of = bench.loaded.template.group_of
+    group_of = runner.loaded.template.group_of
     found = {}
     for name, fate in sorted(solution.fates.items()):
         group = group_of.get(name, group_of.get(fate.into or ""))

@@ -18,9 +18,9 @@ from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
 from search.sensitivity.switched import switched_model
 from search.sensitivity.tails import positions, tail
-from search.study.bench import Bench, Raw
-from search.study.evaluating import TRANSFORMS
-from search.study.float_values import Run
+from search.work.evaluating import TRANSFORMS
+from search.work.float_values import Run
+from search.work.item_runner import ItemRunner, Raw
 
 Array = npt.NDArray[Any]
 GATHERED = 2**20
@@ -28,11 +28,11 @@ GATHERED = 2**20
 Errors = dict[str, dict[str, list[float]]]
 
 
-def run_points(bench: Bench, all_params: Sequence[Mapping[str, Any]]) -> Iterator[Raw]:
+def run_points(runner: ItemRunner, all_params: Sequence[Mapping[str, Any]]) -> Iterator[Raw]:
     """Measure points that share base, mode, samples and outputs, in order."""
     first = PointParams.from_json(all_params[0])
     points = [PointParams.from_json(params).point for params in all_params]
-    probe = _Probe(bench, first, all_params[0]["transforms"], points)
+    probe = _Probe(runner, first, all_params[0]["transforms"], points)
     measure = probe.alone if first.mode == "only" else probe.spared
     for point in points:
         yield Raw({"errors": measure(point)})
@@ -52,18 +52,18 @@ class _Probe:
     """Sessions and references shared by the points of one task."""
 
     def __init__(
-        self, bench: Bench, params: PointParams, transforms: Mapping[str, str], points: Sequence[Point]
+        self, runner: ItemRunner, params: PointParams, transforms: Mapping[str, str], points: Sequence[Point]
     ) -> None:
-        self._bench = bench
+        self._runner = runner
         self._params = params
         self._transforms = transforms
-        self._placement = bench.placement(params.base)
-        self._grids = bench.grids(params.base)
-        self._float = bench.float_values(params.outputs)
+        self._placement = runner.placement(params.base)
+        self._grids = runner.grids(params.base)
+        self._float = runner.float_values(params.outputs)
         self._runs = self._float.runs(np.array(params.samples, dtype=np.int64))
         self._groups = _groups(self._runs, params.outputs)
         self._references: dict[tuple[int, str], Array] = {}
-        at = positions(bench.loaded.template, points)
+        at = positions(runner.loaded.template, points)
         self._starts = {point: max(cut for cut in self._float.cuts if cut <= at[point]) for point in points}
         self._tails: dict[int, _Tail] = {}
 
@@ -82,7 +82,7 @@ class _Probe:
             constants = tuple(Format.FP32 if c == point.index else fmt for c, fmt in enumerate(placement.constants))
             placement = replace(placement, constants=constants)
         else:
-            network = self._bench.loaded.structure.network
+            network = self._runner.loaded.structure.network
             stored = tuple(Format.FP32 if t == point.index else fmt for t, fmt in enumerate(placement.stored))
             read = tuple(
                 tuple(
@@ -93,17 +93,17 @@ class _Probe:
             )
             placement = replace(placement, stored=stored, read=read)
         options = QdqOptions(prescale=self._params.base.treatment.prescale)
-        model = build_qdq(self._bench.loaded.template, placement, self._grids, options).model
+        model = build_qdq(self._runner.loaded.template, placement, self._grids, options).model
         session = Session(
-            with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._bench.problem.threads
+            with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._runner.problem.threads
         )
         return self._errors(_Tail(session, 0, self._params.outputs, {}), None)
 
     def _tail(self, start: int) -> _Tail:
         """The graph from a cut on, with a switch for every point whose tail starts there."""
-        bench, outputs = self._bench, self._params.outputs
+        runner, outputs = self._runner, self._params.outputs
         switched = switched_model(
-            bench.loaded.template,
+            runner.loaded.template,
             self._placement,
             self._grids,
             [point for point, cut in self._starts.items() if cut == start],
@@ -112,7 +112,7 @@ class _Probe:
         model = with_outputs(switched.model, outputs)
         if start:
             model = tail(model, start, self._float.crossing(start, self._runs[0]))
-        session = Session(model, level=Level.PINNED, threads=bench.problem.threads)
+        session = Session(model, level=Level.PINNED, threads=runner.problem.threads)
         found = tuple(name for name in outputs if name in session.outputs)
         return _Tail(session, start, found, switched.switches)
 

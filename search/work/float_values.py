@@ -13,7 +13,7 @@ from search.calibration.collect import with_outputs
 from search.data.source import SampleSource
 from search.runtime.session import Level, Session
 from search.sensitivity.tails import cut_positions, values_at
-from search.study.loaded import Loaded
+from search.work.loaded import Loaded
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]

@@ -6,8 +6,8 @@ import pytest
 from search.calibration.grids import Fixed
 from search.errors import UsageError
 from search.spec.load import build_job
-from search.study.fixing import fixed_tensors, input_tensors, tensor_named
 from search.targets.target import load_target
+from search.work.fixing import fixed_tensors, input_tensors, tensor_named
 from tests.builders import batch_norm, batch_norm_constants, conv, model, node
 from tests.evaluation.loading import load_proto
 

@@ -14,14 +14,14 @@ from search.precision import Format
 from search.runtime.session import Level, Session
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import PointKind, points_of
-from search.study.bench import Bench, Raw
-from search.study.evaluating import TRANSFORMS
-from search.study.measuring import run_points
 from search.study.plan import Replay
-from search.study.running import RUNNERS, run_items
 from search.targets.legalise import legalise, uniform
 from search.targets.pins import resolve_pins
 from search.tasks import Item, Task
+from search.work.evaluating import TRANSFORMS
+from search.work.item_runner import ItemRunner, Raw
+from search.work.measuring import run_points
+from search.work.running import RUNNERS, run_items
 from tests.evaluation.loading import uniform_placement
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
@@ -31,25 +31,25 @@ SAMPLES = (17, 3, 20, 9, 1)
 
 @pytest.fixture(scope="module", params=["N", "1", "4"])
 def prepared(request, tmp_path_factory):
-    """A bench and its all-int8 configuration, as far as calibration."""
+    """A runner and its all-int8 configuration, as far as calibration."""
     files = write(tmp_path_factory.mktemp("points"), conv_net(batch=request.param), n=24)
     goal = [{"metric": "top1", "max_drop": 0.01}]
     run = MemoryRun(local_problem(files, goal=goal, calibration={"methods": ["min_max"]}))
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     while replay.progress.desk is None:
-        for item, raw in run_items(bench, replay.advance(run.results)[0]):
+        for item, raw in run_items(runner, replay.advance(run.results)[0]):
             run.keep(item, raw)
-    network, target = bench.loaded.structure.network, run.problem.target
+    network, target = runner.loaded.structure.network, run.problem.target
     effective = legalise(
         network, target, uniform(network, target, "low"), pins=resolve_pins(network, target, [])
     ).effective
-    return bench, Configuration(effective, replay.progress.desk.setting.calibration, Treatment())
+    return runner, Configuration(effective, replay.progress.desk.setting.calibration, Treatment())
 
 
 def measured(prepared, mode, transforms=None):
-    bench, base = prepared
-    placement = bench.placement(base)
-    points = points_of(bench.loaded.structure.network, placement, (Format.INT8,))
+    runner, base = prepared
+    placement = runner.placement(base)
+    points = points_of(runner.loaded.structure.network, placement, (Format.INT8,))
     params = [
         {
             **PointParams(base=base, point=point, mode=mode, samples=SAMPLES, outputs=("logits",)).to_json(),
@@ -57,20 +57,20 @@ def measured(prepared, mode, transforms=None):
         }
         for point in points
     ]
-    found = (raw.data["errors"]["logits"] for raw in run_points(bench, params))
+    found = (raw.data["errors"]["logits"] for raw in run_points(runner, params))
     means = ({name: float(np.mean(values)) for name, values in errors.items()} for errors in found)
     return dict(zip(points, means, strict=True))
 
 
 def expected(prepared, placement, transform=np.asarray):
     """Mean errors of one placement, sample by sample."""
-    bench, base = prepared
-    model = build_qdq(bench.loaded.template, placement, bench.grids(base), QdqOptions()).model
-    sessions = [Session(one, level=Level.PINNED) for one in (model, bench.loaded.template.model)]
-    batch = bench.loaded.feeding.batch if bench.loaded.feeding.fixed else 1
+    runner, base = prepared
+    model = build_qdq(runner.loaded.template, placement, runner.grids(base), QdqOptions()).model
+    sessions = [Session(one, level=Level.PINNED) for one in (model, runner.loaded.template.model)]
+    batch = runner.loaded.feeding.batch if runner.loaded.feeding.fixed else 1
     sums = dict.fromkeys(ERROR_NAMES, 0.0)
     for sample in SAMPLES:
-        feeds = bench.evaluation.batch(np.array([sample] * batch))
+        feeds = runner.evaluation.batch(np.array([sample] * batch))
         got, exact = (transform(session.run(feeds)["logits"][:1]) for session in sessions)
         for name, value in output_errors(got, exact).items():
             sums[name] += float(value[0])
@@ -79,9 +79,9 @@ def expected(prepared, placement, transform=np.asarray):
 
 def one_point(prepared, point, *, alone):
     """The base with only this point, or with all but it."""
-    bench, base = prepared
-    network = bench.loaded.structure.network
-    full = bench.placement(base)
+    runner, base = prepared
+    network = runner.loaded.structure.network
+    full = runner.placement(base)
     bare = uniform_placement(network, Format.FP32)
     other, own = (bare, full) if alone else (full, bare)
     if point.kind is PointKind.WEIGHT:
@@ -104,11 +104,11 @@ def test_every_point_has_the_mean_error_over_the_samples(prepared, mode):
 
 
 def test_sparing_the_loud_tensor_helps_most(prepared):
-    bench, base = prepared
-    total = expected(prepared, bench.placement(base))["l1"]
+    runner, base = prepared
+    total = expected(prepared, runner.placement(base))["l1"]
     spared = {point: errors["l1"] for point, errors in measured(prepared, "all_but").items()}
     best = min(spared, key=lambda point: spared[point])
-    network = bench.loaded.structure.network
+    network = runner.loaded.structure.network
     assert best.kind is PointKind.ACTIVATION
     assert network.tensors[best.index].op_name == "conv1"
     assert spared[best] < total / 2
@@ -123,13 +123,13 @@ def test_errors_are_taken_behind_the_transform_of_the_output(prepared):
 
 
 def test_float_values_are_kept_for_the_next_points_and_gone_when_something_else_runs(prepared, monkeypatch):
-    bench, _ = prepared
+    runner, _ = prepared
     measured(prepared, "only")
-    kept = bench.float_values(("logits",))
+    kept = runner.float_values(("logits",))
     measured(prepared, "only")
-    assert bench.float_values(("logits",)) is kept
+    assert runner.float_values(("logits",)) is kept
     held = []
-    monkeypatch.setitem(RUNNERS, "check", lambda bench, _: held.append(bench._float_values) or Raw({}))
-    assert len(list(run_items(bench, Task((Item("check", "context", {}),))))) == 1
+    monkeypatch.setitem(RUNNERS, "check", lambda runner, _: held.append(runner._float_values) or Raw({}))
+    assert len(list(run_items(runner, Task((Item("check", "context", {}),))))) == 1
     assert held == [None]
-    assert bench.float_values(("logits",)) is not kept
+    assert runner.float_values(("logits",)) is not kept

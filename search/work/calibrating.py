@@ -26,37 +26,37 @@ from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.runtime.session import Session
-from search.study.bench import Bench, Raw, load_arrays, save_arrays
-from search.study.fixing import input_tensors
+from search.work.fixing import input_tensors
+from search.work.item_runner import ItemRunner, Raw, load_arrays, save_arrays
 
 
-def run_collect(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_collect(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Run the float model on ``samples`` calibration samples and keep every tensor's histograms, stretch by stretch."""
-    loaded = bench.loaded
+    loaded = runner.loaded
     collected = collect(
         loaded.template.model,
         loaded.structure.network,
-        calibration_samples(bench, params.get("order_seed")),
+        calibration_samples(runner, params.get("order_seed")),
         n_samples=params["samples"],
         feeding=loaded.feeding,
-        threads=bench.problem.threads,
+        threads=runner.problem.threads,
         bounds=params.get("sizes"),
     )
     data = {"bounds": list(collected.bounds), "integral": [bool(one) for one in collected.integral]}
     return Raw(data, {"histograms": save_arrays(collected.to_arrays())})
 
 
-def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_calibrate(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Derive the ranges of ``methods`` (pairs of name and bits) for ``samples`` samples; no sample is run."""
-    network = bench.loaded.structure.network
-    arrays = load_arrays(bench.files.get(params["histograms"]))
+    network = runner.loaded.structure.network
+    arrays = load_arrays(runner.files.get(params["histograms"]))
     collected = Collected.from_arrays(arrays, bounds=params["bounds"], integral=params["integral"])
     histograms = collected.at(params["samples"])
     wanted = [(method, bits) for method, bits in params["methods"]]
     rule = ScaleRule(params["rule"])
     ranges = derive_ranges(histograms, wanted, rule=rule, integral=collected.integral, lowest=collected.masked)
     ranges = replace(ranges, masks=collected.masks)
-    for tensor, fixed in bench.fixed.items():
+    for tensor, fixed in runner.fixed.items():
         if fixed.exact:
             exact_ends(network, ranges, tensor)
     data = {
@@ -67,7 +67,7 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     }
     blobs = {"ranges": save_arrays(ranges.to_arrays())}
     if "sizes" in params:
-        data["whole_inputs"] = _whole_inputs(bench, ranges)
+        data["whole_inputs"] = _whole_inputs(runner, ranges)
         data["sizes"] = []
         for size in params["sizes"]:
             prefix = _prefix(collected, size, ranges, rule=ScaleRule(params["rule"]))
@@ -76,9 +76,9 @@ def run_calibrate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw(data, blobs)
 
 
-def calibration_samples(bench: Bench, seed: int | None) -> SampleSource:
+def calibration_samples(runner: ItemRunner, seed: int | None) -> SampleSource:
     """Calibration samples as they lie, or in the seeded order."""
-    source = bench.calibration
+    source = runner.calibration
     return source if seed is None else Subset(source, sample_order(source.n_samples, seed=seed))
 
 
@@ -97,14 +97,14 @@ def _described(ranges: Ranges) -> dict[str, str | None]:
     }
 
 
-def _whole_inputs(bench: Bench, ranges: Ranges) -> list[list[Any]]:
+def _whole_inputs(runner: ItemRunner, ranges: Ranges) -> list[list[Any]]:
     """Float inputs with their tensors that held whole numbers in 0..255 or -128..127 and that nobody decided on."""
-    network = bench.loaded.structure.network
-    decided = {*bench.fixed, *(tensor for tensor, _ in bench.stated.scales)}
+    network = runner.loaded.structure.network
+    decided = {*runner.fixed, *(tensor for tensor, _ in runner.stated.scales)}
     found: list[list[Any]] = []
-    for value in bench.loaded.user.inputs:
-        tensors = input_tensors(bench.loaded, value.name)
-        free = value.name not in bench.problem.spec.inputs and not decided.intersection(tensors)
+    for value in runner.loaded.user.inputs:
+        tensors = input_tensors(runner.loaded, value.name)
+        free = value.name not in runner.problem.spec.inputs and not decided.intersection(tensors)
         integers = any(network.tensors[t].integer_input is not None for t in tensors)  # kept exact in any case
         if tensors and free and not integers and all(_is_whole(ranges, t) for t in tensors):
             found.append([value.name, list(tensors)])
@@ -119,20 +119,20 @@ def _is_whole(ranges: Ranges, tensor: int) -> bool:
     return integer_grid((int(low), int(high)), Format.INT8) is not None
 
 
-def run_compare(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_compare(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Mean output errors of one configuration on a range of the order; ``failed`` if it cannot be built."""
     configuration = Configuration.from_json(params["configuration"])
     start, stop = params["range"]
-    indices = bench.order[start:stop]
+    indices = runner.order[start:stop]
     try:
-        model = bench.qdq(configuration).model
+        model = runner.qdq(configuration).model
     except InvalidDataError as error:
         return Raw({"failed": str(error), "errors": {}})
-    session = Session(model, level=bench.level, threads=bench.problem.threads)
+    session = Session(model, level=runner.level, threads=runner.problem.threads)
     sums: dict[str, dict[str, float]] = {}
     names = params["outputs"]
-    for batch, values in runs(session, bench.evaluation, bench.loaded.feeding, indices, names):
-        exact = bench.float_outputs(params["float"], batch, names)
+    for batch, values in runs(session, runner.evaluation, runner.loaded.feeding, indices, names):
+        exact = runner.float_outputs(params["float"], batch, names)
         for name in names:
             errors = output_errors(values[name], exact[name])
             found = sums.setdefault(name, dict.fromkeys(ERROR_NAMES, 0.0))

@@ -10,11 +10,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from search.study.bench import Bench
-from search.study.layers import npz_bytes, value_names
 from search.study.plan import LAYER_SAMPLES, Replay
 from search.study.result import large_files
-from search.study.running import run_items
+from search.work.item_runner import ItemRunner
+from search.work.layers import npz_bytes, value_names
+from search.work.running import run_items
 from tests.builders import batch_norm, batch_norm_constants, conv, model, node, save
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, write
@@ -76,9 +76,9 @@ def test_float_values_are_those_of_the_users_model(dump):
 
 def test_quantized_values_are_rounded_as_the_configuration_stores_them(dump):
     _, run, finished = dump
-    bench, configuration = Bench(run.problem, run), finished.chosen.configuration
-    placement, grids = bench.placement(configuration), bench.grids(configuration)
-    network = bench.loaded.structure.network
+    runner, configuration = ItemRunner(run.problem, run), finished.chosen.configuration
+    placement, grids = runner.placement(configuration), runner.grids(configuration)
+    network = runner.loaded.structure.network
     found = arrays(run, finished, "layers/quantized/2.npz")
     seen = 0
     for t, tensor in enumerate(network.tensors):
@@ -117,13 +117,13 @@ def test_one_item_holds_one_sample(dump):
 @pytest.mark.parametrize("evaluator", ["integer", "fake_quant"])
 def test_values_are_those_of_the_evaluator_of_record(tmp_path, evaluator):
     run, finished = dumped(tmp_path, target="tx5105c", search={"evaluator": evaluator})
-    bench, configuration = Bench(run.problem, run), finished.chosen.configuration
-    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    runner, configuration = ItemRunner(run.problem, run), finished.chosen.configuration
+    placement, grids = runner.placement(configuration), runner.grids(configuration)
     found = arrays(run, finished, "layers/quantized/1.npz")
-    for t, tensor in enumerate(bench.loaded.structure.network.tensors):
+    for t, tensor in enumerate(runner.loaded.structure.network.tensors):
         steps = found[tensor.name] / np.float32(grids.activation(t, placement.stored[t]).scale)
         np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
-    session = bench.evaluable(configuration, evaluator, ()).session
+    session = runner.evaluable(configuration, evaluator, ()).session
     x = np.load(tmp_path / "evaluation.npz")["x"][1:2]
     np.testing.assert_allclose(found["logits"], session.run({"x": x}, ["logits"])["logits"], atol=1e-5)
 
@@ -184,11 +184,11 @@ def test_a_finished_study_only_adds_the_dump(tmp_path):
 def test_a_dump_that_was_interrupted_goes_on_where_it_was(tmp_path):
     local = local_problem(write(tmp_path, conv_net(batch="1"), n=24), goal=[TOP1], dumps_layers=True)
     run = MemoryRun(local)
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     while (tasks := replay.advance(run.results))[0].kind != "layers":
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
-    item, raw = next(run_items(bench, tasks[0]))
+    item, raw = next(run_items(runner, tasks[0]))
     run.keep(item, raw)
     missing = [one for task in replay.advance(run.results) for one in task.items]
     assert [one.params["sample"] for one in missing] == list(range(1, LAYER_SAMPLES))

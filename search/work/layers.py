@@ -22,8 +22,8 @@ from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
 from search.quant.grid import fake_quantize
 from search.runtime.session import Level, Session
-from search.study.bench import Bench, Layers, Raw
-from search.study.loaded import Loaded
+from search.work.item_runner import ItemRunner, Layers, Raw
+from search.work.loaded import Loaded
 
 Array = npt.NDArray[Any]
 FOLDER = "layers"
@@ -50,28 +50,28 @@ class NamedSession:
         return {name: fresh_part(found[inner], batch, 1) for name, inner in self.names.items()}
 
 
-def run_layers(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_layers(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Dump one sample under both models."""
-    feeding, sample = bench.loaded.feeding, int(params["sample"])
-    source = bench.calibration if bench.problem.evaluation is None else bench.evaluation
+    feeding, sample = runner.loaded.feeding, int(params["sample"])
+    source = runner.calibration if runner.problem.evaluation is None else runner.evaluation
     batch = feeding.batch if feeding.fixed else 1
     feeds = source.batch(np.full(batch, sample))
     own = {name: fresh_part(array, batch, 1) for name, array in feeds.items()}
     configuration = Configuration.from_json(params["configuration"])
-    rounded = quantized_layers(bench, configuration, params["evaluator"]).values(feeds, batch)
+    rounded = quantized_layers(runner, configuration, params["evaluator"]).values(feeds, batch)
     blobs = {
-        layer_path("float", sample): npz_bytes({**own, **float_layers(bench).values(feeds, batch)}),
-        layer_path("quantized", sample): npz_bytes({**rounded_inputs(bench, configuration, own), **rounded}),
+        layer_path("float", sample): npz_bytes({**own, **float_layers(runner).values(feeds, batch)}),
+        layer_path("quantized", sample): npz_bytes({**rounded_inputs(runner, configuration, own), **rounded}),
     }
     return Raw({"sample": sample}, {f"file:{path}": data for path, data in blobs.items()})
 
 
-def rounded_inputs(bench: Bench, configuration: Configuration, own: Mapping[str, Array]) -> dict[str, Array]:
+def rounded_inputs(runner: ItemRunner, configuration: Configuration, own: Mapping[str, Array]) -> dict[str, Array]:
     """Model inputs as the quantized model reads them first: on their grid, where they are stored as integers."""
-    placement, grids = bench.placement(configuration), bench.grids(configuration)
+    placement, grids = runner.placement(configuration), runner.grids(configuration)
     found = dict(own)
     for name, array in own.items():
-        tensor = bench.loaded.template.roots.get(name)
+        tensor = runner.loaded.template.roots.get(name)
         if tensor is not None and array.dtype == np.float32 and placement.stored[tensor].is_integer:
             found[name] = fake_quantize(array, grids.activation(tensor, placement.stored[tensor]))
     return found
@@ -82,41 +82,43 @@ def layer_path(run: str, sample: int) -> str:
     return f"{FOLDER}/{run}/{sample}.npz"
 
 
-def float_layers(bench: Bench) -> Layers:
+def float_layers(runner: ItemRunner) -> Layers:
     """The user's model; of one that came with Q/DQ pairs, the float model without them."""
-    if "float" not in bench.layers:
-        loaded = bench.loaded
+    if "float" not in runner.layers:
+        loaded = runner.loaded
         model = loaded.template.model if loaded.was_quantized else loaded.user.proto
         names = value_names(model)
-        session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=bench.problem.threads)
-        bench.layers["float"] = NamedSession(session, {name: name for name in names})
-    return bench.layers["float"]
+        session = Session(with_outputs(model, names), level=Level.DEPLOYED, threads=runner.problem.threads)
+        runner.layers["float"] = NamedSession(session, {name: name for name in names})
+    return runner.layers["float"]
 
 
-def quantized_layers(bench: Bench, configuration: Configuration, evaluator: str) -> Layers:
+def quantized_layers(runner: ItemRunner, configuration: Configuration, evaluator: str) -> Layers:
     """The quantized model of record: integer arithmetic, or the Q/DQ model."""
     key = f"{evaluator}:{configuration.digest}"
-    if key not in bench.layers:
+    if key not in runner.layers:
         make = _integer_layers if evaluator == "integer" else _qdq_layers
-        bench.layers[key] = make(bench, configuration)
-    return bench.layers[key]
+        runner.layers[key] = make(runner, configuration)
+    return runner.layers[key]
 
 
-def _qdq_layers(bench: Bench, configuration: Configuration) -> NamedSession:
-    made = bench.qdq(configuration)
+def _qdq_layers(runner: ItemRunner, configuration: Configuration) -> NamedSession:
+    made = runner.qdq(configuration)
     there = {*value_names(made.model), *(value.name for value in made.model.graph.input)}
-    now = {name: made.stored.get(name, name) for name in _names_now(bench.loaded)}
+    now = {name: made.stored.get(name, name) for name in _names_now(runner.loaded)}
     inner = {name: value for name, value in now.items() if value in there}
-    session = Session(with_outputs(made.model, list(inner.values())), level=bench.level, threads=bench.problem.threads)
-    return NamedSession(session, _renamed(bench.loaded, inner, session.outputs))
+    session = Session(
+        with_outputs(made.model, list(inner.values())), level=runner.level, threads=runner.problem.threads
+    )
+    return NamedSession(session, _renamed(runner.loaded, inner, session.outputs))
 
 
-def _integer_layers(bench: Bench, configuration: Configuration) -> NamedSession:
+def _integer_layers(runner: ItemRunner, configuration: Configuration) -> NamedSession:
     """Values inside a fused group do not exist in integers: only what a group reads or writes."""
-    extra = [name for name in bench.loaded.template.tensor_of if name not in bench.loaded.template.outputs]
-    session = bench.evaluable(configuration, "integer", extra).session
+    extra = [name for name in runner.loaded.template.tensor_of if name not in runner.loaded.template.outputs]
+    session = runner.evaluable(configuration, "integer", extra).session
     inner = {name: name for name in session.outputs}
-    return NamedSession(session, _renamed(bench.loaded, inner, session.outputs))
+    return NamedSession(session, _renamed(runner.loaded, inner, session.outputs))
 
 
 def _names_now(loaded: Loaded) -> list[str]:

@@ -16,8 +16,8 @@ from search.graph.quantized_input import FixedScale
 from search.quant.grid import ScaleRule, integer_dtype
 from search.spec.job import JobSpec
 from search.spec.suggestion import did_you_mean
-from search.study.loaded import Loaded
 from search.targets.target import Target
+from search.work.loaded import Loaded
 
 
 def fixed_tensors(spec: JobSpec, target: Target, loaded: Loaded) -> dict[int, Fixed]:

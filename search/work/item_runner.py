@@ -1,4 +1,4 @@
-"""The bench: computes items. It reads inputs and blobs by digest, keeps what is dear to make, and decides nothing."""
+"""The item runner: computes items. It reads inputs and blobs by digest and keeps what is expensive to make."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program
 from search.spec.job import Evaluator
-from search.study.evaluable import Evaluable, cache_key, refused
-from search.study.fixing import fixed_tensors, imported_scales, imported_weights
-from search.study.float_values import FloatValues
-from search.study.goal_metric import graph_metric
-from search.study.loaded import Loaded, load
-from search.study.override_pins import Stated, locate, translate
-from search.study.problem import Files, Problem
 from search.targets.placement import Placement, place
+from search.work.evaluable import Evaluable, cache_key, refused
+from search.work.fixing import fixed_tensors, imported_scales, imported_weights
+from search.work.float_values import FloatValues
+from search.work.goal_metric import graph_metric
+from search.work.loaded import Loaded, load
+from search.work.override_pins import Stated, locate, translate
+from search.work.problem import Files, Problem
 
 Array = npt.NDArray[Any]
 
@@ -53,14 +53,14 @@ class Raw:
 
 
 class Layers(Protocol):
-    """A model that gives its inner values; see ``search.study.layers``."""
+    """A model that gives its inner values; see ``search.work.layers``."""
 
     def values(self, feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
         """Return the values of the first of ``batch`` samples by name."""
         ...
 
 
-class Bench:
+class ItemRunner:
     """One problem's model and data, loaded; sessions of the last configuration kept.
 
     Attributes:

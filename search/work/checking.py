@@ -21,10 +21,10 @@ from search.evaluation.qdq import QdqOptions, build_qdq
 from search.precision import Format
 from search.quant.grid import Grid
 from search.runtime.session import Level, Session
-from search.study.bench import Bench, Raw
-from search.study.loaded import Loaded
-from search.study.override_pins import locate
 from search.targets.placement import Placement
+from search.work.item_runner import ItemRunner, Raw
+from search.work.loaded import Loaded
+from search.work.override_pins import locate
 
 Array = npt.NDArray[Any]
 SELF_TEST_SAMPLES = 8
@@ -32,20 +32,20 @@ RELATIVE_TOLERANCE = 1e-3  # of the output's largest absolute value: float32 sum
 ABSOLUTE_TOLERANCE = 1e-5
 
 
-def run_check(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_check(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Describe the model and test the rewriting."""
     del params
-    loaded = bench.loaded
-    evaluated = bench.problem.evaluation is not None
-    source = bench.evaluation if evaluated else bench.calibration
+    loaded = runner.loaded
+    evaluated = runner.problem.evaluation is not None
+    source = runner.evaluation if evaluated else runner.calibration
     data = {
         **describe_model(loaded, source.batch(np.arange(min(SELF_TEST_SAMPLES, source.n_samples)))),
-        "labels": list(bench.evaluation.label_keys) if evaluated else [],
-        "n_samples": bench.evaluation.n_samples if evaluated else 0,
-        "n_calibration": bench.calibration.n_samples,
+        "labels": list(runner.evaluation.label_keys) if evaluated else [],
+        "n_samples": runner.evaluation.n_samples if evaluated else 0,
+        "n_calibration": runner.calibration.n_samples,
     }
-    if bench.problem.overrides is not None:
-        data["override_places"] = locate(bench.problem.overrides, loaded)
+    if runner.problem.overrides is not None:
+        data["override_places"] = locate(runner.problem.overrides, loaded)
     return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
 
 

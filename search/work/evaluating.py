@@ -17,25 +17,25 @@ from search.errors import ExportMismatchError
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Measured, Runnable, Use, measure, outputs_of
 from search.runtime.session import Level, Session
-from search.study.bench import Bench, Raw
+from search.work.item_runner import ItemRunner, Raw
 
 Array = npt.NDArray[Any]
 N_WORST = 32
 """Bad cases kept per value and error."""
 
 
-def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_evaluate(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Measure one configuration on ``range`` of the order.
 
     What the integer arithmetic of the chip cannot run at all is measured as a Q/DQ model and marked infeasible, so
     that a strategy still learns where its errors are.
     """
     configuration = Configuration.from_json(params["configuration"])
-    extra = [name for name in params["errors_of"] if name not in bench.loaded.template.outputs]
+    extra = [name for name in params["errors_of"] if name not in runner.loaded.template.outputs]
     start, stop = params["range"]
-    indices = bench.order_of(params)[start:stop]
-    model = bench.evaluable(configuration, params["evaluator"], extra)
-    measured = _measure(bench, model.session, indices, params)
+    indices = runner.order_of(params)[start:stop]
+    model = runner.evaluable(configuration, params["evaluator"], extra)
+    measured = _measure(runner, model.session, indices, params)
     return Raw(
         {
             "parts": {name: part.to_json() for name, part in measured.parts.items()},
@@ -48,7 +48,7 @@ def run_evaluate(bench: Bench, params: Mapping[str, Any]) -> Raw:
     )
 
 
-def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_recheck(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Evaluate the exported file, read back from its bytes, and compare bit by bit with what was measured.
 
     Ranges without a digest have not been measured before: there the exported file speaks first. The file comes with the
@@ -58,11 +58,11 @@ def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
         ExportMismatchError: If an output differs.
     """
     configuration = Configuration.from_json(params["configuration"])
-    data, session = bench.exported(configuration)
+    data, session = runner.exported(configuration)
     parts: dict[str, list[Any]] = {}
     digests = []
     for start, stop, digest in params["ranges"]:
-        measured = _measure(bench, session, bench.order_of(params)[start:stop], params)
+        measured = _measure(runner, session, runner.order_of(params)[start:stop], params)
         digests.append(measured.digest)
         if digest is not None and measured.digest != digest:
             raise ExportMismatchError(
@@ -74,13 +74,13 @@ def run_recheck(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw({"parts": parts, "digests": digests}, {"model": data} if params["ranges"][0][0] == 0 else {})
 
 
-def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_confirm(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Measure the exported file once on the confirmation samples."""
-    samples = bench.confirmation
+    samples = runner.confirmation
     if samples is None:
         raise ValueError("This study has no confirmation samples.")
-    session = Session(bench.files.get(params["model"]), level=bench.level, threads=bench.problem.threads)
-    loaded, uses = bench.loaded, bench.uses(params["uses"])
+    session = Session(runner.files.get(params["model"]), level=runner.level, threads=runner.problem.threads)
+    loaded, uses = runner.loaded, runner.uses(params["uses"])
     names = list(dict.fromkeys(use.output for use in uses))
 
     def reference(indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
@@ -92,29 +92,31 @@ def run_confirm(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}, "n": samples.n_samples})
 
 
-def run_unoptimized(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_unoptimized(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Measure the exported file with every optimization off."""
-    session = Session(bench.files.get(params["model"]), level=Level.PLAIN, threads=bench.problem.threads)
-    start, stop = params.get("range", (0, len(bench.order)))
-    measured = _measure(bench, session, bench.order_of(params)[start:stop], {**params, "errors_of": []})
+    session = Session(runner.files.get(params["model"]), level=Level.PLAIN, threads=runner.problem.threads)
+    start, stop = params.get("range", (0, len(runner.order)))
+    measured = _measure(runner, session, runner.order_of(params)[start:stop], {**params, "errors_of": []})
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}})
 
 
-def _measure(bench: Bench, session: Runnable, indices: npt.NDArray[np.int64], params: Mapping[str, Any]) -> Measured:
-    uses: tuple[Use, ...] = bench.uses(params["uses"])
-    outputs = set(bench.loaded.template.outputs)
+def _measure(
+    runner: ItemRunner, session: Runnable, indices: npt.NDArray[np.int64], params: Mapping[str, Any]
+) -> Measured:
+    uses: tuple[Use, ...] = runner.uses(params["uses"])
+    outputs = set(runner.loaded.template.outputs)
     inner = [name for name in params["errors_of"] if name not in outputs]
 
     plain = list(dict.fromkeys([use.output for use in uses] + [n for n in params["errors_of"] if n in outputs]))
 
     def reference(batch: npt.NDArray[np.int64]) -> Mapping[str, Array]:
-        values = bench.float_outputs(params["float"], batch, plain)
-        return {**values, **bench.inner_values(inner, batch)} if inner else values
+        values = runner.float_outputs(params["float"], batch, plain)
+        return {**values, **runner.inner_values(inner, batch)} if inner else values
 
     return measure(
         session,
-        bench.evaluation,
-        bench.loaded.feeding,
+        runner.evaluation,
+        runner.loaded.feeding,
         indices,
         uses=uses,
         reference=reference,

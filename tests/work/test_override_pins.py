@@ -8,8 +8,8 @@ import pytest
 from search.errors import PinConflictError, UsageError
 from search.export.overrides_input import overrides_of
 from search.precision import Format
-from search.study.override_pins import Stated, translate
 from search.targets.target import Target, load_target
+from search.work.override_pins import Stated, translate
 from tests.service.command import result_of, search
 from tests.study.small import write
 from tests.targets.networks import Sketch

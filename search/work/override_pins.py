@@ -21,11 +21,11 @@ from search.precision import Format, Precision
 from search.quant.grid import ScaleRule
 from search.spec.job import Pin
 from search.spec.suggestion import did_you_mean
-from search.study.loaded import Loaded
 from search.targets.pins import resolve_pins
 from search.targets.placement import stored_format
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
+from search.work.loaded import Loaded
 
 Places = Mapping[str, Mapping[str, Any]]
 """Tensor of the file to ``{"tensor": index}`` or ``{"constants": [index, ...]}``, from ``locate``."""

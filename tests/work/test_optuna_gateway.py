@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import InvalidDataError
-from search.strategies.optuna_gateway import POPULATION, Dimension, Told, propose
+from search.work.optuna_gateway import POPULATION, Dimension, Told, propose
 
 SPACE = (Dimension("ratio_0", 0.0), Dimension("float_rows", 0, 4, whole=True), Dimension("side", choices=("a", "b")))
 SAMPLERS = pytest.mark.parametrize("sampler", ["tpe", "nsga2"])

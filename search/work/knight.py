@@ -1,4 +1,4 @@
-"""What the Knight tools are told of a finished search, put together on the bench."""
+"""What the Knight tools are told of a finished search, put together on the runner."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from search.evaluation.configuration import Configuration
 from search.export.knight_plan import KnightMetric, KnightPlan
 from search.graph.load import read_model
 from search.precision import Format
-from search.study.bench import Bench
-from search.study.fixing import input_tensors
+from search.work.fixing import input_tensors
+from search.work.item_runner import ItemRunner
 
 
-def knight_plan(bench: Bench, configuration: Configuration, params: Mapping[str, Any]) -> KnightPlan | None:
+def knight_plan(runner: ItemRunner, configuration: Configuration, params: Mapping[str, Any]) -> KnightPlan | None:
     """Return what the tools are told; None where the target is not theirs."""
-    tool = bench.problem.target.knight
+    tool = runner.problem.target.knight
     if tool is None:
         return None
-    loaded, problem, stated = bench.loaded, bench.problem, params["knight"]
-    evaluation = None if problem.evaluation is None else bench.evaluation
+    loaded, problem, stated = runner.loaded, runner.problem, params["knight"]
+    evaluation = None if problem.evaluation is None else runner.evaluation
     return KnightPlan(
         chip=tool.chip,
         family=tool.family,
         takes_mix=tool.mix_config,
         method=configuration.calibration.method_8,
-        order=() if problem.is_random else _order(bench, configuration.calibration.samples, params["seeded"]),
-        n_calibration=bench.calibration.n_samples,
+        order=() if problem.is_random else _order(runner, configuration.calibration.samples, params["seeded"]),
+        n_calibration=runner.calibration.n_samples,
         seed=problem.spec.search.seed,
         fixed_batch=loaded.feeding.batch if loaded.feeding.fixed else None,
         n_evaluation=0 if evaluation is None else evaluation.n_samples,
         evaluation_rows=tuple(int(row) for row in evaluation.rows) if isinstance(evaluation, Subset) else None,
         calibration_file=stated["files"][0],
         evaluation_file=stated["files"][1],
-        preprocess=_preprocess(bench),
-        metric=_metric(bench, stated["uses"]),
-        exact=_exact(bench, configuration),
+        preprocess=_preprocess(runner),
+        metric=_metric(runner, stated["uses"]),
+        exact=_exact(runner, configuration),
         ranks={value.name: len(value.shape) for value in loaded.user.inputs},
     )
 
 
-def _order(bench: Bench, samples: int, seeded: bool) -> tuple[int, ...]:
+def _order(runner: ItemRunner, samples: int, seeded: bool) -> tuple[int, ...]:
     """Calibration samples in use: the first of the order that ``calibrate`` took."""
     if not seeded:
         return tuple(range(samples))
-    order = sample_order(bench.calibration.n_samples, seed=bench.problem.spec.search.seed)
+    order = sample_order(runner.calibration.n_samples, seed=runner.problem.spec.search.seed)
     return tuple(int(sample) for sample in order[:samples])
 
 
-def _metric(bench: Bench, uses: list[Mapping[str, Any]]) -> KnightMetric | None:
+def _metric(runner: ItemRunner, uses: list[Mapping[str, Any]]) -> KnightMetric | None:
     if not uses:
         return None
     (described,) = uses
-    (use,) = bench.uses([described])
+    (use,) = runner.uses([described])
     graph = described.get("graph")
     return KnightMetric(
         name=described["metric"],
@@ -61,27 +61,27 @@ def _metric(bench: Bench, uses: list[Mapping[str, Any]]) -> KnightMetric | None:
         labels=use.labels,
         percentile=described["percentile"],
         is_fidelity=use.metric.is_fidelity,
-        graph=None if graph is None else read_model(bench.files.path(graph)).proto.SerializeToString(),
+        graph=None if graph is None else read_model(runner.files.path(graph)).proto.SerializeToString(),
     )
 
 
-def _preprocess(bench: Bench) -> dict[str, Any] | None:
-    preprocess = bench.problem.spec.data.preprocess
+def _preprocess(runner: ItemRunner) -> dict[str, Any] | None:
+    preprocess = runner.problem.spec.data.preprocess
     if preprocess is None:
         return None
-    shape = bench.inputs[0].shape
+    shape = runner.inputs[0].shape
     channels = shape[1 if preprocess.layout == "NCHW" else -1] if len(shape) == 4 else None
     return {**preprocess.model_dump(mode="json"), "channels": 3 if channels is None else channels}
 
 
-def _exact(bench: Bench, configuration: Configuration) -> dict[str, str]:
+def _exact(runner: ItemRunner, configuration: Configuration) -> dict[str, str]:
     """Inputs the chip takes as the whole numbers they are."""
-    network, grids = bench.loaded.structure.network, bench.grids(configuration)
-    kept = {*configuration.calibration.exact, *(t for t, fixed in bench.fixed.items() if fixed.exact)}
+    network, grids = runner.loaded.structure.network, runner.grids(configuration)
+    kept = {*configuration.calibration.exact, *(t for t, fixed in runner.fixed.items() if fixed.exact)}
     kept |= {t for t, tensor in enumerate(network.tensors) if tensor.integer_input is not None}
     found = {}
-    for value in bench.loaded.user.inputs:
-        tensors = input_tensors(bench.loaded, value.name)
+    for value in runner.loaded.user.inputs:
+        tensors = input_tensors(runner.loaded, value.name)
         made = [grids.activation(t, Format.INT8) for t in tensors if t in kept]
         if made and len(made) == len(tensors) and all(grid.scale == 1 and grid.zero_point == 0 for grid in made):
             found[value.name] = made[0].dtype.name

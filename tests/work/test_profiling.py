@@ -11,12 +11,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from search.study.bench import Bench
-from search.study.layers import value_names
 from search.study.plan import PROFILE_SAMPLES, Replay
 from search.study.result import large_files
-from search.study.running import run_items
 from search.study.steering import search_seconds
+from search.work.item_runner import ItemRunner
+from search.work.layers import value_names
+from search.work.running import run_items
 from tests.builders import model, node
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
@@ -89,9 +89,9 @@ def test_figures_are_those_of_the_dumped_arrays(study):
 
 def test_histogram_grid_and_clipping_are_those_of_the_float_values(study):
     _, run, finished = study
-    bench, configuration = Bench(run.problem, run), finished.chosen.configuration
-    placement, grids = bench.placement(configuration), bench.grids(configuration)
-    network = bench.loaded.structure.network
+    runner, configuration = ItemRunner(run.problem, run), finished.chosen.configuration
+    placement, grids = runner.placement(configuration), runner.grids(configuration)
+    network = runner.loaded.structure.network
     names = {tensor.name: t for t, tensor in enumerate(network.tensors)}
     exact = dumped(run, finished, "float")
     seen = 0
@@ -167,9 +167,9 @@ def test_the_time_it_takes_is_no_search_time(study):
 def test_it_is_computed_once_and_a_killed_study_goes_on_with_it_alone(tmp_path):
     local = local_problem(write(tmp_path, n=24), goal=[TOP1])
     run = MemoryRun(local)
-    bench, replay = Bench(run.problem, run), Replay(run.problem)
+    runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     while (tasks := replay.advance(run.results))[0].kind != "profile":
-        for item, raw in run_items(bench, tasks[0]):
+        for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
     again = MemoryRun(local, results=dict(run.results), blobs=dict(run.blobs))
     finished = again.run()

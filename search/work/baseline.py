@@ -17,7 +17,7 @@ from search.data.source import SampleSource
 from search.evaluation.measure import Runnable, Samples, Use, measure, runs
 from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part
-from search.study.bench import Bench, Raw, load_arrays, save_arrays
+from search.work.item_runner import ItemRunner, Raw, load_arrays, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
@@ -25,16 +25,16 @@ MAX_MARGINS = 16384
 """Numbers, over all goals, that a result has room for: 87 KiB."""
 
 
-def run_float(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_float(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Run the float model in the order of the study and keep its outputs, or say that they are too large.
 
     A ``range`` of the order gives outputs in that order, all samples give them by their index.
     """
-    loaded, samples = bench.loaded, _Watched(bench.evaluation)
-    start, stop = params.get("range", (0, bench.evaluation.n_samples))
-    order = bench.order[start:stop]
+    loaded, samples = runner.loaded, _Watched(runner.evaluation)
+    start, stop = params.get("range", (0, runner.evaluation.n_samples))
+    order = runner.order[start:stop]
     rows = np.arange(len(order)) if "range" in params else order
-    kept, begun = _Outputs(bench.evaluation.n_samples, len(order)), 0
+    kept, begun = _Outputs(runner.evaluation.n_samples, len(order)), 0
     for indices, values in runs(loaded.user_session, samples, loaded.feeding, order, params["outputs"]):
         kept.take(rows[begun : begun + len(indices)], values)
         begun += len(indices)
@@ -43,18 +43,18 @@ def run_float(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw({"inputs": samples.spans}, {"outputs": save_arrays(kept.arrays)})
 
 
-def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_baseline(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Measure the float model: on its outputs if they were kept, else by running it."""
-    loaded, samples = bench.loaded, _Watched(bench.evaluation)
-    uses = bench.uses(params["uses"])
+    loaded, samples = runner.loaded, _Watched(runner.evaluation)
+    uses = runner.uses(params["uses"])
     margin = _Margins(uses, samples)
     session: Runnable = loaded.user_session
     source: Samples = samples
-    arrays = _kept_outputs(bench, params["float"])
+    arrays = _kept_outputs(runner, params["float"])
     if arrays is not None:
         session = source = _Kept(arrays, samples)
     feeding = loaded.feeding
-    measured = measure(session, source, feeding, bench.order, uses=uses, reference=None, sink=margin.take)
+    measured = measure(session, source, feeding, runner.order, uses=uses, reference=None, sink=margin.take)
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
         "digest": measured.digest,
@@ -67,18 +67,18 @@ def run_baseline(bench: Bench, params: Mapping[str, Any]) -> Raw:
     return Raw(data, blobs)
 
 
-def _kept_outputs(bench: Bench, kept: str | Sequence[str] | None) -> dict[str, npt.NDArray[Any]] | None:
+def _kept_outputs(runner: ItemRunner, kept: str | Sequence[str] | None) -> dict[str, npt.NDArray[Any]] | None:
     """Outputs by sample index: kept as a whole, kept in ranges of the order one after the other, or not kept."""
     if kept is None:
         return None
     if isinstance(kept, str):
-        return load_arrays(bench.files.get(kept))
-    parts = [load_arrays(bench.files.get(digest)) for digest in kept]
+        return load_arrays(runner.files.get(kept))
+    parts = [load_arrays(runner.files.get(digest)) for digest in kept]
     whole = {}
     for name in parts[0]:
         ordered = np.concatenate([part[name] for part in parts])
         whole[name] = np.empty_like(ordered)
-        whole[name][bench.order] = ordered
+        whole[name][runner.order] = ordered
     return whole
 
 

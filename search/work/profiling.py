@@ -23,15 +23,15 @@ from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
 from search.precision import Format
 from search.runtime.session import Level, Session
-from search.study.bench import Bench, Raw
-from search.study.layers import rounded_inputs, value_names
+from search.work.item_runner import ItemRunner, Raw
+from search.work.layers import rounded_inputs, value_names
 
 Array = npt.NDArray[Any]
 
 
-def run_profile(bench: Bench, params: Mapping[str, Any]) -> Raw:
+def run_profile(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Compare every tensor of the network."""
-    pair = _Pair(bench, Configuration.from_json(params["configuration"]), params["evaluator"])
+    pair = _Pair(runner, Configuration.from_json(params["configuration"]), params["evaluator"])
     indices = pair.indices(int(params["samples"]))
     roundings = [pair.rounding(t) for t in range(len(pair.names))]
     sums = [Agreement(rounding) for rounding in roundings]
@@ -89,25 +89,25 @@ class _Runs:
 class _Pair:
     """The float and the quantized model side by side; lives only while one item is computed."""
 
-    def __init__(self, bench: Bench, configuration: Configuration, evaluator: str) -> None:
-        self._bench = bench
+    def __init__(self, runner: ItemRunner, configuration: Configuration, evaluator: str) -> None:
+        self._runner = runner
         self._configuration = configuration
-        self._placement = bench.placement(configuration)
-        self._grids = bench.grids(configuration)
-        self.names = [tensor.name for tensor in bench.loaded.template.network.tensors]
+        self._placement = runner.placement(configuration)
+        self._grids = runner.grids(configuration)
+        self.names = [tensor.name for tensor in runner.loaded.template.network.tensors]
         self.evaluator = evaluator
-        self._feeding = bounded(bench.loaded.feeding, bench.loaded.template.network)
+        self._feeding = bounded(runner.loaded.feeding, runner.loaded.template.network)
 
     @property
     def _source(self) -> SampleSource:
-        bench = self._bench
-        return bench.calibration if bench.problem.evaluation is None else bench.evaluation
+        runner = self._runner
+        return runner.calibration if runner.problem.evaluation is None else runner.evaluation
 
     def indices(self, n: int) -> npt.NDArray[np.int64]:
         """The first ``n`` samples of the order a study runs them in."""
-        if self._bench.problem.evaluation is None:
+        if self._runner.problem.evaluation is None:
             return np.arange(min(n, self._source.n_samples))
-        return self._bench.order[:n]
+        return self._runner.order[:n]
 
     def format(self, tensor: int) -> Format:
         """What a tensor is stored in."""
@@ -129,7 +129,7 @@ class _Pair:
             found = self._quantized.run(feeds, batch, fresh)
             yield (
                 {**own, **self._float.run(feeds, batch, fresh)},
-                {**rounded_inputs(self._bench, self._configuration, own), **found},
+                {**rounded_inputs(self._runner, self._configuration, own), **found},
             )
 
     def float_runs(self, indices: npt.NDArray[np.int64]) -> Iterator[dict[str, Array]]:
@@ -144,25 +144,25 @@ class _Pair:
 
     @cached_property
     def _float(self) -> _Runs:
-        model = self._bench.loaded.template.model
+        model = self._runner.loaded.template.model
         names = [name for name in self.names if name in set(value_names(model))]
-        session = Session(with_outputs(model, names), level=Level.PINNED, threads=self._bench.problem.threads)
+        session = Session(with_outputs(model, names), level=Level.PINNED, threads=self._runner.problem.threads)
         return _Runs(session, {name: name for name in names})
 
     @cached_property
     def _quantized(self) -> _Runs:
         if self.evaluator == "integer":
-            outputs = set(self._bench.loaded.template.outputs)
+            outputs = set(self._runner.loaded.template.outputs)
             inner = [name for name in self.names if name not in outputs]
-            model = self._bench.evaluable(self._configuration, "integer", inner)
+            model = self._runner.evaluable(self._configuration, "integer", inner)
             if model.refused is None:
                 given = set(model.session.outputs)
                 return _Runs(model.session, {name: name for name in self.names if name in given})
             self.evaluator = "fake_quant"
-        made = self._bench.qdq(self._configuration)
+        made = self._runner.qdq(self._configuration)
         there = {*value_names(made.model), *(value.name for value in made.model.graph.input)}
         values = {name: value for name in self.names if (value := made.stored.get(name, name)) in there}
         model = with_outputs(made.model, list(values.values()))
-        session = Session(model, level=self._bench.level, threads=self._bench.problem.threads)
+        session = Session(model, level=self._runner.level, threads=self._runner.problem.threads)
         given = set(session.outputs)
         return _Runs(session, {name: value for name, value in values.items() if value in given})

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from search.errors import UsageError
-from search.study.goal_metric import graph_metric
+from search.work.goal_metric import graph_metric
 from tests.builders import model, node, save
 from tests.service.command import result_of, search
 from tests.study.small import write

@@ -1,0 +1,1 @@
+"""Work: what a study has computed, one file per kind: the only expensive part of a search."""
