@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test slow browser check lint bench-cases bench-search clean
+.PHONY: setup demo test slow browser check lint bench-cases bench-search bench-suites clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,10 @@ bench-cases: $(STAMP)  ## every folder of CASES on j6m and j6p
 
 bench-search: $(STAMP)  ## every strategy on small networks and on the folders of CASES
 	$(BIN)/python -m benchmarks.search --cases $(CASES) --write benchmarks/search.md
+
+SUITES ?=
+bench-suites: $(STAMP)  ## collections of small public models: the folders of SUITES, and those of the onnx package
+	$(BIN)/python -m benchmarks.suites --suites $(SUITES) --write benchmarks/suites.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,8 @@
 """From the prepared graph to the ``Network``: groups, tensors, constants, and what became of every node.
 
 A value belongs to the tensor of the value it was moved from; the first value of such a chain is the tensor's root.
-Roots are: outputs of groups, float model inputs, integer model inputs brought to float by a Cast, and real values that
-depend on shapes only.
+Roots are: outputs of groups, float model inputs, model inputs of other types brought to float32 by a Cast, and real
+values that depend on shapes only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from search.graph.data_free import captured, data_free_values, is_activation
+from search.graph.data_free import captured, data_free_values, is_activation, is_cast_at_once
 from search.graph.groups import Draft, find_groups
 from search.graph.network import Constant, ConstantKind, Group, Network, OpClass, Slot, SlotKind, Tensor
 from search.graph.operators import is_float, passes_through
@@ -101,7 +101,7 @@ class _Builder:
             )
         tensor_of = self._all_values()
         outputs = tuple(value.name or "" for value in self._graph.outputs)
-        network = Network(tuple(groups), self._with_outputs(tensor_of, outputs), tuple(constants), outputs)
+        network = Network(tuple(groups), self._with_outputs(), tuple(constants), outputs)
         return Structure(network, tensor_of, _roles(self._graph, self._drafts))
 
     def _tensor(self, value: ir.Value) -> int:
@@ -119,7 +119,7 @@ class _Builder:
         """Name of what writes ``root``: a group, a model input, or a node outside the groups."""
         if root in self._writer:
             return self._drafts[self._writer[root]].anchor.name or ""
-        node, source = root.producer(), integer_source(root)
+        node, source = root.producer(), cast_source(root)
         if source is None:
             source = root if node is None else None
         return (source.name if source is not None else node.name if node is not None else "") or ""
@@ -133,13 +133,17 @@ class _Builder:
         for value in values:
             if value.is_graph_output():
                 self._tensor(value)
-        return {value.name or "": self._index[root] for value in values if (root := root_of(value)) in self._index}
+        return {
+            value.name or "": self._index[root]
+            for value in values
+            if (root := root_of(value)) in self._index and value.dtype is root.dtype
+        }
 
-    def _with_outputs(self, tensor_of: Mapping[str, int], outputs: tuple[str, ...]) -> tuple[Tensor, ...]:
+    def _with_outputs(self) -> tuple[Tensor, ...]:
         named: list[list[str]] = [[] for _ in self._tensors]
-        for name in outputs:
-            if name in tensor_of:
-                named[tensor_of[name]].append(name)
+        for output in self._graph.outputs:
+            if is_float(output) and root_of(output) in self._index:
+                named[self._index[root_of(output)]].append(output.name or "")
         return tuple(
             Tensor(t.name, t.writer, t.op_name, t.elements, tuple(names), t.integer_input)
             for t, names in zip(self._tensors, named, strict=True)
@@ -160,6 +164,13 @@ def _value(node: ir.Node, index: int) -> ir.Value:
     if value is None:
         raise ValueError(f"Input {index} of node {node.name!r} is absent.")
     return value
+
+
+def cast_source(root: ir.Value) -> ir.Value | None:
+    """The model input of another type that ``root`` is, brought to float32 by a Cast; else None."""
+    node = root.producer()
+    source = node.inputs[0] if node is not None and node.op_type == "Cast" else None
+    return source if source is not None and is_cast_at_once(source) else integer_source(root)
 
 
 def integer_source(root: ir.Value) -> ir.Value | None:
@@ -209,6 +220,8 @@ def _roles(graph: ir.Graph, drafts: tuple[Draft, ...]) -> dict[str, Role]:
 def _outside(node: ir.Node, free: set[ir.Value]) -> Role:
     if all(value in free for value in node.outputs):
         return Role("float", None, None, "depends on shapes only")
+    if node.op_type == "Cast" and passes_through(node):
+        return Role("pass_through", None, None, "gives a model output its type")
     if passes_through(node) and is_activation(node.inputs[0]):
         return Role("pass_through", None, None, "moves values; shares format and scale of its input")
     if any(is_float(value) for value in node.outputs):

@@ -18,6 +18,10 @@ _RANDOM = frozenset(
 )
 _COUNTING = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "StringSplit"})
 _COUNTING_BEGINNINGS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional")
+_SEQUENCE_WRITERS = frozenset(
+    {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"}
+    | {"Optional", "OptionalGetElement"}
+)
 _SHAPED_BY_VALUES = {
     "Range": 0,
     "ConstantOfShape": 0,
@@ -47,14 +51,39 @@ _SHAPED_BY_VALUES = {
 """Operators to the first of the inputs whose values decide the shape of the result."""
 
 
+def no_tensors(graph: ir.Graph) -> set[ir.Value]:
+    """Values of ``graph`` that are, or may be, sequences or optional values."""
+    found: set[ir.Value] = set()
+    for node in graph:
+        bodies = list(bodies_of(node))
+        inside = any(inner.op_type in _SEQUENCE_WRITERS for body in bodies for inner in body)
+        handed_on = (node.op_type == "Identity" or bodies) and any(value in found for value in node.inputs)
+        if node.op_type in _SEQUENCE_WRITERS or inside or handed_on:
+            found.update(node.outputs)
+    return found
+
+
 def is_shape_reader(node: ir.Node) -> bool:
     """Whether the node reads the shape of its input, not its values."""
     return node.op_type in _SHAPE_READERS
 
 
 def is_activation(value: ir.Value | None) -> bool:
-    """Whether the value is a real-valued result of running the network, not a constant."""
-    return value is not None and value.const_value is None and is_float(value)
+    """Whether the value is a real-valued result of running the network, not a constant.
+
+    A model input of another type than float32 that is brought to it at once is none: its float32 form is.
+    """
+    return value is not None and value.const_value is None and is_float(value) and not is_cast_at_once(value)
+
+
+def is_cast_at_once(value: ir.Value) -> bool:
+    """Whether the value is a real model input of another type than float32 that only Casts to float32 read."""
+    if not value.is_graph_input() or value.dtype is ir.DataType.FLOAT or value.is_graph_output():
+        return False
+    readers = [use.node for use in value.uses()]
+    return bool(readers) and all(
+        node.op_type == "Cast" and node.attributes["to"].as_int() == ir.DataType.FLOAT for node in readers
+    )
 
 
 def bodies_of(node: ir.Node) -> Iterator[ir.Graph]:

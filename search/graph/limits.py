@@ -23,7 +23,7 @@ from search.graph.operator_list import check_operator
 from search.graph.tensors import declared_bytes
 from search.graph.walk import Body, bodies, node_name, tensors
 
-MIN_OPSET, MAX_OPSET = 9, 24
+MIN_OPSET, MAX_OPSET = 7, 24
 _LOOPS = frozenset({"If", "Loop", "Scan"})
 _SMALL = 64  # elements of a constant that can be a shape
 
@@ -89,7 +89,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 
     Raises:
         InvalidModelError: If the model names none, or two.
-        UnsupportedModelError: If it is outside 9..24.
+        UnsupportedModelError: If it is outside 7..24.
     """
     versions = {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")}
     if len(versions) != 1:

@@ -12,10 +12,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto
 
 from search.errors import InvalidModelError, UnsupportedModelError
+from search.graph.element_types import check_element_types
 from search.graph.external import embed_external_data, read_plain_file
 from search.graph.limits import Limits, check_limits, opset_of
 from search.graph.naming import number_repeated_names
 from search.graph.notes import Note
+from search.graph.single_precision import bring_to_float32, holds_float64
+from search.graph.spelling import hide_runtime_operators, normalise_spelling
 from search.graph.tensors import check_not_nan, check_present
 from search.graph.walk import bodies, node_name, tensors
 from search.graph.weights import split_weights
@@ -59,7 +62,9 @@ class UserModel:
     """The model as the user gave it.
 
     Attributes:
-        proto: With external data read in, and repeated node names numbered (the runtime refuses them); else untouched.
+        proto: With external data read in, in one spelling (``spelling``), and repeated node names numbered (the runtime
+            refuses them), in float32; else untouched.
+        original: It before float64 was rounded to float32; None where there was none.
         opset: Version of the default operator set.
         digest: SHA-256 of the file and, after it, of all external data in model order.
         inputs: In file order, without initializers.
@@ -68,6 +73,7 @@ class UserModel:
     """
 
     proto: onnx.ModelProto
+    original: onnx.ModelProto | None
     opset: int
     digest: str
     inputs: tuple[InputInfo, ...]
@@ -101,17 +107,29 @@ def read_model(path: Path | str, *, limits: Limits | None = None) -> UserModel:
 
 
 def _checked(proto: onnx.ModelProto, digest: hashlib._Hash, folder: Path, limits: Limits) -> UserModel:
+    normalise_spelling(proto)
     notes = check_limits(proto, limits)
+    check_element_types(proto)
     for data in embed_external_data(proto, folder):
         digest.update(data)
+    notes += _check_data(proto)
+    original = onnx.ModelProto() if holds_float64(proto) else None
+    if original is not None:
+        original.CopyFrom(proto)
+    notes += bring_to_float32(proto)
     inputs = _inputs(proto, limits)
     outputs = tuple(_value_info(value) for value in proto.graph.output)
-    notes += _check_data(proto)
     _check_schema(proto)
     for body in bodies(proto):
         number_repeated_names(body.graph.node)
     return UserModel(
-        proto=proto, opset=opset_of(proto), digest=digest.hexdigest(), inputs=inputs, outputs=outputs, notes=notes
+        proto=proto,
+        original=original,
+        opset=opset_of(proto),
+        digest=digest.hexdigest(),
+        inputs=inputs,
+        outputs=outputs,
+        notes=notes,
     )
 
 
@@ -194,7 +212,9 @@ def _check_schema(proto: onnx.ModelProto) -> None:
     """Let the onnx checker look at attributes, names that are written twice, and the order of nodes."""
     light = split_weights(proto).light
     for value in light.graph.output:
-        value.type.tensor_type.shape.SetInParent()  # exporters leave it out, and the runtime does not mind
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()  # exporters leave it out, and the runtime does not mind
+    hide_runtime_operators(light, opset_of(light))
     try:
         onnx.checker.check_model(light.SerializeToString())
     except onnx.checker.ValidationError as error:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import onnx
 
 from search.errors import UnsupportedModelError
+from search.graph.spelling import is_known_to_runtime
 from search.graph.walk import node_name
 
 MICROSOFT = frozenset(
@@ -91,6 +92,8 @@ def check_operator(node: onnx.NodeProto, imports: Mapping[str, int]) -> None:
             f"{what} belongs to domain {node.domain!r}; only {_ALLOWED_DOMAINS} can be evaluated. "
             "Export the model with standard operators."
         )
+    if is_known_to_runtime(node):
+        return
     version = imports.get(domain, 1)
     try:
         schema = onnx.defs.get_schema(node.op_type, version, domain)

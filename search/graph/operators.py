@@ -90,16 +90,26 @@ def attribute_text(node: ir.Node, name: str, default: str) -> str:
 def passes_through(node: ir.Node) -> bool:
     """Whether every float output of ``node`` holds values of its input 0 (or zeros) and nothing else.
 
-    Pad counts when it pads with zero or copies of the data, Gather when it picks from an activation. Resize does not
-    count, not even to the nearest value: it runs on a unit of its own, with its own rules.
+    A Cast counts that gives a model output its type, Pad when it pads with zero or copies of the data, Gather when it
+    picks from an activation. Resize does not count, not even to the nearest value: it runs on a unit of its own, with
+    its own rules.
     """
     if node.domain not in ("", "ai.onnx") or not node.inputs or node.inputs[0] is None:
         return False
+    if node.op_type == "Cast":
+        return hands_out(node)
     if node.op_type == "Pad":
         return attribute_text(node, "mode", "constant") != "constant" or pads_with_zero(node)
     if node.op_type == "Gather":
         return node.inputs[0].const_value is None
     return node.op_type in PASS_THROUGH
+
+
+def hands_out(node: ir.Node) -> bool:
+    """Whether a Cast brings a float32 value to the type of a model output that nothing else reads."""
+    source, output = node.inputs[0], node.outputs[0]
+    is_wide = source is not None and source.dtype is ir.DataType.FLOAT
+    return is_wide and is_float(output) and output.is_graph_output() and not output.uses()
 
 
 def pads_with_zero(node: ir.Node) -> bool:

@@ -12,8 +12,10 @@ import onnx
 from onnx import version_converter
 
 from search.errors import UnsupportedModelError
+from search.graph.conversion_gaps import flatten_hardmax, place_old_resizes
 from search.graph.limits import opset_of
 from search.graph.naming import name_converted, name_nodes
+from search.graph.spelling import hide_runtime_operators, show_runtime_operators
 from search.graph.weights import join_weights, split_weights
 
 WORKING_OPSET = 21
@@ -47,7 +49,10 @@ def lift(model: onnx.ModelProto) -> Lifted:
     name_nodes(light.graph)
     light.ir_version = max(light.ir_version, _WORKING_IR)
     if opset >= WORKING_OPSET:
+        # what the runtime alone knows stays: its meaning has no version
         return Lifted(join_weights(light, parts.weights), opset, opset)
+    flatten_hardmax(light.graph, opset)
+    hide_runtime_operators(light, opset)
     writers = {name: node.name for node in light.graph.node for name in node.output if name}
     try:
         converted = version_converter.convert_version(light, WORKING_OPSET)
@@ -57,6 +62,8 @@ def lift(model: onnx.ModelProto) -> Lifted:
             f"The model cannot be brought from opset {opset} to {WORKING_OPSET}: {reason}. "
             f"Export it again at opset {WORKING_OPSET}."
         ) from error
+    show_runtime_operators(converted)
+    place_old_resizes(light.graph, converted.graph, opset)
     _check_interface(light, converted)
     name_converted(converted.graph, writers)
     converted.ir_version = light.ir_version

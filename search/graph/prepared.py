@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from search.graph.data_free import no_tensors
 from search.graph.load import UserModel
 from search.graph.naming import name_nodes
 from search.graph.notes import FOLDED, Changes, Fate, Note
@@ -124,6 +125,8 @@ def _with_weights(light: onnx.ModelProto, weights: Mapping[str, onnx.TensorProto
 
 def _infer_shapes(model: ir.Model) -> None:
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    for value in no_tensors(model.graph):
+        value.type, value.shape = None, None  # the pass takes a sequence for its element
 
 
 def _lost_in_conversion(graph: ir.Graph, before: onnx.ModelProto) -> Changes:

@@ -24,6 +24,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from search.errors import UnsupportedModelError
 from search.runtime.defects import REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION, has_cast_between_transpose_and_product
+from search.runtime.refusals import load_refusal, run_refusal
 
 Array = npt.NDArray[Any]
 _RUNTIME_ERRORS = (
@@ -65,9 +66,12 @@ class Session:
                 disabled_optimizers=_disabled(model, level),
             )
         except _RUNTIME_ERRORS as error:
-            raise UnsupportedModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
+            raise UnsupportedModelError(load_refusal(str(error))) from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
+        self.tensor_outputs: tuple[str, ...] = tuple(
+            value.name for value in self._session.get_outputs() if value.type.startswith("tensor(")
+        )  # sequences and optional values are no arrays
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Run once and return the named outputs (all by default).
@@ -83,7 +87,7 @@ class Session:
             # A scalar that came out of NumPy as a number must go in as an array of no axes.
             values = self._session.run(list(names), {name: np.asarray(value) for name, value in feeds.items()})
         except _RUNTIME_ERRORS as error:
-            raise UnsupportedModelError(f"ONNX Runtime cannot run the model: {_first_line(error)}") from error
+            raise UnsupportedModelError(run_refusal(str(error), feeds)) from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -118,7 +122,3 @@ def _disabled(model: bytes | onnx.ModelProto, level: Level) -> list[str] | None:
     except DecodeError:
         return None  # the runtime says what is wrong
     return [TRANSPOSE_FUSION] if has_cast_between_transpose_and_product(proto) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__

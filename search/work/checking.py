@@ -16,8 +16,9 @@ import onnx
 
 from search.calibration.collect import with_outputs
 from search.calibration.grids import WeightGrid
-from search.errors import SelfTestError
+from search.errors import SelfTestError, UnsupportedModelError
 from search.evaluation.qdq import QdqOptions, build_qdq
+from search.graph.opset import WORKING_OPSET, lift
 from search.precision import Format
 from search.quant.grid import Grid
 from search.runtime.session import Level, Session
@@ -91,8 +92,27 @@ def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
         difference, size = _distance(got[name], reference)
         worst[name] = difference / size if size else difference
         if difference > RELATIVE_TOLERANCE * size + ABSOLUTE_TOLERANCE:
+            _check_conversion(loaded, feeds, name, reference)
             raise SelfTestError(_divergence(loaded, feeds, name, difference, size))
     return worst
+
+
+def _check_conversion(loaded: Loaded, feeds: Mapping[str, Array], output: str, reference: Array) -> None:
+    """Blame the opset conversion where it alone makes the difference: the converter keeps some operators' meaning not.
+
+    Raises:
+        UnsupportedModelError: If it does; names the first node with other values.
+    """
+    before, after = loaded.opset
+    if before == after or loaded.user.proto.functions:
+        return
+    lifted = lift(loaded.user.proto).proto
+    difference, size = _distance(Session(lifted, level=Level.PLAIN).run(feeds, [output])[output], reference)
+    if difference > RELATIVE_TOLERANCE * size + ABSOLUTE_TOLERANCE:
+        raise UnsupportedModelError(
+            f"Converting the model from opset {before} to {after} changes what it computes. "
+            f"{_divergence(loaded, feeds, output, difference, size)} Export it again at opset {WORKING_OPSET}."
+        )
 
 
 class _NoGrids:

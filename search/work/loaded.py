@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from search.calibration.collect import bounded, with_outputs
+from search.errors import UnsupportedModelError
 from search.evaluation.template import Sizes, Template, make_template
 from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
@@ -26,6 +27,7 @@ from search.runtime.session import Level, Session
 
 Array = npt.NDArray[Any]
 PROBE_SAMPLES = 2
+ROUNDING_TOLERANCE = 1e-3  # of an output's largest value, by which float64 and float32 may differ
 MAX_ACTIVATION_BYTES = 128 * 2**20
 """Of all tensors of one run: larger batches leave the cache and are slower per sample, not faster."""
 
@@ -77,6 +79,8 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
     user = read_model(path)
     session = Session(user.proto, level=Level.DEPLOYED, threads=threads)
     feeding = probe_feeding(session, {value.name: value.shape for value in user.inputs}, sample)
+    if user.original is not None:
+        _check_rounding(user.original, session, _probe_runs(sample, feeding)[0])
     prepared = prepare(user, _evaluate)
     graph = prepared.model.graph
     runs = _probe_runs(sample, feeding)
@@ -106,6 +110,25 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
     )
 
 
+def _check_rounding(original: onnx.ModelProto, rounded: Session, feeds: Mapping[str, Array]) -> None:
+    """Check that a float64 model computes the same in float32.
+
+    Raises:
+        UnsupportedModelError: If an output differs by more than ``ROUNDING_TOLERANCE`` of its largest value.
+    """
+    expected, got = Session(original, level=Level.PLAIN).run(feeds), rounded.run(feeds)
+    for name, reference in expected.items():
+        if reference.dtype.kind != "f" or not reference.size:
+            continue
+        difference, size = np.abs(got[name] - reference).max(), np.abs(reference).max()
+        if difference > ROUNDING_TOLERANCE * size:
+            raise UnsupportedModelError(
+                f"The model computes in float64, and in float32 its output {name!r} differs by {difference:.3g} (of "
+                f"{size:.3g}). Chips compute in float32 or less: scale the values that need float64, or export the "
+                "network in float32."
+            )
+
+
 def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     return Session(model, level=Level.PLAIN).run(feeds)
 
@@ -123,7 +146,8 @@ def _trace(model: ir.Model, runs: list[dict[str, Array]]) -> list[dict[str, Arra
     names = [value.name or "" for node in model.graph for value in node.outputs if value.name]
     proto = with_outputs(ir.to_proto(model), names)
     session = Session(proto, level=Level.PLAIN)
-    return [{**feeds, **session.run(feeds, names)} for feeds in runs]
+    tensors = [name for name in session.tensor_outputs if name in set(names)]
+    return [{**feeds, **session.run(feeds, tensors)} for feeds in runs]
 
 
 def _sizes(traced: list[dict[str, Array]]) -> dict[str, Sizes]:
@@ -139,5 +163,5 @@ def _sizes(traced: list[dict[str, Array]]) -> dict[str, Sizes]:
 def _set_types(graph: ir.Graph, traced: Mapping[str, Array]) -> None:
     for node in graph:
         for value in node.outputs:
-            if value.name:
+            if value.name and value.name in traced:
                 value.dtype = ir.DataType.from_numpy(traced[value.name].dtype)

@@ -19,7 +19,7 @@ from search.targets.placement import Placement, place
 from search.targets.rulebook import Rulebook
 from search.targets.target import load_target
 from search.work.loaded import Loaded
-from tests.builders import conv, model, node, random_feeds
+from tests.builders import conv, model, node, random_feeds, run
 from tests.evaluation.by_hand import half, run_by_hand
 from tests.evaluation.loading import load_proto, min_max_grids, random_placement, uniform_placement
 from tests.evaluation.operators import OPERATORS
@@ -342,7 +342,7 @@ def test_the_opset_is_21_or_the_models_own(opset, tmp_path):
     onnx.checker.check_model(made.model, full_check=True)
 
 
-def test_a_model_in_float16_stays_as_it_is(tmp_path):
+def test_a_model_in_float16_is_quantized_between_ends_of_float16(tmp_path):
     rng = np.random.default_rng(0)
     constants = {"w": rng.normal(size=(3, 3, 1, 1)).astype(np.float16)}
     nodes = [conv("c", "x", "a", weight="w"), node("Sigmoid", "a", "y", "s")]
@@ -350,10 +350,13 @@ def test_a_model_in_float16_stays_as_it_is(tmp_path):
     feeds = {"x": pictures().astype(np.float16)}
     loaded = load_proto(proto, feeds, tmp_path)
     grids = min_max_grids(loaded, feeds, TARGETS["j6p"])
-    made = build_qdq(loaded.template, uniform_placement(loaded.structure.network, Format.FP16), grids, QdqOptions())
-    assert_same(
-        Session(loaded.template.model, level=Level.PLAIN).run(feeds), Session(made.model, level=Level.PLAIN).run(feeds)
-    )
+    for moves in (False, True):
+        options = QdqOptions(explicit_moves=moves)
+        made = build_qdq(loaded.template, uniform_placement(loaded.structure.network, Format.INT8), grids, options)
+        got = Session(made.model, level=Level.PINNED).run(feeds)["y"]
+        assert got.dtype == np.float16
+        np.testing.assert_allclose(got, run(proto, feeds)["y"], atol=0.05)
+        assert sum(one.op_type == "QuantizeLinear" for one in made.model.graph.node) == 3
 
 
 def test_a_product_with_one_float_side_keeps_its_bias_float(tmp_path):

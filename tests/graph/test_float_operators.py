@@ -45,7 +45,6 @@ ODD = [
     node("Sum", "x x x", "y", "n"),
     node("GreaterOrEqual", "x zero", "b", "n"),
     node("IsNaN", "x", "b", "n"),
-    node("Cast", "x", "d", "n", to=onnx.TensorProto.DOUBLE),
     node("NonZero", "x", "i", "n"),
     node("GatherND", "x where", "y", "n"),
     node("GatherElements", "x like", "y", "n"),
@@ -64,6 +63,13 @@ ODD = [
     node("If", "on", "y", "n", then_branch=branch("Neg", "x", "t"), else_branch=branch("Abs", "x", "e")),
     node("Loop", "count on x", "y z", "n", body=loop_body()),
 ]
+
+
+def test_a_cast_to_the_type_of_an_output_is_no_operator():
+    nodes = [conv("stem", "image", "x", weight="w"), node("Cast", "x", "d", "n", to=onnx.TensorProto.DOUBLE)]
+    seen = see(model(nodes, ["image[1,3,8,8]"], ["d:float64"], {"w": RNG.normal(size=(4, 3, 1, 1))}, opset=18))
+    assert [group.name for group in seen.network.groups] == ["stem"]
+    assert seen.network.tensors[seen.network.groups[0].outputs[0]].model_outputs == ("d",)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda n: n.op_type)

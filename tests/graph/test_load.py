@@ -99,16 +99,16 @@ def test_a_file_above_the_limit_is_refused(tmp_path):
 
 
 def test_an_old_opset_says_what_to_export(tmp_path):
-    with pytest.raises(UnsupportedModelError, match=r"opset 8; 9 to 24 .* again at opset 13 or later"):
-        read_model(save(small(opset=8), tmp_path))
+    with pytest.raises(UnsupportedModelError, match=r"opset 6; 7 to 24 .* again at opset 13 or later"):
+        read_model(save(small(opset=6), tmp_path))
 
 
 def test_a_future_opset_is_refused(tmp_path):
-    with pytest.raises(UnsupportedModelError, match=r"opset 25; 9 to 24"):
+    with pytest.raises(UnsupportedModelError, match=r"opset 25; 7 to 24"):
         read_model(save(small(opset=25), tmp_path))
 
 
-@pytest.mark.parametrize("opset", [9, 11, 13, 17, 21, 24])
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 17, 21, 24])
 def test_supported_opsets_are_read_without_change(tmp_path, opset):
     assert read_model(save(small(opset=opset), tmp_path)).opset == opset
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -270,14 +269,3 @@ def test_scales_of_a_value_that_a_normalization_changes_are_dropped(tmp_path):
     assert operators(prepared.model.graph) == ["Conv"]
     assert prepared.was_quantized
     assert not prepared.fixed.activations
-
-
-def test_four_bit_weights_become_float_constants_without_fixed_scale(tmp_path):
-    constants = {"q": np.array([-8, 7, 3], ml_dtypes.int4), "s": np.float32(0.5)}
-    proto = model(
-        [dequantize("q", "w", grid="s"), node("Add", "x w", "y")], ["x[N,3]"], ["y[N,3]"], constants, opset=21
-    )
-    prepared = prepare(read_model(save(proto, tmp_path)), run)
-    assert operators(prepared.model.graph) == ["Add"]
-    assert prepared.model.graph.initializers["w"].const_value.numpy().tolist() == [-4, 3.5, 1.5]
-    assert not prepared.fixed.weights

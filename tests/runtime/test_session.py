@@ -56,13 +56,13 @@ def test_a_cast_between_a_transpose_and_a_product_does_not_end_the_process(level
 
 @pytest.mark.parametrize("given", [b"", b"no model", relu(op_type="NoSuchOperator")], ids=["empty", "text", "unknown"])
 def test_what_the_runtime_cannot_load_is_an_error_with_its_reason(given):
-    with pytest.raises(UnsupportedModelError, match="ONNX Runtime cannot load the model: "):
+    with pytest.raises(UnsupportedModelError, match=r"(E|e)xport (it|the model) again"):
         Session(given, level=Level.PLAIN)
 
 
 @pytest.mark.parametrize("x", [np.ones((1, 4), np.float32), np.ones((1, 3), np.float64)], ids=["shape", "type"])
-def test_inputs_that_do_not_fit_are_an_error_with_the_runtimes_reason(x):
-    with pytest.raises(UnsupportedModelError, match="ONNX Runtime cannot run the model: "):
+def test_inputs_that_do_not_fit_are_an_error_that_names_them(x):
+    with pytest.raises(UnsupportedModelError, match=r"does not take x float\d\d\[1, \d\]"):
         Session(relu(), level=Level.PLAIN).run({"x": x})
 
 

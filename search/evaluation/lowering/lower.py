@@ -141,7 +141,7 @@ class _Lowering:
     def _outside(self, node: onnx.NodeProto) -> None:
         """A node of no group: it moves integers, or is taken as it is."""
         held = self._ledger.held(node.input[0]) if node.input and node.input[0] else ""
-        if held in self._ledger.grids and self._moves(node):
+        if held in self._ledger.grids and self._moves(node) and node.op_type != "Cast":
             self._move(node, held)
         else:
             self._floats.add(node, node.name)
