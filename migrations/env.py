@@ -1,4 +1,4 @@
-"""How alembic reaches the database: on the connection of ``service.db.migrate``, or by the settings."""
+"""How alembic reaches the database: on the connection of ``service.store.db.migrate``, or by the settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from service.db.columns import UtcTime
-from service.db.engine import connect, without_pool
-from service.db.schema import metadata
-from service.settings import Settings
+from service.store.db.columns import UtcTime
+from service.store.db.engine import connect, without_pool
+from service.store.db.schema import metadata
+from service.store.settings import Settings
 
 VERSION_TABLE = "bitbudget_version"  # Optuna and others use alembic's default name in the same database
 

@@ -10,22 +10,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.accounts.rates import RateLimit, StreamLimit
 from service.api.openapi import openapi_document
 from service.api.routers import ROUTERS
-from service.blobs.store import BlobStore
-from service.db.engine import Database, connect
 from service.http import answers
 from service.http.bodies import Bodies
 from service.http.context import Parts
 from service.http.edge import Edge
 from service.http.gate import Gate, Guard, is_loopback
 from service.http.metrics import Metrics
-from service.settings import Settings, SettingsError
-from service.studies.engine import Engine
+from service.store.blobs.store import BlobStore
+from service.store.db.engine import Database, connect
+from service.store.settings import Settings, SettingsError
+from service.usecases.accounts.rates import RateLimit, StreamLimit
+from service.usecases.studies.engine import Engine
+from service.usecases.webhooks.background import sending
 from service.web.problem_page import problem_page
 from service.web.routers import PAGES
-from service.webhooks.background import sending
 
 
 def create_app(
@@ -36,7 +36,7 @@ def create_app(
     store: BlobStore | None = None,
     authenticate: bool = True,
 ) -> FastAPI:
-    """Build the server; the tables must be there (``service.db.migrate.prepare``).
+    """Build the server; the tables must be there (``service.store.db.migrate.prepare``).
 
     Args:
         settings: What it is configured with.

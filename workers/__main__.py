@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from service.settings import Settings
+from service.store.settings import Settings
 from workers.main import run_worker
 
 if __name__ == "__main__":

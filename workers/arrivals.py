@@ -13,16 +13,16 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from service.blobs.errors import BlobTooLargeError, StorageFullError
-from service.blobs.store import BlobStore
-from service.connections.errors import ConnectionDownError, ConnectionInputError, UnwantedError
-from service.connections.fetching import Kept, fetch, limit_of, open_place
-from service.db import blobs, studies
-from service.db.engine import Database
-from service.db.studies import Study
-from service.retention.quota import over_quota, watch_quota
-from service.settings import Settings
-from service.storage import uploads
+from service.store import uploads
+from service.store.blobs.errors import BlobTooLargeError, StorageFullError
+from service.store.blobs.store import BlobStore
+from service.store.connections.errors import ConnectionDownError, ConnectionInputError, UnwantedError
+from service.store.connections.fetching import Kept, fetch, limit_of, open_place
+from service.store.db import blobs, studies
+from service.store.db.engine import Database
+from service.store.db.studies import Study
+from service.store.retention.quota import over_quota, watch_quota
+from service.store.settings import Settings
 from workers.failures import StudyFailedError
 from workers.patience import insist, read, write
 

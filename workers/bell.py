@@ -18,8 +18,8 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-from service.db.engine import Database
-from service.settings import Settings
+from service.store.db.engine import Database
+from service.store.settings import Settings
 from workers.channel import Channel, notify
 from workers.pipes import Pipes, tell
 

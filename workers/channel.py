@@ -10,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from service.db.engine import Database
+from service.store.db.engine import Database
 
 CHANNEL = "bitbudget"
 PAUSE_S = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 from search.strategies.trial import Trial
 from search.study.lines import trial_lines
 from search.study.plan import Finished, Replay
-from service.db.trials import TrialRow
+from service.store.db.trials import TrialRow
 
 DELIVER = "deliver"
 PHASES: Mapping[str, str] = {

@@ -29,7 +29,7 @@ from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy.engine import Connection, make_url
 
 from search.canonical import digest_bytes
-from service.settings import Settings
+from service.store.settings import Settings
 from workers.alarm import Alarm
 from workers.bell import Bell
 from workers.patience import insist

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from service.db.studies import Study
-from service.settings import Settings
+from service.store.db.studies import Study
+from service.store.settings import Settings
 from workers.bell import ring_for
 from workers.durable import SEARCH, Client
 
 
 class DbosEngine:
-    """``service.studies.engine.Engine`` on DBOS."""
+    """``service.usecases.studies.engine.Engine`` on DBOS."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

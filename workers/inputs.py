@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from service.blobs.errors import BlobNotFoundError, CorruptBlobError
-from service.blobs.store import BlobStore
+from service.store.blobs.errors import BlobNotFoundError, CorruptBlobError
+from service.store.blobs.store import BlobStore
 from workers.failures import StudyFailedError
 from workers.problem import Input
 

@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 
 from search.study.steering import NOT_SEARCH
 from search.tasks import ItemResult
-from service.db import artifacts, events, items, studies, tasks, trials, workers
-from service.db.engine import Database
-from service.db.studies import Study
-from service.db.tasks import TaskRow
+from service.store.db import artifacts, events, items, studies, tasks, trials, workers
+from service.store.db.engine import Database
+from service.store.db.studies import Study
+from service.store.db.tasks import TaskRow
 from workers.derived import phase_of
 from workers.failures import StudyFailedError
 from workers.patience import T, read, write

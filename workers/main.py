@@ -9,10 +9,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from service.blobs.store import BlobStore
-from service.db.engine import connect
-from service.db.migrate import prepare
-from service.settings import Settings
+from service.store.blobs.store import BlobStore
+from service.store.db.engine import connect
+from service.store.db.migrate import prepare
+from service.store.settings import Settings
 from workers import durable
 from workers.bell import bell_of
 from workers.engine import DbosEngine

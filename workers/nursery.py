@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.settings import Settings
+from service.store.settings import Settings
 
 MAX_LINE = 64 * 2**20
 """Bytes of one line of an evaluator: ``check`` describes the whole network."""

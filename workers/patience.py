@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
-from service.db.away import MAY_BE_AWAY, is_away
-from service.db.engine import Database
+from service.store.db.away import MAY_BE_AWAY, is_away
+from service.store.db.engine import Database
 
 PAUSE_S = 1.0
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from service.machine import memory_bytes
-from service.settings import Settings
+from service.store.settings import Settings
 from workers.evaluator_process import EvaluatorProcess
 from workers.nursery import EvaluatorDiedError, Nursery
 

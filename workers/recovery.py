@@ -15,11 +15,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.db import studies, tasks, workers
-from service.db.engine import Database
-from service.db.schema import TERMINAL
-from service.db.studies import Study
-from service.settings import Settings
+from service.store.db import studies, tasks, workers
+from service.store.db.engine import Database
+from service.store.db.schema import TERMINAL
+from service.store.db.studies import Study
+from service.store.settings import Settings
 from workers import durable
 from workers.engine import DbosEngine
 from workers.failures import StudyFailedError

@@ -19,10 +19,10 @@ from search.canonical import digest_json
 from search.study.plan import Replay, Stop
 from search.study.steering import Limits, next_round, search_seconds, time_is_up
 from search.tasks import ItemResult, Task
-from service.db import items, trials
-from service.db.studies import Study
-from service.db.tasks import TaskPlan
-from service.db.trials import TrialRow
+from service.store.db import items, trials
+from service.store.db.studies import Study
+from service.store.db.tasks import TaskPlan
+from service.store.db.trials import TrialRow
 from workers.derived import DELIVER, LABELS, search_facts, trial_rows
 from workers.problem import StudyProblem
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from search.errors import SearchError
 from search.tasks import ItemResult
-from service.blobs.errors import BlobNotFoundError, StorageFullError
-from service.blobs.store import BlobStore, Staged
-from service.db import items, studies
-from service.db.engine import Database
-from service.db.studies import Study
-from service.settings import Settings
-from service.storage import uploads
+from service.store import uploads
+from service.store.blobs.errors import BlobNotFoundError, StorageFullError
+from service.store.blobs.store import BlobStore, Staged
+from service.store.db import items, studies
+from service.store.db.engine import Database
+from service.store.db.studies import Study
+from service.store.settings import Settings
 from workers.arrivals import Arrivals
 from workers.bell import Bell
 from workers.derived import DELIVER

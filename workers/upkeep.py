@@ -9,10 +9,10 @@ import logging
 import random
 import threading
 
-from service.blobs.store import BlobStore
-from service.db.engine import Database
-from service.retention.upkeep import keep_up
-from service.settings import Settings
+from service.store.blobs.store import BlobStore
+from service.store.db.engine import Database
+from service.store.retention.upkeep import keep_up
+from service.store.settings import Settings
 from workers import durable
 
 FIRST_S = 60.0

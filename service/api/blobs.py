@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, Responses
 from service.api.shapes import BlobShape
-from service.blobs.store import Receiver
-from service.db import blobs
-from service.db.blobs import Blob
 from service.http.context import Parts, PartsDep, Reader, Submitter
 from service.http.downloads import Download, download
 from service.problems import ServiceError, not_found
-from service.retention.quota import over_quota, watch_quota
-from service.storage import uploads
+from service.store import uploads
+from service.store.blobs.store import Receiver
+from service.store.db import blobs
+from service.store.db.blobs import Blob
+from service.store.retention.quota import over_quota, watch_quota
+from service.usecases.accounts.principal import Principal
 
 router = APIRouter(prefix="/v1", tags=["blobs"], responses=PROBLEMS)
 BLOCK = 1 << 20

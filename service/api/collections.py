@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, created
 from service.api.shapes import DatasetShape, ModelShape, NewDataset, NewModel, PageOf, Pinned, SetLine
-from service.db.collections import DATASETS, MODELS, Collection, Collections
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader, Submitter
-from service.uploads import sets
-from service.uploads.sets import Wanted
+from service.store.db.collections import DATASETS, MODELS, Collection, Collections
+from service.usecases.accounts.principal import Principal
+from service.usecases.uploads import sets
+from service.usecases.uploads.sets import Wanted
 
 _MODEL = {**PROBLEMS, **created(201, "model_id", "get_model", "pin_model", "delete_model")}
 _DATASET = {**PROBLEMS, **created(201, "dataset_id", "get_dataset", "pin_dataset", "delete_dataset")}

@@ -18,14 +18,14 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, Responses
 from service.api.shapes import Events, EventShape
-from service.db import events
-from service.db.events import Event
 from service.http.context import Parts, PartsDep, Reader
 from service.problems import Pointer, ServiceError
-from service.studies.reading import get_study
+from service.store.db import events
+from service.store.db.events import Event
+from service.usecases.accounts.principal import Principal
+from service.usecases.studies.reading import get_study
 
 POLL_S = 0.5
 HEARTBEAT_S = 15.0

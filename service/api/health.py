@@ -12,10 +12,10 @@ from fastapi import APIRouter, Response
 from search.spec.job import JOB_SCHEMA
 from service.api.documented import PROBLEMS, Responses
 from service.api.server_shapes import Health, Limits, Readiness, Status, Version, Workers, WorkerShape
-from service.db import blobs, workers
-from service.db.migrate import SchemaState, schema_state
 from service.http.context import Administrator, PartsDep, Reader
-from service.studies.occupation import occupation
+from service.store.db import blobs, workers
+from service.store.db.migrate import SchemaState, schema_state
+from service.usecases.studies.occupation import occupation
 
 LEAST_FREE = 2**20
 """Bytes below which a server is not ready."""

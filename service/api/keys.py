@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.accounts import keys
 from service.api.documented import PROBLEMS, created
 from service.api.server_shapes import AuditEntry, KeyOnce, KeyShape, NewKey
 from service.api.shapes import PageOf
-from service.db import audit
 from service.http.context import Administrator, PagingDep, PartsDep
+from service.store.db import audit
+from service.usecases.accounts import keys
 
 _CREATED = {**PROBLEMS, **created(201, "key_id", "get_key", "revoke_key")}
 router = APIRouter(prefix="/v1", tags=["keys"], responses=PROBLEMS)

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from service.accounts.principal import Scope
 from service.api.shapes import Body, Name, Shape
+from service.usecases.accounts.principal import Scope
 
 
 class NewKey(Body):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.studies.submission import MAX_PRIORITY
+from service.usecases.studies.submission import MAX_PRIORITY
 
 RowT = TypeVar("RowT")
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

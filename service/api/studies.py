@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from search.spec.job import JobSpec
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, Responses, created
 from service.api.shapes import (
     DryRun,
@@ -24,19 +23,20 @@ from service.api.shapes import (
     StudyLineShape,
     StudyShape,
 )
-from service.db import studies
-from service.db.idempotency import Answer
-from service.db.studies import Study, StudyFilter
 from service.http.context import IfMatch, PagingDep, Parts, PartsDep, Reader, RequestId, Submitter, etag
 from service.http.downloads import matches
 from service.problems import ServiceError
-from service.studies.answers import Once, do_once
-from service.studies.estimate import estimate
-from service.studies.inputs import spec_digest
-from service.studies.reading import get_study
-from service.studies.specs import read_job
-from service.studies.steering import Steering
-from service.studies.submission import Submission, check_submission, submit
+from service.store.db import studies
+from service.store.db.idempotency import Answer
+from service.store.db.studies import Study, StudyFilter
+from service.usecases.accounts.principal import Principal
+from service.usecases.studies.answers import Once, do_once
+from service.usecases.studies.estimate import estimate
+from service.usecases.studies.inputs import spec_digest
+from service.usecases.studies.reading import get_study
+from service.usecases.studies.specs import read_job
+from service.usecases.studies.steering import Steering
+from service.usecases.studies.submission import Submission, check_submission, submit
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=PROBLEMS)
 JSON, YAML = "application/json", "application/yaml"

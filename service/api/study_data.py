@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, Responses
 from service.api.shapes import (
     Artifacts,
@@ -24,14 +23,15 @@ from service.api.shapes import (
     TrialShape,
     Verdict,
 )
-from service.db import artifacts, trials
-from service.db.trials import TrialRow
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader
 from service.http.downloads import Download, download
-from service.studies.front import front_of
-from service.studies.groups import groups_of
-from service.studies.intervals import intervals_of
-from service.studies.reading import (
+from service.store.db import artifacts, trials
+from service.store.db.trials import TrialRow
+from service.usecases.accounts.principal import Principal
+from service.usecases.studies.front import front_of
+from service.usecases.studies.groups import groups_of
+from service.usecases.studies.intervals import intervals_of
+from service.usecases.studies.reading import (
     LAYERS,
     RESULT,
     SENSITIVITY,

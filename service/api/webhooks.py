@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy.engine import Connection
 
-from service.accounts.principal import Principal
 from service.api.documented import PROBLEMS, created
 from service.api.shapes import PageOf
 from service.api.webhook_shapes import (
@@ -18,9 +17,10 @@ from service.api.webhook_shapes import (
     Webhooks,
     WebhookShape,
 )
-from service.db.webhooks import Webhook
 from service.http.context import Administrator, PagingDep, Parts, PartsDep, RequestId
-from service.webhooks.registry import Registry
+from service.store.db.webhooks import Webhook
+from service.usecases.accounts.principal import Principal
+from service.usecases.webhooks.registry import Registry
 
 _MADE = {
     **PROBLEMS,

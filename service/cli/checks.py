@@ -14,12 +14,12 @@ from pathlib import Path
 
 from service.client import Client
 from service.client.errors import AuthenticationError, ClientError
-from service.db import workers
-from service.db.engine import Database, connect
-from service.db.errors import DatabaseError
-from service.db.filesystem import network_file_system
-from service.db.migrate import SchemaState, check_schema, schema_state
-from service.settings import GIB, Settings
+from service.store.db import workers
+from service.store.db.engine import Database, connect
+from service.store.db.errors import DatabaseError
+from service.store.db.filesystem import network_file_system
+from service.store.db.migrate import SchemaState, check_schema, schema_state
+from service.store.settings import GIB, Settings
 from workers import durable
 from workers.pool import Pool
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from service.db.engine import Database
-from service.settings import PREFIX, Settings
+from service.store.db.engine import Database
+from service.store.settings import PREFIX, Settings
 from workers.recovery import forget_process
 from workers.stopping import StopRequest
 

@@ -14,10 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from search.errors import UsageError
 from service.cli.exits import DatabaseAwayError
-from service.db.away import is_away
-from service.db.engine import Database, connect
-from service.db.errors import DatabaseError
-from service.settings import Settings, SettingsError
+from service.store.db.away import is_away
+from service.store.db.engine import Database, connect
+from service.store.db.errors import DatabaseError
+from service.store.settings import Settings, SettingsError
 
 DataDirOption: TypeAlias = Annotated[
     Path | None, typer.Option("--data-dir", help="Blobs, scratch and the SQLite file; BITBUDGET_DATA_DIR.")

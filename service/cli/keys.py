@@ -13,14 +13,14 @@ from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection
 
 from search.errors import UsageError
-from service.accounts.keys import make_key
-from service.accounts.principal import LOCAL_TENANT, Scope
 from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.client.errors import NotFoundError
-from service.db import audit, tenants
-from service.db import keys as rows
-from service.db.migrate import prepare
+from service.store.db import audit, tenants
+from service.store.db import keys as rows
+from service.store.db.migrate import prepare
+from service.usecases.accounts.keys import make_key
+from service.usecases.accounts.principal import LOCAL_TENANT, Scope
 
 ACTOR = "command line"
 LocalOption = Annotated[

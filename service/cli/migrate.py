@@ -10,7 +10,7 @@ import typer
 
 from search.errors import UsageError
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
-from service.db.migrate import SchemaState, back_up, head, schema_state, upgrade
+from service.store.db.migrate import SchemaState, back_up, head, schema_state, upgrade
 from workers import durable
 
 

@@ -11,16 +11,16 @@ import typer
 import uvicorn
 
 from search.errors import UsageError
-from service.accounts.keys import first_admin_key
 from service.app import create_app
 from service.cli.embedded import EmbeddedWorkers
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.cli.worker import begin_log
-from service.db.engine import Database
-from service.db.migrate import prepare
 from service.http.gate import is_loopback
 from service.http.protocol import HttpProtocol
-from service.settings import Settings, SettingsError
+from service.store.db.engine import Database
+from service.store.db.migrate import prepare
+from service.store.settings import Settings, SettingsError
+from service.usecases.accounts.keys import first_admin_key
 from workers import durable
 from workers.engine import DbosEngine
 from workers.evaluator.guard import hide

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, read_settings
-from service.settings import Settings
+from service.store.settings import Settings
 from workers.main import run_worker
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

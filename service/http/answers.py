@@ -17,17 +17,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from service.blobs.errors import (
+from service.http.paths import allowed_methods
+from service.problems import KINDS, Kind, Pointer, ServiceError, problem_document
+from service.store.blobs.errors import (
     BlobNotFoundError,
     BlobTooLargeError,
     CorruptBlobError,
     DigestMismatchError,
     StorageFullError,
 )
-from service.db.away import MAY_BE_AWAY, is_away, is_full
-from service.db.errors import BadCursorError, DatabaseBusyError, MissingBlobError
-from service.http.paths import allowed_methods
-from service.problems import KINDS, Kind, Pointer, ServiceError, problem_document
+from service.store.db.away import MAY_BE_AWAY, is_away, is_full
+from service.store.db.errors import BadCursorError, DatabaseBusyError, MissingBlobError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = "1"

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.answers import problem_response
 from service.problems import ServiceError
-from service.settings import Settings
+from service.store.settings import Settings
 
 STALL_S = 30.0
 GRACE_S = 60.0

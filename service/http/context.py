@@ -9,15 +9,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
-from service.accounts.principal import Principal, Scope
-from service.accounts.rates import StreamLimit
-from service.blobs.store import BlobStore
-from service.db.engine import Database
-from service.db.pages import MAX_PAGE
 from service.http.metrics import Metrics
 from service.problems import Pointer, ServiceError
-from service.settings import Settings
-from service.studies.engine import Engine
+from service.store.blobs.store import BlobStore
+from service.store.db.engine import Database
+from service.store.db.pages import MAX_PAGE
+from service.store.settings import Settings
+from service.usecases.accounts.principal import Principal, Scope
+from service.usecases.accounts.rates import StreamLimit
+from service.usecases.studies.engine import Engine
 
 DEFAULT_PAGE = 50
 MAX_CURSOR = 4096

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from service.blobs.store import BlobStore
 from service.problems import ServiceError
+from service.store.blobs.store import BlobStore
 
 CHUNK = 1 << 18
 OPAQUE = "application/octet-stream"

@@ -12,9 +12,9 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.db import blobs, studies, workers
-from service.db.durations import trial_durations
-from service.db.engine import Database
+from service.store.db import blobs, studies, workers
+from service.store.db.durations import trial_durations
+from service.store.db.engine import Database
 
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.db.trials import TrialRow
-from service.studies.groups import GroupLine
+from service.store.db.trials import TrialRow
+from service.usecases.studies.groups import GroupLine
 
 
 def precisions_of(trial: TrialRow) -> tuple[str, ...]:

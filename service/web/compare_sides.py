@@ -10,14 +10,14 @@ from sqlalchemy.engine import Connection
 
 from search.export.report import text
 from search.export.report.trials import read_trials
-from service.accounts.principal import Principal
-from service.db import trials
-from service.db.studies import Study
-from service.db.trials import TrialRow
 from service.problems import not_found
-from service.studies.groups import groups_of
-from service.studies.intervals import intervals_of
-from service.studies.reading import get_study, get_trial
+from service.store.db import trials
+from service.store.db.studies import Study
+from service.store.db.trials import TrialRow
+from service.usecases.accounts.principal import Principal
+from service.usecases.studies.groups import groups_of
+from service.usecases.studies.intervals import intervals_of
+from service.usecases.studies.reading import get_study, get_trial
 from service.web.assignments import precisions_of
 from service.web.study_lines import StudyHead, head_of
 from service.web.trial_lines import as_line, judged, on_front, read_rows

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse
 from search.export.report import text
 from search.export.report.modules import embedded_json
 from search.export.report.modules import templates as report_templates
-from service.accounts.principal import Principal
+from service.usecases.accounts.principal import Principal
 from service.web.assets import PLOTLY, address, plotly_styles
 
 POLICY = "; ".join(

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from service.accounts.authentication import log_in, log_out
 from service.http.context import PartsDep, Reader
 from service.http.gate import COOKIE
+from service.usecases.accounts.authentication import log_in, log_out
 from service.web.frame import Frame, answer
 
 router = APIRouter(include_in_schema=False)

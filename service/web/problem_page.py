@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from search.export.report import text
-from service.accounts.principal import Principal
+from service.usecases.accounts.principal import Principal
 from service.web.frame import Frame, answer
 
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from search.targets.document import target_names
-from service.db import studies
-from service.db.schema import OUTCOMES, STUDY_STATES
-from service.db.studies import StudyFilter
 from service.http.context import MAX_CURSOR, PartsDep, Reader
+from service.store.db import studies
+from service.store.db.schema import OUTCOMES, STUDY_STATES
+from service.store.db.studies import StudyFilter
 from service.web.frame import answer, frame_for
 from service.web.study_lines import OUTCOMES as OUTCOME_WORDS
 from service.web.study_lines import StudyHead, heads_of

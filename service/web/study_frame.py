@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from service.accounts.principal import Principal
-from service.db.studies import Study
 from service.http.context import Parts
+from service.store.db.studies import Study
+from service.usecases.accounts.principal import Principal
 from service.web.study_lines import StudyHead, head_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from search.export.report import text
 from search.export.report.metrics import MetricRow, metric_rows
-from service.db.schema import TERMINAL
-from service.db.studies import Study, StudyLine
+from service.store.db.schema import TERMINAL
+from service.store.db.studies import Study, StudyLine
 
 OUTCOMES = {"met": "goal met", "not_met": "goal not met", "not_evaluated": "not evaluated"}
 _TONES = {"met": "good", "not_met": "bad", "failed": "bad", "running": "busy", "cancelling": "busy", "queued": "busy"}

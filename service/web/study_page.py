@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from search.export.report.metrics import MetricRow, metric_rows
 from search.export.report.verdict import Fact, Verdict, facts, verdict
-from service.db import events
-from service.db.studies import Study
 from service.http.context import PartsDep, Reader
 from service.problems import not_found
-from service.studies.reading import get_study
+from service.store.db import events
+from service.store.db.studies import Study
+from service.usecases.studies.reading import get_study
 from service.web.frame import answer, frame_for
 from service.web.study_frame import Asked, study_page
 from service.web.study_lines import StudyHead, head_of

@@ -14,10 +14,10 @@ from search.spec.goals import LIMITS
 from search.spec.job import JobSpec, SearchSettings
 from search.spec.metric_names import METRICS
 from search.targets.document import read_document, target_names
-from service.db.collections import DATASETS, MODELS, Collection
 from service.http.context import PartsDep, Submitter
-from service.studies.reading import get_study
-from service.uploads import sets
+from service.store.db.collections import DATASETS, MODELS, Collection
+from service.usecases.studies.reading import get_study
+from service.usecases.uploads import sets
 from service.web.frame import answer, frame_for, size
 
 router = APIRouter(include_in_schema=False)

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from search.export.report import text
 from search.spec.job import JOB_SCHEMA
-from service.db import blobs, workers
-from service.db.workers import Worker
 from service.http.context import PartsDep, Reader
-from service.studies.occupation import Occupation, occupation
+from service.store.db import blobs, workers
+from service.store.db.workers import Worker
+from service.usecases.studies.occupation import Occupation, occupation
 from service.web.frame import answer, frame_for, size
 
 router = APIRouter(include_in_schema=False)

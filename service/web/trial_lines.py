@@ -15,12 +15,12 @@ from search.export.report import text
 from search.export.report.charts import Chart, cost_plot, ladder
 from search.export.report.trials import Trial, read_trials
 from search.metrics.proportions import Limits
-from service.db import trials
-from service.db.pages import MAX_PAGE
-from service.db.studies import Study
-from service.db.trials import TrialRow
-from service.studies.front import COMPLETE, front, lower_goals
-from service.studies.intervals import intervals_of
+from service.store.db import trials
+from service.store.db.pages import MAX_PAGE
+from service.store.db.studies import Study
+from service.store.db.trials import TrialRow
+from service.usecases.studies.front import COMPLETE, front, lower_goals
+from service.usecases.studies.intervals import intervals_of
 
 CHARTED = 600
 """Most trials in a chart."""

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from search.export.report import text
 from search.export.report.assignment import AssignmentView, assignment_view
 from search.export.report.trials import read_trials
-from service.db import trials
-from service.db.trials import TrialRow
 from service.http.context import PartsDep, Reader
-from service.studies.groups import groups_of
-from service.studies.reading import get_study, get_trial
+from service.store.db import trials
+from service.store.db.trials import TrialRow
+from service.usecases.studies.groups import groups_of
+from service.usecases.studies.reading import get_study, get_trial
 from service.web.assignments import assignment_rows
 from service.web.frame import answer, frame_for
 from service.web.study_frame import study_page

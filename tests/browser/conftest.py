@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.browser.visiting import ARGUMENTS, CHROMIUM, Visitor, visiting
 from tests.service.api.serving import Server, serving
 from tests.service.databases import sqlite_database

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from search.export.json_text import json_line
-from service.db import events, studies
-from service.db.trials import TrialRow
+from service.store.db import events, studies
+from service.store.db.trials import TrialRow
 from tests.export.views_example import example_layers, example_map
 from tests.service.api.serving import Server, submit, trial
 

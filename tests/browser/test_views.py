@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from search.export.json_text import json_line
 from search.export.report.render import render_report
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.export.report_example import example_qconfig, example_result, example_sensitivity, example_trials
 from tests.export.views_example import example_layers, example_map, example_views
 from tests.service.api.serving import Server, serving, submit

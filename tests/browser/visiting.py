@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from service.accounts.authentication import log_in
 from service.http.gate import COOKIE
+from service.usecases.accounts.authentication import log_in
 from tests.service.api.serving import Server
 
 CHROMIUM = "/usr/bin/chromium"

@@ -21,7 +21,7 @@ from hera.workflows.models import WorkflowTemplate
 from pydantic import ValidationError
 
 from service.cli.main import app
-from service.settings import PREFIX, Settings
+from service.store.settings import PREFIX, Settings
 from tests.docs.pages import ROOT, pages
 from tests.service.cli.served import Served, command, environment, free_port
 from tests.service.databases import new_url

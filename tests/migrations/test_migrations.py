@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.db import migrate, tenants
-from service.db.engine import Database, connect
-from service.db.errors import DatabaseError, WrongSchemaError
-from service.db.migrate import (
+from service.store.db import migrate, tenants
+from service.store.db.engine import Database, connect
+from service.store.db.errors import DatabaseError, WrongSchemaError
+from service.store.db.migrate import (
     VERSION_TABLE,
     SchemaState,
     back_up,
@@ -24,8 +24,8 @@ from service.db.migrate import (
     schema_state,
     upgrade,
 )
-from service.db.schema import metadata
-from tests.service.db.rows import study, tenant
+from service.store.db.schema import metadata
+from tests.service.store.db.rows import study, tenant
 
 
 def tables(database: Database) -> set[str]:

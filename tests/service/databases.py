@@ -19,9 +19,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.db.engine import Database, connect
-from service.db.migrate import upgrade
-from service.db.schema import metadata
+from service.store.db.engine import Database, connect
+from service.store.db.migrate import upgrade
+from service.store.db.schema import metadata
 
 BACKENDS = ("sqlite", "postgresql")
 _TEMPLATE = "bitbudget_template"

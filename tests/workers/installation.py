@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from search.spec.load import build_job
-from service.blobs.store import BlobStore
-from service.db import artifacts, studies, tenants
-from service.db import workers as registered
-from service.db.engine import Database, connect
-from service.db.studies import Study
-from service.settings import Settings
-from service.storage import uploads
+from service.store import uploads
+from service.store.blobs.store import BlobStore
+from service.store.db import artifacts, studies, tenants
+from service.store.db import workers as registered
+from service.store.db.engine import Database, connect
+from service.store.db.studies import Study
+from service.store.settings import Settings
 from tests.study.small import Files
 from workers import durable
 from workers.engine import DbosEngine

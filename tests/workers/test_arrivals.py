@@ -12,14 +12,14 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from service.blobs.store import BlobStore
-from service.connections import fetching
-from service.connections.errors import ConnectionDownError
-from service.db import blobs, studies, tenants
-from service.db.engine import Database, connect
-from service.db.studies import Study
-from service.settings import Settings
-from tests.service.db.rows import study
+from service.store.blobs.store import BlobStore
+from service.store.connections import fetching
+from service.store.connections.errors import ConnectionDownError
+from service.store.db import blobs, studies, tenants
+from service.store.db.engine import Database, connect
+from service.store.db.studies import Study
+from service.store.settings import Settings
+from tests.service.store.db.rows import study
 from tests.study.small import Files
 from tests.workers.installation import Installation, sha256
 from workers import arrivals

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.db.engine import Database
-from service.settings import Settings
+from service.store.db.engine import Database
+from service.store.settings import Settings
 from tests.service.databases import database
 from workers.alarm import Alarm
 from workers.bell import Bell, bell_of, ring_for

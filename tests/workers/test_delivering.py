@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.blobs.store import BlobStore
-from service.db import studies, tasks
-from service.db.engine import Database
-from service.db.tasks import TaskPlan
-from service.settings import Settings
+from service.store.blobs.store import BlobStore
+from service.store.db import studies, tasks
+from service.store.db.engine import Database
+from service.store.db.tasks import TaskPlan
+from service.store.settings import Settings
 from tests.service.databases import sqlite_database
-from tests.service.db.rows import study, tenant
+from tests.service.store.db.rows import study, tenant
 from workers import runner as runner_module
 from workers.bell import bell_of
 from workers.failures import StudyFailedError

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from service.blobs.store import BlobStore
-from service.db.engine import Database
-from service.settings import Settings
+from service.store.blobs.store import BlobStore
+from service.store.db.engine import Database
+from service.store.settings import Settings
 from tests.service.databases import sqlite_database
 from tests.workers.installation import children_of, is_running
 from workers import nursery as nursery_module

@@ -12,7 +12,7 @@ import time
 import pytest
 from sqlalchemy import text
 
-from service.db import items, tasks, workers
+from service.store.db import items, tasks, workers
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.workers.installation import TERMINAL, TRIES, is_running
 

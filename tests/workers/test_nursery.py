@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
+from service.store.settings import Settings
 from tests.workers.installation import is_running
 from workers import pool as pool_module
 from workers.evaluator_process import EvaluatorProcess

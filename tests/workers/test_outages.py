@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.db.engine import connect
-from service.db.migrate import upgrade
+from service.store.db.engine import connect
+from service.store.db.migrate import upgrade
 from tests.service.databases import BACKENDS, new_url
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.workers.installation import TRIES, installation, is_running

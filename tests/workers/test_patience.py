@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
-from service.db.engine import Database
-from service.db.errors import DatabaseBusyError
-from service.db.schema import tenants
+from service.store.db.engine import Database
+from service.store.db.errors import DatabaseBusyError
+from service.store.db.schema import tenants
 from tests.service.databases import database
 from workers import patience
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from search.tasks import ItemResult
-from service.db import items, studies, tenants
-from service.db import tasks as task_rows
-from service.db.engine import Database
-from service.db.tasks import TaskPlan
-from service.settings import Settings
+from service.store.db import items, studies, tenants
+from service.store.db import tasks as task_rows
+from service.store.db.engine import Database
+from service.store.db.tasks import TaskPlan
+from service.store.settings import Settings
 from tests.service.databases import sqlite_database
 from workers import settling
 from workers.bell import Bell, bell_of

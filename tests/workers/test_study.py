@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.db import artifacts, events, items, tasks, trials
+from service.store.db import artifacts, events, items, tasks, trials
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.workers.installation import is_running
 

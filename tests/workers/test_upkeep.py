@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from service.db.schema import blobs as blob_table
-from service.storage import uploads
-from tests.service.db.rows import set_back
+from service.store import uploads
+from service.store.db.schema import blobs as blob_table
+from tests.service.store.db.rows import set_back
 from tests.workers.installation import Installation
 
 DAY = 86400.0

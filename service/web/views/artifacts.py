@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from search.export.report import text
 from search.export.report.artifacts import PURPOSES
-from service.db import artifacts
+from service.store.db import artifacts
 from service.web.study_frame import Asked, StudyView
 
 

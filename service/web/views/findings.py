@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search.export.report.findings import Finding, findings
-from service.db import artifacts
-from service.studies.reading import RESULT, findings_in, read_file
+from service.store.db import artifacts
+from service.usecases.studies.reading import RESULT, findings_in, read_file
 from service.web.study_frame import Asked, StudyView
 
 

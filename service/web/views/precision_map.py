@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.export.report.map_view import MapView, map_view
-from service.db import artifacts
-from service.studies.reading import read_file
+from service.store.db import artifacts
+from service.usecases.studies.reading import read_file
 from service.web.study_frame import Asked, StudyView
 
 FILE = "precision_map.json"

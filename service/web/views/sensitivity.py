@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
-from service.db import artifacts
-from service.studies.reading import SENSITIVITY, read_file, read_table
+from service.store.db import artifacts
+from service.usecases.studies.reading import SENSITIVITY, read_file, read_table
 from service.web.study_frame import Asked, StudyView
 
 

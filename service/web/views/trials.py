@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from search.export.report import text
 from search.export.report.trials import read_trials
-from service.db import trials
-from service.db.trials import ORDERS
+from service.store.db import trials
+from service.store.db.trials import ORDERS
 from service.web.study_frame import Asked, StudyView
 from service.web.trial_lines import TrialEntry, as_line, entry, judged
 

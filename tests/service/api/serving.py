@@ -15,18 +15,18 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
-from service.accounts.keys import make_key
-from service.accounts.principal import Scope
 from service.app import create_app
-from service.blobs.store import BlobStore
-from service.db import artifacts, studies, tenants, trials
-from service.db.engine import Database
-from service.db.studies import Study
-from service.db.trials import TrialRow
 from service.http.protocol import HttpProtocol
-from service.settings import Settings
-from service.storage import uploads
-from service.studies.engine import Engine
+from service.store import uploads
+from service.store.blobs.store import BlobStore
+from service.store.db import artifacts, studies, tenants, trials
+from service.store.db.engine import Database
+from service.store.db.studies import Study
+from service.store.db.trials import TrialRow
+from service.store.settings import Settings
+from service.usecases.accounts.keys import make_key
+from service.usecases.accounts.principal import Scope
+from service.usecases.studies.engine import Engine
 
 MODEL, DATA = b"not an ONNX file", b"not an npz file"
 

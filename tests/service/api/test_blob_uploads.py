@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving, sha256
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from service.api.snapshot import snapshot
-from service.db.engine import connect
-from service.settings import Settings
+from service.store.db.engine import connect
+from service.store.settings import Settings
 from tests.service.api.serving import MODEL, Server, serving, sha256, submit, upload
 from workers import durable
 from workers.engine import DbosEngine

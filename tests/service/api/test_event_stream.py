@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from service.api import events as module
-from service.db import events
-from service.db.engine import Database
+from service.store.db import events
+from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving, submit
 
 STREAM = {"Accept": "text/event-stream"}

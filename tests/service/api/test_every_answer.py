@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
-from service.db import workers
-from service.db.engine import Database
-from service.db.migrate import head
 from service.problems import KINDS
+from service.store.db import workers
+from service.store.db.engine import Database
+from service.store.db.migrate import head
 from tests.service.api.serving import Server, serving, sha256, submit
 
 
@@ -57,7 +57,7 @@ class TestRefusals:
         def fail(*_: object, **__: object) -> None:
             raise RuntimeError(secret)
 
-        monkeypatch.setattr("service.db.studies.page", fail)
+        monkeypatch.setattr("service.store.db.studies.page", fail)
         answer = server.client().get("/v1/studies")
         assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
         assert "hunter2" not in answer.text

@@ -10,13 +10,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount, Route
 
-from service.accounts.keys import make_key
 from service.app import create_app
-from service.db import keys
-from service.db.engine import Database
 from service.http.gate import PUBLIC, PUBLIC_PREFIX
 from service.http.paths import all_routes
-from service.settings import Settings, SettingsError
+from service.store.db import keys
+from service.store.db.engine import Database
+from service.store.settings import Settings, SettingsError
+from service.usecases.accounts.keys import make_key
 from tests.service.api.serving import FakeEngine, Server, serving, sha256, spec_for, submit
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.db import studies
+from service.store.db import studies
 from tests.service.api.serving import Server, sha256, spec_for, submit, trial
 
 SENSITIVITY = (

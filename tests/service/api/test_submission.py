@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.db.engine import Database
-from service.settings import Settings
+from service.store.db.engine import Database
+from service.store.settings import Settings
 from tests.service.api.serving import DATA, MODEL, Server, serving, sha256, spec_for, submit, upload
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.service.api.serving import serving, submit
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.db import webhooks
-from service.db.engine import Database
-from service.webhooks.egress import Egress, Reply
-from service.webhooks.sending import Sender
+from service.store.db import webhooks
+from service.store.db.engine import Database
+from service.usecases.webhooks.egress import Egress, Reply
+from service.usecases.webhooks.sending import Sender
 from tests.service.api.serving import Server, serving, sha256, spec_for, submit, upload
 
 URL = "https://example.com/hook"

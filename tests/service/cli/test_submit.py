@@ -19,7 +19,7 @@ from service.cli.exits import Exit, exit_of_client_error, exit_of_study
 from service.client.errors import UnreachableError, WaitTimeoutError, error_of
 from service.client.retries import NO_RETRIES
 from service.client.shapes import Study, read
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving
 from tests.service.command import Ended, bitbudget
 from tests.study.small import Files, write

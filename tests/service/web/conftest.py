@@ -7,7 +7,7 @@ import pytest
 
 from search.graph.network import Group, Network
 from search.graph.operators import OpClass
-from service.db.engine import Database
+from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving
 
 

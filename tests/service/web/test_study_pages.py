@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from search.export.report import text
-from service.db import items, studies
-from service.db.trials import TrialRow
+from service.store.db import items, studies
+from service.store.db.trials import TrialRow
 from tests.service.api.serving import Server, spec_for, submit, trial
-from tests.service.db.rows import item
+from tests.service.store.db.rows import item
 from tests.service.web.reading import looking, read
 
 GOAL = {"id": "top1@logits", "direction": "higher", "float": 0.75, "required": 0.74}

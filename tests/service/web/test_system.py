@@ -1,6 +1,6 @@
 """The page of the server itself."""
 
-from service.db import workers
+from service.store.db import workers
 from service.web.frame import size
 from tests.service.api.serving import Server, submit
 from tests.service.web.reading import looking, read

@@ -1,1 +1,0 @@
-"""Blobs on disk and in the database together: keeping an upload, and deleting what nothing needs."""

@@ -1,0 +1,222 @@
+"""Bring the tables to the state this program works with, or say why it cannot work with what is there.
+
+One transaction under one lock, so that two processes may start at once: the second one finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from enum import Enum
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import Connection
+
+from service.store.db.engine import Database, make_private, without_pool
+from service.store.db.errors import DatabaseError, WrongSchemaError
+
+VERSION_TABLE = "bitbudget_version"
+FOLDER = Path(__file__).resolve().parents[3] / "migrations"
+_LOCK = 0x62697462  # PostgreSQL's advisory lock of this program's migrations
+
+
+class SchemaState(Enum):
+    """What the tables of a database are to this program."""
+
+    EMPTY = "empty"  #: no tables of ours
+    CURRENT = "current"
+    OLDER = "older"  #: a migration brings it here
+    UNKNOWN = "unknown"  #: made by another, newer program
+
+
+def prepare(database: Database) -> None:
+    """Make a new SQLite file ready; refuse anything else that is not current.
+
+    Raises:
+        WrongSchemaError: If the tables are missing (PostgreSQL), older or newer.
+    """
+    if database.is_sqlite and schema_state(database) is SchemaState.EMPTY:
+        upgrade(database)
+    check_schema(database)
+
+
+def check_schema(database: Database) -> None:
+    """Refuse to work with other tables than this program's.
+
+    Raises:
+        WrongSchemaError: With what to do.
+    """
+    state = schema_state(database)
+    name = database.url.render_as_string(hide_password=True)
+    if state is SchemaState.EMPTY:
+        raise WrongSchemaError(f"The database {name} has no tables yet. Run `bitbudget migrate` once.")
+    if state is SchemaState.OLDER:
+        raise WrongSchemaError(
+            f"The database {name} is at revision {revision(database)}, this program needs {head()}. "
+            "Make a backup, stop every other process and run `bitbudget migrate`."
+        )
+    if state is SchemaState.UNKNOWN:
+        raise WrongSchemaError(
+            f"The database {name} is at revision {revision(database)}, which this program does not know (it knows "
+            f"{head()}): a newer version made it. Install that version, or restore a backup."
+        )
+
+
+def schema_state(database: Database) -> SchemaState:
+    """Compare the database's revision with the program's."""
+    found = revision(database)
+    if found is None:
+        return SchemaState.EMPTY
+    if found == head():
+        return SchemaState.CURRENT
+    try:
+        ScriptDirectory.from_config(_config()).get_revision(found)
+    except CommandError:
+        return SchemaState.UNKNOWN
+    return SchemaState.OLDER
+
+
+def revision(database: Database) -> str | None:
+    """The revision of the database, None if it has no tables of ours."""
+    with database.reading() as connection:
+        return _revision(connection)
+
+
+def head() -> str:
+    """The revision this program works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def upgrade(database: Database, to: str = "head") -> Path | None:
+    """Bring the tables up; a SQLite file that holds something is copied before.
+
+    Args:
+        database: Any state; nothing happens if it is there already.
+        to: Revision.
+
+    Returns:
+        The copy, or None if there was no need for one.
+
+    Raises:
+        WrongSchemaError: If the database is newer than this program.
+    """
+    if schema_state(database) is SchemaState.UNKNOWN:
+        check_schema(database)
+    engine = without_pool(database)
+    try:
+        with engine.begin() as connection:
+            _lock(connection)
+            before = _revision(connection)
+            target = head() if to == "head" else to
+            if before == target:
+                return None
+            copy = _back_up(database, before) if before is not None else None
+            command.upgrade(_config(connection), to)
+            _check_references(connection)
+        return copy
+    finally:
+        engine.dispose()
+
+
+def downgrade(database: Database, to: str) -> Path | None:
+    """Bring the tables down to revision ``to`` (``base`` = none left); a SQLite file is copied before."""
+    engine = without_pool(database)
+    try:
+        with engine.begin() as connection:
+            _lock(connection)
+            before = _revision(connection)
+            copy = _back_up(database, before) if before is not None else None
+            command.downgrade(_config(connection), to)
+            _check_references(connection)
+        return copy
+    finally:
+        engine.dispose()
+
+
+def check_drift(database: Database) -> None:
+    """Compare the tables with ``service/store/db/schema.py``, as ``alembic check`` does.
+
+    Raises:
+        alembic.util.AutogenerateDiffsDetected: If they differ.
+    """
+    engine = without_pool(database)
+    try:
+        with engine.begin() as connection:
+            command.check(_config(connection))
+    finally:
+        engine.dispose()
+
+
+def back_up(database: Database, target: Path) -> None:
+    """Copy a SQLite database while others use it; the copy is whole or not there.
+
+    Raises:
+        DatabaseError: If this is not SQLite, or ``target`` exists.
+    """
+    source = database.file
+    if source is None:
+        raise DatabaseError("Only a SQLite file can be copied here. Back up PostgreSQL with pg_dump.")
+    if target.exists():
+        raise DatabaseError(f"The backup {str(target)!r} exists already. Move it away first.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        _copy(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    make_private(target)
+    reader, writer = sqlite3.connect(source), sqlite3.connect(target)
+    try:
+        reader.backup(writer)
+    finally:
+        reader.close()
+        writer.close()
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _back_up(database: Database, before: str) -> Path | None:
+    """The copy made before a change of tables, named after the revision it holds."""
+    if database.file is None:
+        return None
+    stem = f"{database.file.name}.{before}"
+    names = (f"{stem}.backup", *(f"{stem}.{n}.backup" for n in range(2, 1000)))
+    target = next(path for name in names if not (path := database.file.with_name(name)).exists())
+    back_up(database, target)
+    return target
+
+
+def _lock(connection: Connection) -> None:
+    """Let one process migrate at a time; SQLite's transaction has the write lock already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _check_references(connection: Connection) -> None:
+    """Foreign keys are off while SQLite's tables are copied: look afterwards whether all still point somewhere."""
+    if connection.dialect.name != "sqlite":
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise DatabaseError(f"After the migration {len(broken)} rows point nowhere, first in {broken[0][0]!r}; undone.")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,1 @@
+"""Use cases: what may be done with studies, uploads, accounts and webhooks; no HTTP."""
