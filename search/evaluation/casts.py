@@ -22,7 +22,7 @@ SUFFIXES = (
     *("_scale", "_zero_point", "_quantized", "_prescale", "_postscale", "_scaled", "_rounded", "_fp16", "_fp16_float"),
     *("_QuantizeLinear", "_QuantizeLinear_Input", "_QuantizeLinear_Output"),
     *("_DequantizeLinear", "_DequantizeLinear_Output", "_CastFp16", "_CastFloat", "_Prescale", "_Postscale"),
-    *("_kept", "_Keep"),
+    *("_kept", "_Keep", "_guarded", "_Guard"),
 )
 """Everything that is put behind a stem here and in the Q/DQ model; a stem is usable if none of these is taken."""
 

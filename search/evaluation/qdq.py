@@ -5,7 +5,8 @@ For every node of the prepared model, in order:
 1. each slot reads its tensor in the format of the placement; where that is not the stored one, a cast stands before it;
 2. each quantizable constant is stored as integers with a DequantizeLinear (or as binary16 with a Cast);
 3. the bias of an integer gemm is stored in int32 with scale ``s_x * s_w``; one that would overflow stays float;
-4. the value a writer produces is followed by the rounding to its stored format.
+4. the value a writer produces is followed by the rounding to its stored format;
+5. if guarded, a copy follows every rounded value and every integer weight of a gemm.
 
 Names follow ONNX Runtime's own quantizer: ``T_QuantizeLinear_Output``, ``T_DequantizeLinear_Output``, ``T_scale``,
 ``T_zero_point``, ``W_quantized``; where the model uses such a name itself, ``T`` gets a ``#`` behind it.
@@ -49,10 +50,14 @@ class QdqOptions:
 
     Attributes:
         explicit_moves: Also write Q/DQ after every Reshape, Transpose, ... (same scale; the values do not change).
+        guarded: Put a copy (a Sum of one value) behind every rounded value, which no optimizer of ONNX Runtime looks
+            through: in a session with default options, too, each operator is computed in float, as written, and not
+            by an integer kernel, which rounds otherwise, saturates on some processors, or does not exist.
         prescale: Tensor index to exponent ``k`` of the fp16 pre-scale ``2**-k``.
     """
 
     explicit_moves: bool = False
+    guarded: bool = False
     prescale: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -120,6 +125,8 @@ class _Assembly:
         new.CopyFrom(node)
         for index, name in enumerate(node.input):
             value = self._input(node, index, name) if name else name
+            if value != name and not self._options.guarded and _must_stay_float(node):
+                value = self._copy(value)
             if value != name:
                 new.input[index] = value
         if node.name in self._template.nested:
@@ -180,7 +187,20 @@ class _Assembly:
         rounded_output = name in self._outputs and written != name
         target = name if rounded_output else f"{stem}_DequantizeLinear_Output"
         self._round(written, target, tensor, fmt, stem)
-        self._current[name] = target
+        self._current[name] = self._guard(target, stem)
+
+    def _copy(self, value: str) -> str:
+        """A copy of ``value`` for one reader that the runtime must not turn into an integer kernel."""
+        stem = self._stem(f"{value}_float")
+        self._parts.add("Sum", [value], f"{stem}_guarded", f"{stem}_Guard")
+        return f"{stem}_guarded"
+
+    def _guard(self, value: str, stem: str) -> str:
+        """A copy of a rounded ``value`` that no optimizer looks through; ``value`` itself in a graph without guards."""
+        if not self._options.guarded:
+            return value
+        self._parts.add("Sum", [value], f"{stem}_guarded", f"{stem}_Guard")
+        return f"{stem}_guarded"
 
     def _read(self, name: str, tensor: int, fmt: Format) -> str:
         value = self._current.get(name, name)
@@ -193,7 +213,7 @@ class _Assembly:
                 self._parts.add("Sum", [value], f"{stem}_kept", f"{stem}_Keep")  # a copy nothing is moved across
                 value = f"{stem}_kept"
             self._round(value, target, tensor, fmt, stem)
-            self._casts[(name, fmt)] = target
+            self._casts[(name, fmt)] = self._guard(target, stem)
         return self._casts[(name, fmt)]
 
     def _round(self, source: str, target: str, tensor: int, fmt: Format, stem: str) -> None:
@@ -220,12 +240,14 @@ class _Assembly:
         grid = self._grids.weight(index, fmt)
         key = (constant.name, fmt, grid.axis, grid.scales.tobytes())
         if key not in self._weights:
-            self._weights[key] = self._add_weight(constant.name, grid)
+            stem = self._stem(constant.name)
+            value = self._add_weight(stem, grid)
+            is_gemm = self._network.groups[constant.group].is_gemm
+            self._weights[key] = self._guard(value, stem) if is_gemm else value
         return self._weights[key]
 
-    def _add_weight(self, name: str, weight: WeightGrid) -> str:
+    def _add_weight(self, stem: str, weight: WeightGrid) -> str:
         """Store a constant as integers; return the name of its float image."""
-        stem = self._stem(name)
         names = [
             self._kept(f"{stem}_quantized", weight.values),
             self._kept(f"{stem}_scale", weight.scales),
@@ -267,4 +289,10 @@ class _Assembly:
         if form.grid is None:
             self._float_biases.extend([bias.name] * form.overflowed)
             return bias.name
-        return self._add_weight(f"{bias.name}@{bias.node}", form.grid)
+        return self._add_weight(self._stem(f"{bias.name}@{bias.node}"), form.grid)
+
+
+def _must_stay_float(node: onnx.NodeProto) -> bool:
+    """Whether ONNX Runtime makes an integer operator of this node that it then cannot load."""
+    dilations = next((list(one.ints) for one in node.attribute if one.name == "dilations"), [])
+    return node.op_type == "AveragePool" and any(size != 1 for size in dilations)

@@ -19,7 +19,9 @@ from search.data.open import open_data
 from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_source
 from search.data.source import SampleSource
+from search.evaluation.biases import GridSource
 from search.evaluation.configuration import Configuration
+from search.evaluation.fitting import FittedGrids
 from search.evaluation.lowering.lower import lower
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
@@ -203,10 +205,17 @@ class ItemRunner:
 
     def qdq(self, configuration: Configuration, *, explicit_moves: bool = False) -> QdqModel:
         """The Q/DQ model of a configuration."""
+        template, placement = self.loaded.template, self.placement(configuration)
+        grids: GridSource = self.grids(configuration)
+        runs_integers = self.level is Level.DEPLOYED
+        if runs_integers:
+            grids = FittedGrids(template, placement, grids)
         options = QdqOptions(
-            explicit_moves=explicit_moves or self.level is Level.DEPLOYED, prescale=configuration.treatment.prescale
+            explicit_moves=explicit_moves or runs_integers,
+            guarded=not runs_integers,
+            prescale=configuration.treatment.prescale,
         )
-        return build_qdq(self.loaded.template, self.placement(configuration), self.grids(configuration), options)
+        return build_qdq(template, placement, grids, options)
 
     def exported(self, configuration: Configuration) -> tuple[bytes, Session]:
         """The exported file of a configuration, and it read back, ready to run; the last one is kept."""

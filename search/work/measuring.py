@@ -92,7 +92,7 @@ class _Probe:
                 for g, group in enumerate(network.groups)
             )
             placement = replace(placement, stored=stored, read=read)
-        options = QdqOptions(prescale=self._params.base.treatment.prescale)
+        options = QdqOptions(guarded=True, prescale=self._params.base.treatment.prescale)
         model = build_qdq(self._runner.loaded.template, placement, self._grids, options).model
         session = Session(
             with_outputs(model, self._params.outputs), level=Level.PINNED, threads=self._runner.problem.threads

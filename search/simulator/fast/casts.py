@@ -25,10 +25,14 @@ def write_dequantize(context: Context, step: Dequantize) -> None:
 
 
 def write_round_half(context: Context, step: RoundHalf) -> None:
-    """``half(x * 2**-k) * 2**k``; both factors are powers of two."""
+    """``half(x * 2**-k) * 2**k``; both factors are powers of two.
+
+    The copy behind it keeps LayerNormFusion from looking through the casts: it then makes a LayerNormalization of float
+    and binary16 inputs, which cannot be loaded.
+    """
     graph, k = context.graph, step.prescale
     x = graph.add("Mul", step.input, graph.float32(2.0**-k)) if k else step.input
-    x = graph.single(graph.cast(x, TensorProto.FLOAT16))
+    x = graph.add("Sum", graph.single(graph.cast(x, TensorProto.FLOAT16)))
     context.name(graph.add("Mul", x, graph.float32(2.0**k)) if k else x, step.output)
 
 

@@ -148,7 +148,7 @@ def _write_float(context: Context, step: Gemm, acc: Whole, lay: Laying) -> None:
                 else graph.add(op, real, lay(end, np.float32))
             )
     if step.half:
-        real = graph.single(graph.cast(real, TensorProto.FLOAT16))
+        real = graph.add("Sum", graph.single(graph.cast(real, TensorProto.FLOAT16)))  # as in fast/casts.py
     context.name(real, step.output)
 
 
