@@ -51,7 +51,7 @@ def test_a_channel_whose_bias_is_too_large_for_int32_gets_coarser_weights(tmp_pa
 def test_what_a_product_loses_is_nothing_beside_the_bias(tmp_path):
     weights, bias = RNG.normal(size=(4, 4, 1, 1)).astype(np.float32), np.ones(4, np.float32)
     weights[1] *= 1e-8
-    coarse, grids = fitted(tmp_path, weights, bias)
+    coarse, _ = fitted(tmp_path, weights, bias)
     after = coarse.weight(0, Format.INT8)
     image = dequantize_weights(np.asarray(after.values), after.scales, np.asarray(after.zero_points), after.axis)
     scale = float(coarse.activation(0, Format.INT8).scale)
