@@ -1,8 +1,9 @@
 """``auto``: the cheapest assignment that meets the goals, found with few evaluations.
 
-The lowest assignment first: where it meets the goals, nothing else is evaluated. Else a descent (descent.py): the
-points are measured alone, an estimator predicts noise and chance of any assignment, the cheapest promising ones are
-evaluated, each result corrects the estimator, and every raised group is tried lower in the end.
+The lowest assignment first: where it meets the goals and nothing is cheaper, nothing else is evaluated. Else a descent
+(descent.py): the points are measured alone, an estimator predicts noise and chance of any assignment, the cheapest
+promising ones are evaluated, each result corrects the estimator, and every cheaper change of one group is tried in the
+end.
 
 Only where no mix is believed to meet the goals, all_high is evaluated; if it misses, what the ladder does above it
 (16 bit on the more sensitive side, fp16 for the worst groups, pre-scales, fixed ranges, fp32), and then the descent on
@@ -15,6 +16,7 @@ from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
 from search.precision import Format, Precision
 from search.strategies.belief import Start, judge_of
+from search.strategies.bounds import cheapest_of_all
 from search.strategies.descent import Descent
 from search.strategies.desk import Desk
 from search.strategies.goal_curve import GoalCurve
@@ -33,7 +35,7 @@ def auto(desk: Desk) -> Plan[None]:
     low = yield from desk.evaluate(bottom, stage="all low", why="lower bound", errors=True, provisional=True)
     low = yield from _completed(desk, low)
     if low.is_met:
-        desk.minimal = True
+        yield from _below_low(desk, low)
         return
     reached = yield from _descend(desk, low, Treatment(), "mix")
     if reached:
@@ -43,6 +45,22 @@ def auto(desk: Desk) -> Plan[None]:
     yield from _above(desk, bottom, low, high)
     if not any(trial.is_complete for trial in desk.trials):
         yield from desk.evaluate(top, stage="all high", why="best known", full=True)
+
+
+def _below_low(desk: Desk, low: Trial) -> Plan[None]:
+    """The lowest assignment meets the goals; something finer may be cheaper still."""
+    cheapest = cheapest_of_all(desk, low.configuration.effective)
+    if cheapest == low.configuration.effective:
+        desk.minimal = True
+        return
+    trial = yield from desk.evaluate(
+        cheapest, stage="cheapest", why="nothing is cheaper", errors=True, provisional=True
+    )
+    trial = yield from _completed(desk, trial)
+    if trial.is_met and trial.configuration.effective == cheapest:
+        desk.minimal = True
+        return
+    yield from _descend(desk, low, Treatment(), "mix")
 
 
 def _above(desk: Desk, bottom: Assignment, low: Trial, high: Trial) -> Plan[None]:

@@ -89,7 +89,7 @@ class Belief:
         self._levels = Levels(self.options, points, kept)
         self._frontier = Frontier(self._levels, desk.setting.cost)
         self.tried: dict[str, Trial] = {}
-        self._lucks: dict[str, Kin] = {}
+        self._lucks = {curve.goal.id: Kin(signs=curve.is_rate) for curve in self.curves}
         self._priced: dict[str, tuple[Indices, float]] = {}
         limits = self.limits()
         self._estimator = Estimator(
@@ -202,8 +202,8 @@ class Belief:
                 yield (own,)
                 continue
             wide = formats if not self._start.high.is_integer or not _fits_fp16(setting, g) else {*formats, Format.FP16}
-            wanted = [p for p in allowed[g] if {p.activation, p.weight} <= wide and (g, p) not in banned]
-            yield raised(wanted, own)
+            wanted = [p for p in raised(allowed[g], own) if {p.activation, p.weight} <= wide]
+            yield tuple(p for p in wanted if (g, p) not in banned) or (own,)
 
     def _measured(self, trial: Trial) -> dict[str, float]:
         """Output to the noise power that a trial had."""

@@ -4,22 +4,25 @@
 2. The cheapest assignments under several noise limits are worked out (frontier.py). Each has a cost and a believed
    chance to meet all goals; the one with the largest ``chance * (cost of the best so far - cost)`` is evaluated.
 3. Its noise and its values correct the estimator; again from 2 until nothing is worth an evaluation.
-4. Sweep: every raised group is tried lower, alone, and every cheaper rung of the ladder, unless the estimator gives
+4. Sweep: every cheaper change of one group is tried, and every cheaper rung of the ladder, unless the estimator gives
    that less than ``EXCLUDED``.
+
+The bounds (all_low, all_high, and the cheapest assignment there is) are candidates like all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 
 from search.assignment import Assignment
-from search.precision import Precision
 from search.sensitivity.table import Table
 from search.strategies.belief import Belief, Candidate, Start, judge_of
+from search.strategies.bounds import bounds_of
 from search.strategies.desk import Desk
 from search.strategies.finer import kept_of
 from search.strategies.levels import Indices, Kept
@@ -56,15 +59,19 @@ class Descent:
     _tables: Sequence[Table] = ()
     _kept: Kept | None = None
     _n_bans: int = -1
+    _run_before: int = 0
     _at: int = FIRST
     _step: int = 1
     _all: Indices | None = None
     _safe: float = np.inf
+    _climbed: Sequence[Assignment] = ()
     _rungs: Sequence[Assignment] = ()
     _pool: dict[str, Assignment] = field(default_factory=dict)
 
     def run(self) -> Plan[Trial | None]:
         """Return the cheapest trial that meets the goals; None if none is believed to."""
+        base = self.start.base.n_run
+        self._run_before = sum(trial.n_run for trial in self.desk.trials) - base
         yield from self.prepare()
         return (yield from self.descend())
 
@@ -76,11 +83,8 @@ class Descent:
         )
         if self._tables:
             self._kept = yield from kept_of(self.desk, start.base, self._tables)
+            self._climbed = rungs(self.desk, start.base.configuration.effective, self._tables, start.high)
             self._set_up()
-            climbed = rungs(self.desk, start.base.configuration.effective, self._tables, start.high)
-            self._all = self._belief.options.all_rows(MOST_ENUMERATED)
-            self._rungs = [a for a in climbed if self._belief.options.holds(a)]
-            self._pool = {a.digest: a for a in self._rungs}
 
     @property
     def best(self) -> Trial | None:
@@ -103,26 +107,44 @@ class Descent:
             if best.is_met:
                 return best
             self.minimal = False
-            self._belief.learn(best)
+            self._take_in(best)
         return None
 
     def _set_up(self) -> None:
-        """Believe what the tables say, then take in every trial: at the start, and when choices have been ruled out."""
+        """Everything that is derived from the choices: at the start, and whenever one of them has been ruled out.
+
+        What the tables say and every trial make the belief; what can no longer be chosen leaves the candidates.
+        """
         self._n_bans = len(self.desk.bans.found)
         self._belief = Belief(self.desk, self.start, self._tables, self._kept or {})
         self.desk.judge = judge_of(self.desk.setting, self._belief.curves)
         for trial in self.desk.trials:
             self._belief.learn(trial)
+        options = self._belief.options
+        self._all = options.all_rows(MOST_ENUMERATED)
+        self._rungs = [a for a in self._climbed if options.holds(a)]
+        known = (*self._rungs, *self._bounds, *self._pool.values())
+        self._pool = {a.digest: a for a in known if options.holds(a)}
+
+    @cached_property
+    def _bounds(self) -> tuple[Assignment, ...]:
+        """What is known without any table: both ends, and the cheapest of all."""
+        return tuple(bound.assignment for bound in bounds_of(self.desk))
+
+    def _take_in(self, trial: Trial) -> None:
+        """Believe a result; if it has ruled choices out, start over from what is left."""
+        if self._n_bans != len(self.desk.bans.found):
+            self._set_up()
+        else:
+            self._belief.learn(trial)
 
     def _next(self) -> Candidate | None:
         """What is most worth an evaluation."""
-        if self._n_bans != len(self.desk.bans.found):
-            self._set_up()
         fresh = self._frontier() if np.isfinite(self._safe) else [self._belief.cheapest(s) for s in TIGHTNESS[1::2]]
         self._pool |= {one.digest: one for one in fresh if one is not None}
         below = np.inf if self.best is None else self.best.cost
         found = self._belief.judged(
-            [*self._pool.values(), *self._lower(), *self._together(), *self._swapped()], below=below
+            [*self._pool.values(), *self._neighbours(), *self._together(), *self._swapped()], below=below
         )
         if self.best is None:
             self._safe = self._safe_cost(found)
@@ -173,12 +195,12 @@ class Descent:
             errors=True,
             provisional=True,
         )
-        self._belief.tried[candidate.assignment.digest] = trial
-        self._belief.learn(trial)
+        self._take_in(trial)
+        self._belief.tried.setdefault(candidate.assignment.digest, trial)
         return trial
 
     def _sweep(self) -> Plan[None]:
-        """Try every raised group lower, alone, and cheaper rungs, starting over below a better one."""
+        """Try every cheaper change of one group, and cheaper rungs, starting over below a better one."""
         for _ in range(MOST_DEMOTIONS[self.desk.setting.ordered]):
             assert self.best is not None
             todo = [one for one in self._unsettled(self.best) if one.chance >= EXCLUDED]
@@ -191,37 +213,28 @@ class Descent:
             yield from self._evaluate(max([*todo, *together], key=self._gain), "sweep")
 
     def _unsettled(self, best: Trial) -> list[Candidate]:
-        """Untried assignments that would be cheaper: one group lower, or what the ladder would probe."""
-        return self._belief.judged([*self._lower(), *self._rungs], below=best.cost)
+        """Untried assignments that would be cheaper: one group changed, a bound, or what the ladder would probe."""
+        return self._belief.judged([*self._neighbours(), *self._bounds, *self._rungs], below=best.cost)
 
-    def _demotions(self, best: Trial) -> list[Candidate]:
-        """Untried assignments with one group lower that would be cheaper."""
-        return self._belief.judged(self._lower(), below=best.cost)
+    def _cheaper(self, best: Trial) -> list[Candidate]:
+        """Untried assignments with one group changed that would be cheaper."""
+        return self._belief.judged(self._neighbours(), below=best.cost)
 
-    def _lower(self) -> list[Assignment]:
-        """The best with one group lower."""
-        return self._changed(lambda p, now: p.activation <= now.activation and p.weight <= now.weight)
-
-    def _higher(self) -> list[Assignment]:
-        """The best with one group higher."""
-        return self._changed(lambda p, now: p.activation >= now.activation and p.weight >= now.weight)
-
-    def _changed(self, fits: Callable[[Precision, Precision], bool]) -> list[Assignment]:
-        if self.best is None:
+    def _neighbours(self) -> list[Assignment]:
+        """The best with one group elsewhere: lower, or finer, which may be cheaper, too."""
+        if self.best is None or not self._belief.options.holds(self.best.configuration.effective):
             return []
-        effective, found = self.best.configuration.effective, []
-        for g, own in enumerate(self._belief.options.choices):
-            now = effective[g]
-            found += [effective.with_({g: p}) for p in own if p is not now and fits(p, now)]
-        return found
+        effective = self.best.configuration.effective
+        choices = enumerate(self._belief.options.choices)
+        return [effective.with_({g: p}) for g, own in choices for p in own if p is not effective[g]]
 
     def _together(self) -> list[Assignment]:
-        """The best with its likeliest demotions together: two of them, three, ..."""
+        """The best with its likeliest cheaper changes together: two of them, three, ..."""
         if self.best is None:
             return []
         effective = now = self.best.configuration.effective
         found = []
-        for one in sorted(self._demotions(self.best), key=lambda one: (-one.chance, one.cost)):
+        for one in sorted(self._cheaper(self.best), key=lambda one: (-one.chance, one.cost)):
             changes = {g: p for g, p in enumerate(one.assignment.precisions) if p is not effective[g]}
             if all(now[g] is effective[g] for g in changes):
                 now = now.with_(changes)
@@ -229,15 +242,15 @@ class Descent:
         return found[1:]
 
     def _swapped(self) -> list[Assignment]:
-        """The best with one group lower and another one higher."""
+        """The best with one group changed to what is cheaper and another one to what is not."""
         if self.best is None or self._all is not None:
             return []
         effective = self.best.configuration.effective
-        lower = self._belief.judged(self._lower(), below=self.best.cost)
-        higher = sorted(self._belief.judged(self._higher()), key=lambda one: (-one.chance, one.cost))
-        lower.sort(key=lambda one: (one.cost, -one.chance))
+        below, around = self.best.cost, self._belief.judged(self._neighbours())
+        cheaper = sorted((o for o in around if o.cost < below), key=lambda one: (one.cost, -one.chance))
+        dearer = sorted((o for o in around if o.cost >= below), key=lambda one: (-one.chance, one.cost))
         found = []
-        for down, up in product(lower[:MOST_SWAPPED], higher[:MOST_SWAPPED]):
+        for down, up in product(cheaper[:MOST_SWAPPED], dearer[:MOST_SWAPPED]):
             changes = {g: p for g, p in enumerate(up.assignment.precisions) if p is not effective[g]}
             if all(down.assignment[g] is effective[g] for g in changes):
                 found.append(down.assignment.with_(changes))
@@ -253,6 +266,6 @@ class Descent:
 
     @property
     def _has_spent(self) -> bool:
-        """Whether as many samples have run as an answer is worth."""
-        sets = sum(trial.n_run for trial in self.desk.trials) / max(1, self.desk.setting.n_samples)
-        return sets > MOST_SETS[self.desk.setting.ordered]
+        """Whether as many samples have run as an answer is worth; what earlier phases ran does not count."""
+        run = sum(trial.n_run for trial in self.desk.trials) - self._run_before
+        return run / max(1, self.desk.setting.n_samples) > MOST_SETS[self.desk.setting.ordered]

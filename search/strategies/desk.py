@@ -193,9 +193,7 @@ class Desk:
         if trial.is_complete or trial.infeasible is not None:
             return trial
         if self.setting.evaluator == "integer":
-            asked = Asked(requested=trial.requested, stage=trial.stage, why=trial.why, ratio=trial.ratio)
-            depth = Depth(full=True, errors=True, provisional=False)
-            return (yield from self._trial(asked, trial.configuration, trial.reasons, depth))
+            return (yield from self.finish(trial))
         rest = sample_ranges(trial.n_run, self.setting.n_samples, self.setting)
         checked = (*trial.ranges, *((start, stop, None) for start, stop in rest))
         result = yield from recheck(self.setting, trial.configuration, checked)
@@ -203,7 +201,7 @@ class Desk:
         digests = result.data["digests"]
         ranges = tuple((start, stop, digest) for (start, stop, _), digest in zip(checked, digests, strict=True))
         values = values_of(self.setting.goals, parts)
-        is_met = all(goal.is_met(parts[goal.id]) for goal in self.setting.goals)
+        is_met = all(goal.is_met(parts[goal.id], n=self.setting.n_samples) for goal in self.setting.goals)
         done = replace(
             trial,
             parts=parts,
@@ -218,6 +216,12 @@ class Desk:
         )
         self._keep(done)
         return done
+
+    def finish(self, trial: Trial) -> Plan[Trial]:
+        """Run the samples that a trial was stopped before, by the evaluator of record."""
+        asked = Asked(requested=trial.requested, stage=trial.stage, why=trial.why, ratio=trial.ratio)
+        depth = Depth(full=True, errors=True, provisional=False)
+        return (yield from self._trial(asked, trial.configuration, trial.reasons, depth))
 
     def _stops(self, trial: Trial) -> tuple[int, ...]:
         """Ends of the ranges that a trial ran with its errors kept: they need not run again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
-from math import prod
+from math import log10, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -82,8 +82,7 @@ def exhaustive(desk: Desk, *, batch: int = 1) -> Plan[None]:
 def _by_cost(desk: Desk) -> Iterator[Assignment]:
     """Every assignment, cheapest first; of equal cost, the one with the lower precisions in the earlier groups."""
     setting = desk.setting
-    own = choices_above_low(setting.pins)
-    rows = np.array(list(product(*_places(own, setting.cost.choices))), np.uint8)
+    rows = _every_row(_places(choices_above_low(setting.pins), setting.cost.choices))
     for i in np.argsort(setting.cost.indices(rows), kind="stable"):
         yield _decode(rows[i], setting.cost.choices)
 
@@ -92,9 +91,18 @@ def _places(own: Sequence[Sequence[Precision]], legal: Sequence[Sequence[Precisi
     return [[every.index(p) for p in some] for some, every in zip(own, legal, strict=True)]
 
 
+def _every_row(places: Sequence[Sequence[int]]) -> npt.NDArray[np.uint8]:
+    """Every combination ``[n, groups]``, the last group fastest; only groups with a choice are enumerated."""
+    free = [g for g, own in enumerate(places) if len(own) > 1]
+    rows = np.tile(np.array([own[0] for own in places], np.uint8), (prod(len(own) for own in places), 1))
+    if free:
+        rows[:, free] = list(product(*(places[g] for g in free)))
+    return rows
+
+
 def _decode(row: npt.NDArray[np.uint8], legal: Sequence[Sequence[Precision]]) -> Assignment:
     return Assignment(tuple(every[int(i)] for i, every in zip(row, legal, strict=True)))
 
 
 def _readable(count: int) -> str:
-    return f"{count:,}" if count < 10**9 else f"about 10^{len(str(count)) - 1}"
+    return f"{count:,}" if count < 10**9 else f"about 10^{int(log10(count))}"

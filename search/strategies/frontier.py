@@ -9,11 +9,12 @@ noise of a tensor depend on its writer and readers together: one variable per co
 alike, tied to the choices by their sums. Tensors with very many combinations are priced as if free of casts.
 
 The solution is whole but for a few groups. All combinations of what these are split over are priced exactly, and the
-cheapest that keeps the limits is lowered further, group by group, while a limit leaves room.
+cheapest that keeps the limits is changed further, group by group, while that makes it cheaper within the limits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -92,11 +93,11 @@ class Frontier:
         ]
         self._scale = max(sum(self._costs[first] for first in self._first), 1.0)
 
-    def cheapest(self, noise: Sequence[Floats], limits: Sequence[float]) -> Assignment | None:
+    def cheapest(self, noise: Sequence[Floats] = (), limits: Sequence[float] = ()) -> Assignment | None:
         """Return the cheapest assignment below every limit, None where there is none.
 
         Args:
-            noise: Per output, noise power of each point at level 1.
+            noise: Per output, noise power of each point at level 1; none for the cheapest of all.
             limits: Per output.
         """
         rows = _Rows(list(self._ties.rows), list(self._ties.columns), list(self._ties.values), list(self._ties.bounds))
@@ -132,27 +133,29 @@ class Frontier:
         support, size = {}, 1
         for g in split:
             own = np.flatnonzero(shares[g] > SUPPORT)
-            size *= len(own)
-            if size > MOST_ROUNDED:
-                own = np.array([_finest(self._options.choices[g], own)])
-                size //= max(1, len(np.flatnonzero(shares[g] > SUPPORT)))
-            support[g] = own
+            if size * len(own) > MOST_ROUNDED:
+                row[g] = _finest(self._options.choices[g], own)
+            elif len(own) > 1:
+                size *= len(own)
+                support[g] = own
         rows = np.tile(row, (size, 1))
         if support:
             rows[:, list(support)] = np.stack(np.meshgrid(*support.values(), indexing="ij"), -1).reshape(size, -1)
         best = self._cheapest_row(rows, noise, limits)
         for _ in range(MOST_LOWERED if best is not None else 0):
             assert best is not None
-            lower = self._cheapest_row(_lowered(best, self._options.choices), noise, limits)
-            if lower is None or (lower == best).all():
+            other = self._cheapest_row(_with_neighbours(best, self._options.choices), noise, limits)
+            if other is None or (other == best).all():
                 break
-            best = lower
+            best = other
         return None if best is None else self._options.decode(best)
 
     def _cheapest_row(self, rows: Indices, noise: Sequence[Floats], limits: Sequence[float]) -> Indices | None:
         """The first of the cheapest rows within the limits."""
         levels = self._levels.of(rows)
-        kept = np.all([levels @ one <= limit for one, limit in zip(noise, limits, strict=True)], axis=0)
+        kept = np.ones(len(rows), np.bool_)
+        for one, limit in zip(noise, limits, strict=True):
+            kept &= levels @ one <= limit
         if not kept.any():
             return None
         fitting = rows[kept]
@@ -175,7 +178,7 @@ class Frontier:
         participants = dict.fromkeys(([] if writer is None else [writer]) + [g for g, _ in book.network.readers[t]])
         classes = {g: self._classes(t, g) for g in participants}
         free = [g for g in participants if len(classes[g]) > 1]
-        size = int(np.prod([len(classes[g]) for g in free], dtype=np.float64)) if free else 1
+        size = math.prod(len(classes[g]) for g in free)
         if size > MOST_COMBINATIONS:
             self._crowded(edges, set(free))
             return
@@ -248,17 +251,13 @@ def _finest(own: Sequence[Precision], among: npt.NDArray[np.intp]) -> int:
     return int(max(among, key=lambda i: (own[i].activation.rank + own[i].weight.rank, -i)))
 
 
-def _lowered(row: Indices, choices: Sequence[Sequence[Precision]]) -> Indices:
-    """A row, and all that have one group lower."""
-    found = [row]
-    for g, own in enumerate(choices):
-        now = own[int(row[g])]
-        for i, p in enumerate(own):
-            if p is not now and p.activation <= now.activation and p.weight <= now.weight:
-                other = row.copy()
-                other[g] = i
-                found.append(other)
-    return np.stack(found)
+def _with_neighbours(row: Indices, choices: Sequence[Sequence[Precision]]) -> Indices:
+    """A row, then all that have one group elsewhere: what is finer may be cheaper, too."""
+    changes = [(g, i) for g, own in enumerate(choices) for i in range(len(own)) if i != row[g]]
+    rows = np.tile(row, (len(changes) + 1, 1))
+    for n, (g, i) in enumerate(changes, start=1):
+        rows[n, g] = i
+    return rows
 
 
 def raised(precisions: Sequence[Precision], base: Precision) -> tuple[Precision, ...]:

@@ -279,7 +279,7 @@ class GoalCurve:
         """Logarithm of the effective noise that the value of the full set stands for, and its standard deviation."""
         seen = merge(parts)
         predicted = self._predicted(seen)
-        value = self.goal.judged(parts) if predicted is None else predicted.value
+        value = self.goal.judged(parts, n=self._n) if predicted is None else predicted.value
         if value is None:
             return None
         badness = badness_of(self.goal, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,17 +50,37 @@ class GoalState:
         """Value over all samples of ``parts``."""
         return self.metric.value(parts)
 
-    def is_met(self, parts: Sequence[Part]) -> bool:
-        """Whether the full set reaches the goal."""
+    def is_met(self, parts: Sequence[Part], *, n: int) -> bool:
+        """Whether the full set of ``n`` samples reaches the goal: fewer samples never do."""
+        return samples_of(parts) >= n and self.is_reached(parts)
+
+    def is_reached(self, parts: Sequence[Part]) -> bool:
+        """Whether the samples of ``parts`` alone reach the goal, however few they are."""
         return meets(self.judged(parts), self.required, self.metric.direction)
 
-    def judged(self, parts: Sequence[Part]) -> float | None:
-        """The number that must reach ``required``: the value, or its one-sided bound where a confidence is asked."""
-        return self.value(parts) if self.confidence is None else self._bound(parts, self.confidence)
+    def judged(self, parts: Sequence[Part], *, n: int | None = None) -> float | None:
+        """The number that must reach ``required``: the value, or its one-sided bound where a confidence is asked.
+
+        Args:
+            parts: Samples from the first one on; the bound pairs them with the same samples of the float model.
+            n: Size of the full set, where the bound that these samples make expect there is wanted: its distance
+                from the value shrinks with the root of the number of samples.
+        """
+        value = self.value(parts)
+        if self.confidence is None or value is None:
+            return value
+        bound = self._bound(parts, self.confidence)
+        if bound is None or n is None:
+            return bound
+        return value + (bound - value) * math.sqrt(min(1.0, samples_of(parts) / n))
 
     def _bound(self, parts: Sequence[Part], confidence: float) -> float | None:
-        reference = None if self.float_part is None else [self.float_part]
-        return confident_value(self.metric, parts, reference, confidence=confidence).value
+        reference = self.float_part
+        if reference is not None and reference.values is not None:
+            reference = reference.first(samples_of(parts))
+        return confident_value(
+            self.metric, parts, None if reference is None else [reference], confidence=confidence
+        ).value
 
     def float_rest(self, n: int) -> tuple[Part, ...]:
         """What the float model gives on all samples but the first ``n``."""
@@ -90,6 +111,11 @@ class GoalState:
         return verdict.reject
 
 
+def samples_of(parts: Sequence[Part]) -> int:
+    """How many samples ``parts`` hold together."""
+    return sum(part.n for part in parts)
+
+
 def values_of(goals: Sequence[GoalState], parts: Mapping[str, Sequence[Part]]) -> dict[str, float | None]:
     """Value of every goal."""
     return {goal.id: goal.value(parts[goal.id]) for goal in goals}
@@ -101,4 +127,22 @@ def total_shortfall(values: Mapping[str, float | None], goals: Sequence[GoalStat
     for goal in goals:
         gap = shortfall(values[goal.id], goal.required, goal.metric.direction)
         total += 1.0 if gap is None else gap / max(abs(goal.required), 1e-12)
+    return total
+
+
+def distance(
+    values: Mapping[str, float | None], parts: Mapping[str, Sequence[Part]], goals: Sequence[GoalState]
+) -> float:
+    """How far a trial is from meeting every goal: the sum of shortfalls relative to the requirements.
+
+    Args:
+        values: Goal id to value; of a trial that was stopped early what the samples seen make expect.
+        parts: Goal id to the samples seen; where a confidence is asked their bound counts, not the value.
+        goals: All of them. An undefined value is infinitely far away.
+    """
+    total = 0.0
+    for goal in goals:
+        value = values[goal.id] if goal.confidence is None else goal.judged(parts[goal.id])
+        gap = shortfall(value, goal.required, goal.metric.direction)
+        total += math.inf if gap is None else gap / max(abs(goal.required), 1e-12)
     return total

@@ -8,6 +8,7 @@ less if the writer cannot produce it, so an edge depends on two groups at most: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,11 +57,28 @@ class Options:
         """Return the assignment of one row of indices."""
         return Assignment(tuple(own[int(i)] for own, i in zip(self.choices, row, strict=True)))
 
+    @property
+    def free(self) -> tuple[int, ...]:
+        """Groups with more than one choice."""
+        return tuple(g for g, own in enumerate(self.choices) if len(own) > 1)
+
+    @property
+    def count(self) -> int:
+        """Number of assignments, exactly."""
+        return math.prod(len(own) for own in self.choices)
+
     def all_rows(self, most: int) -> Indices | None:
-        """Return every assignment ``[n, groups]``; None if there are more than ``most``."""
-        sizes = [len(own) for own in self.choices]
-        n = int(np.prod(sizes, dtype=np.float64))
-        return np.indices(sizes, np.uint8).reshape(len(sizes), -1).T if n <= most else None
+        """Return every assignment ``[n, groups]``; None if there are more than ``most``.
+
+        Only groups with a choice are enumerated: at least two choices each, so at most ``log2(most)`` of them.
+        """
+        if self.count > most:
+            return None
+        rows = np.zeros((self.count, len(self.choices)), np.uint8)
+        if self.free:
+            sizes = [len(self.choices[g]) for g in self.free]
+            rows[:, self.free] = np.indices(sizes, np.uint8).reshape(len(sizes), -1).T
+        return rows
 
     def holds(self, assignment: Assignment) -> bool:
         """Whether every precision is one of the choices."""

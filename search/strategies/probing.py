@@ -242,4 +242,4 @@ def _goals(setting: Setting, base: Trial, *, every: bool) -> list[GoalState]:
 
 def _short(setting: Setting, base: Trial) -> Sequence[GoalState]:
     """Goals that a trial misses on the samples it ran on; all of them if it misses none."""
-    return [goal for goal in setting.goals if not goal.is_met(base.parts[goal.id])] or setting.goals
+    return [goal for goal in setting.goals if not goal.is_reached(base.parts[goal.id])] or setting.goals

@@ -55,7 +55,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     if missed and chosen is not None:
         above = {goal.id for goal in goals_above_float(setting.goals)}
         gaps = {goal.id: (chosen.values[goal.id], goal.required, goal.float_value) for goal in setting.goals}
-        short = {goal.id for goal in setting.goals if not goal.is_met(chosen.parts[goal.id])}
+        short = {goal.id for goal in setting.goals if not goal.is_reached(chosen.parts[goal.id])}
         yield from goal_findings(gaps, above=above, short=short)
         if not above:
             yield from remaining_findings(_upper_tables(desk), setting.extremes, float_gemm=_float_gemm(setting))

@@ -18,12 +18,13 @@ from search.strategies.auto import auto
 from search.strategies.batch import side_by_side
 from search.strategies.desk import Desk
 from search.strategies.exhaustive import exhaustive
-from search.strategies.goals import GoalState, total_shortfall
+from search.strategies.goals import GoalState
 from search.strategies.ladder import ladder
 from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
 from search.strategies.optuna_search import Sampling, optuna
 from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
-from search.strategies.trial import Trial, Verdict
+from search.strategies.settling import best_trial, settle, settle_stopped
+from search.strategies.trial import Trial
 from search.study.bundles import group_items
 from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
@@ -36,7 +37,6 @@ from search.work.problem import Problem
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
 Strategy = Callable[[Desk], Plan[Any]]
-MOST_SETTLED = 3  # full evaluations after a stop
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 PROFILE_SAMPLES = 32  # of layers.csv, and fewer where the tensors are large
 PROFILE_VALUES = 2**26
@@ -155,6 +155,7 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
         yield from desk.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
     else:
         yield from strategy(desk)
+        yield from settle(desk)
     return (yield from _deliver(problem, progress))
 
 
@@ -175,7 +176,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     results = dict(progress.results)
     desk = progress.desk
     if desk is not None and progress.stopping is not None:
-        yield from _settle(desk)
+        yield from settle_stopped(desk)
     chosen = None if desk is None else _best(desk)
     if desk is None or progress.described is None:
         return Finished(progress.described, desk, None, results)
@@ -199,16 +200,6 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         found = yield items
         results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
     return Finished(progress.described, desk, chosen, results, progress.comparison)
-
-
-def _settle(desk: Desk) -> Plan[None]:
-    """After a stop: run what was accepted for now on everything, cheapest first, until one meets the goals."""
-    for _ in range(MOST_SETTLED):
-        met = min((trial.cost for trial in desk.trials if trial.is_met), default=float("inf"))
-        open_ones = [trial for trial in desk.trials if trial.verdict is Verdict.PROMISING and trial.cost < met]
-        if not open_ones:
-            return
-        yield from desk.complete(min(open_ones, key=lambda trial: (trial.cost, trial.number)))
 
 
 def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
@@ -300,19 +291,6 @@ def goals_above_float(goals: Sequence[GoalState]) -> tuple[GoalState, ...]:
         goal
         for goal in goals
         if goal.float_part is not None and not meets(goal.float_value, goal.required, goal.metric.direction)
-    )
-
-
-def best_trial(trials: Sequence[Trial], goals: Sequence[GoalState]) -> Trial | None:
-    """The cheapest trial that meets every goal; else, among complete ones, the one that misses by least."""
-    met = [trial for trial in trials if trial.is_met]
-    if met:
-        return min(met, key=lambda trial: (trial.cost, trial.number))
-    complete = [trial for trial in trials if trial.is_complete]
-    return (
-        min(complete, key=lambda trial: (total_shortfall(trial.values, goals), trial.cost, trial.number))
-        if complete
-        else None
     )
 
 

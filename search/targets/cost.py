@@ -8,7 +8,7 @@ microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -108,6 +108,11 @@ class CostModel:
             ValueError: If the shape does not fit or an entry is out of range.
         """
         return self._tables.picoseconds(index_array) / PER_MICROSECOND
+
+    def least_index(self, choices: Sequence[Sequence[Precision]]) -> float:
+        """Return an index that no assignment stays below whose groups take their precisions from ``choices``."""
+        places = [[legal.index(p) for p in some] for some, legal in zip(choices, self.choices, strict=True)]
+        return self._tables.least(places) / PER_MICROSECOND / self.all_low_cost
 
     def index(self, assignment: Assignment) -> float:
         """Return the cost relative to ``all_low`` without pins."""

@@ -10,6 +10,7 @@ All entries are whole picoseconds in float64, so sums are exact in any order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -46,6 +47,11 @@ class JointTable:
     strides: tuple[Keys, ...]
     times: Times
 
+    @property
+    def least(self) -> float:
+        """Picoseconds that no choice stays below."""
+        return float(self.times.min())
+
     def add_to(self, total: Times, columns: Indices) -> None:
         """Add the casts of one chunk, ``columns`` of shape ``[groups, n]``."""
         key = self.strides[0].take(columns[self.groups[0]])
@@ -78,6 +84,11 @@ class SplitTable:
     ends: Times
     casts: tuple[Times, ...]
 
+    @property
+    def least(self) -> float:
+        """Picoseconds that no choice stays below."""
+        return float(self.ends.min()) + math.fsum(float(casts.min()) for casts in self.casts)
+
     def add_to(self, total: Times, columns: Indices) -> None:
         """Add the casts of one chunk, ``columns`` of shape ``[groups, n]``."""
         n = columns.shape[1]
@@ -104,6 +115,15 @@ class CostTables:
     own: tuple[Times, ...]
     tensors: tuple[JointTable | SplitTable, ...]
     constant: float
+
+    def least(self, choices: Sequence[Sequence[int]]) -> float:
+        """Return picoseconds that no assignment stays below.
+
+        Args:
+            choices: Per group, the indices it may take. Casts count as if their participants were free of each other.
+        """
+        own = math.fsum(float(times[list(some)].min()) for times, some in zip(self.own, choices, strict=True))
+        return self.constant + own + math.fsum(table.least for table in self.tensors)
 
     def picoseconds(self, index_array: Indices) -> Times:
         """Return the cost of each row of ``index_array``, shape ``[n, groups]`` -> ``[n]``.
@@ -150,7 +170,7 @@ def _tensor_table(book: Rulebook, t: int, choices: Sequence[tuple[Precision, ...
     writer = book.network.tensors[t].writer
     participants = dict.fromkeys(([] if writer is None else [writer]) + [g for g, _ in book.network.readers[t]])
     classes = {g: _classes(book, t, g, choices[g]) for g in participants}
-    size = int(np.prod([max(found) + 1 for found in classes.values()], dtype=np.float64)) if classes else 1
+    size = math.prod(max(found) + 1 for found in classes.values())
     return _joint(book, t, classes, choices) if size <= LARGEST_TABLE else _split(book, t, choices)
 
 

@@ -7,6 +7,7 @@ from search.targets.target import load_target
 from tests.targets.networks import Sketch
 
 J6M, J6M32 = load_target("j6m", toolchain="3.0.17"), load_target("j6m", toolchain="3.2.0")
+J6E32 = load_target("j6e", toolchain="3.2.0")
 J6P, ORT = load_target("j6p", toolchain=None), load_target("ort-cpu", toolchain=None)
 TX = load_target("tx5105c", toolchain=None)
 

@@ -7,7 +7,7 @@ import pytest
 from search.assignment import Assignment
 from search.precision import Precision
 from search.strategies.desk import Desk
-from search.study.plan import best_trial
+from search.strategies.settling import best_trial
 from search.targets.target import Target
 from tests.strategies.nets import J6M
 from tests.strategies.simulated import Simulated

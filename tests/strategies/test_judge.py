@@ -99,7 +99,7 @@ def test_a_confident_goal_is_met_by_chance_in_five_percent_where_the_true_drop_i
         right = draw < 0.9
         now = (draw >= lost) & (draw < 0.9 + gained)
         goal = goal_of(right, None, confidence=0.95)
-        accepted.append(goal.is_met([Part(N, values=now)]))
+        accepted.append(goal.is_met([Part(N, values=now)], n=N))
     # Of 500 redraws; the exact probability, at most 5 %, is summed up in tests/metrics/test_proportions.py.
     assert np.mean(accepted) <= 0.05 + 1.65 * np.sqrt(0.05 * 0.95 / REDRAWS)
     assert np.mean(accepted) >= 0.005  # not by refusing everything
