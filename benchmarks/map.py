@@ -18,13 +18,14 @@ import random
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from search.export.drawing.draw import draw
 from search.export.report.render import render_report
-from tests.export.report_example import example_qconfig, example_result, example_sensitivity, example_trials
+from tests.export.report_example import example_operators, example_read, example_sensitivity, example_trials
 from tests.export.views_example import example_views
 
 FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
@@ -76,14 +77,13 @@ def main() -> None:
     print(f"layout, residual: {1000 * layout_seconds(chosen.groups, residual(chosen.groups)):.0f} ms")
     print(f"layout, random: {1000 * layout_seconds(chosen.groups, scattered(chosen.groups)):.0f} ms")
     base = example_trials()
-    trials = [{**base[n % len(base)], "trial": n + 1} for n in range(chosen.trials)]
-    qconfig = [{**example_qconfig()[2], "name": f"stage.{n}.conv"} for n in range(chosen.groups)]
+    trials = [{**base[n % len(base)], "no": n + 1} for n in range(chosen.trials)]
+    operators = [replace(example_operators()[2], name=f"stage.{n}.conv") for n in range(chosen.groups)]
     views = example_views(chosen.groups, n_trials=chosen.trials)
     html = render_report(
-        example_result(),
-        trials=trials,
+        example_read(trials),
         sensitivity=example_sensitivity(2 * chosen.groups),
-        qconfig=qconfig,
+        operators=operators,
         views=views,
     )
     print(f"report: {len(html.encode()) / 1e6:.2f} MB")

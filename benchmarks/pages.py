@@ -32,7 +32,7 @@ from service.store.db import studies
 from service.web.study_views import VIEWS
 from tests.browser.stages import PROGRESS, RESULT, SENSITIVITY, detailed, running, tell
 from tests.browser.visiting import ARGUMENTS, CHROMIUM, sign_in, visiting
-from tests.export.report_example import METRIC, example_qconfig, example_result, example_sensitivity, example_trials
+from tests.export.report_example import METRIC, example_operators, example_read, example_sensitivity, example_trials
 from tests.service.api.serving import Server, serving, submit, trial
 from tests.service.databases import new_database
 
@@ -118,7 +118,7 @@ def _happen(server: Server, study: str, seconds: float) -> None:
         if n % PER_S == 0:
             row = detailed(replace(trial(5 + n // PER_S, 1.9 - n / PER_S / 100, 0.72 + n / 50_000), n_run=900))
             server.add_trials(study, [row])
-            tell(server, study, "trial", {"no": row.no})
+            tell(server, study, "trial", {"no": row.record.no})
         else:
             progress = {**PROGRESS, "completed": n % 60, "total": 60}
             with server.database.writing() as connection:
@@ -128,10 +128,13 @@ def _happen(server: Server, study: str, seconds: float) -> None:
 
 def report(browser: Browser) -> tuple[float, int, int]:
     """Megabytes of a report of 300 trials, requests it makes beside its own file, charts it draws."""
-    base, result = example_trials(), example_result()
-    trials = [{**base[n % 12], "trial": n + 1, "values": {METRIC: 0.88 + n % 37 / 1000}} for n in range(300)]
+    base = example_trials()
+    trials = [{**base[n % 12], "no": n + 1, "seen": {METRIC: 0.88 + n % 37 / 1000}} for n in range(300)]
     html = render_report(
-        result, trials=trials, sensitivity=example_sensitivity(), qconfig=example_qconfig(), model_name="net.onnx"
+        example_read(trials),
+        sensitivity=example_sensitivity(),
+        operators=example_operators(),
+        model_name="net.onnx",
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from search.strategies.trial import Trial
-from search.study.lines import trial_lines
-from search.study.plan import Finished, Replay
+from search.study.plan import Replay
+from search.study.trial_records import trial_records
 from service.store.db.trials import TrialRow
 
 DELIVER = "deliver"
@@ -56,27 +57,12 @@ def phase_of(kind: str) -> str:
 
 
 def trial_rows(replay: Replay) -> list[TrialRow]:
-    """The trials so far, as they are listed."""
-    progress = replay.progress
-    if progress.desk is None:
+    """The trials so far, as they are stored."""
+    desk = replay.progress.desk
+    if desk is None:
         return []
-    lines = trial_lines(Finished(progress.described, progress.desk, None, dict(progress.results)))
-    return [
-        TrialRow(
-            no=trial.number,
-            digest=trial.configuration.digest,
-            stage=line.stage,
-            verdict=line.verdict,
-            cost=line.cost,
-            ratio=line.ratio if isinstance(line.ratio, float) else None,
-            values=dict(line.metrics),
-            n_run=line.samples,
-            seconds=round(line.seconds, 6),
-            why=line.why,
-            detail=_detail(trial),
-        )
-        for trial, line in zip(progress.desk.trials, lines, strict=True)
-    ]
+    pairs = zip(trial_records(desk), desk.trials, strict=True)
+    return [TrialRow(replace(record, seconds=round(record.seconds, 6)), _detail(trial)) for record, trial in pairs]
 
 
 def search_facts(replay: Replay) -> dict[str, Any]:

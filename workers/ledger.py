@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from search.records.document import to_json
 from search.study.steering import NOT_SEARCH
 from search.tasks import ItemResult
 from service.store.db import artifacts, events, items, studies, tasks, trials, workers
@@ -140,7 +141,7 @@ class Ledger:
             if current.phase != phase:
                 _event(connection, row, "phase", {"phase": phase})
             for trial in found.news:
-                _event(connection, row, "trial", {k: v for k, v in asdict(trial).items() if k != "detail"})
+                _event(connection, row, "trial", to_json(trial.record))
             return rows
 
         return write(self._database, work)

@@ -10,12 +10,13 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from search.canonical import digest_json
+from search.records.document import to_json
 from search.study.plan import Replay, Stop
 from search.study.steering import Limits, next_round, search_seconds, time_is_up
 from search.tasks import ItemResult, Task
@@ -116,13 +117,13 @@ class Standing:
     def _changed(self) -> tuple[tuple[TrialRow, ...], tuple[TrialRow, ...]]:
         rows, news = [], []
         for row in trial_rows(self.replay):
-            digest = digest_json([row.digest, row.verdict, row.n_run, dict(row.values)])
-            if self.published.get(row.no, "") == digest:
+            digest = digest_json(to_json(replace(row.record, seconds=0.0)))
+            if self.published.get(row.record.no, "") == digest:
                 continue
             rows.append(row)
-            if self.published.get(row.no, "") is not None:
+            if self.published.get(row.record.no, "") is not None:
                 news.append(row)
-            self.published[row.no] = digest
+            self.published[row.record.no] = digest
         return tuple(rows), tuple(news)
 
 

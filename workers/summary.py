@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from search.records.result import Result
 from search.study.delivery import RESULT
 from workers.failures import StudyFailedError
 from workers.ledger import File
 
 MAX_RESULT_BYTES = 256 * 2**20
+_ELSEWHERE = frozenset({"assignment", "trials", "findings", "artifacts"})
+"""What grows with the model or the search: it has tables and files of its own."""
 
 
 def summary_of(files: Sequence[File], read: Callable[[str], bytes]) -> dict[str, Any]:
@@ -26,6 +29,6 @@ def summary_of(files: Sequence[File], read: Callable[[str], bytes]) -> dict[str,
     result = next((file for file in files if file.name == RESULT), None)
     if result is None or result.size > MAX_RESULT_BYTES:
         raise StudyFailedError("internal-error", "system", "The evaluator delivered no result of a sensible size.")
-    document = json.loads(read(result.digest))
-    summary = {key: document[key] for key in ("outcome", "stopped", "metrics", "cost", "search")}
+    document = Result.from_json(json.loads(read(result.digest))).to_json()
+    summary = {key: value for key, value in document.items() if key not in _ELSEWHERE}
     return {"outcome": document["outcome"], "stopped": document["stopped"], "result": summary}

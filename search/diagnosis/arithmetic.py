@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, log2
 from typing import Any
 
-from search.diagnosis.findings import Finding
 from search.graph.network import Group, Network
+from search.records.finding import Finding
 
 LARGEST_FP16 = 65504.0
 APART = 0.003  # of a rate: more than sampling the same images should show

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from search.assignment import Assignment
-from search.diagnosis.findings import Finding
 from search.graph.network import Network, SlotKind
 from search.precision import Format
+from search.records.finding import Finding
 from search.targets.placement import Placement
 
 _WHAT = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search.diagnosis.findings import Finding
+from search.records.finding import Finding
 
 SHOWN = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from search.diagnosis.findings import Finding
+from search.records.finding import Finding
 
 
 def goal_findings(

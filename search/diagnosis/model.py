@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.diagnosis.findings import Finding
 from search.graph.network import Network, OpClass
+from search.records.finding import Finding
 
 _FUSABLE = frozenset({"Relu", "Clip", "Add", "BatchNormalization"})
 

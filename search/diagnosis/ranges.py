@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from search.diagnosis.findings import Finding
 from search.graph.network import Network
+from search.records.finding import Finding
 
 WIDE = 10.0  # the guide advises against int8 above this
 LARGEST_FP16 = 65504.0

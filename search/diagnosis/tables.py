@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from search.diagnosis.findings import Finding
 from search.graph.network import Network, SlotKind
+from search.records.finding import Finding
 from search.sensitivity.points import PointKind
 from search.sensitivity.table import Row, Table
 

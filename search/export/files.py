@@ -18,7 +18,8 @@ from search.export.qconfig_setter_legacy import qconfig_setter_legacy
 from search.export.qconfig_table import qconfig_csv
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
 from search.export.solution import Solution
-from search.export.trials_table import TrialLine, trials_csv
+from search.export.trials_table import trials_csv
+from search.records.trial import TrialRecord
 
 
 def export_files(solution: Solution) -> dict[str, bytes]:
@@ -43,10 +44,10 @@ def export_files(solution: Solution) -> dict[str, bytes]:
 
 
 def evidence_files(
-    sensitivity: Iterable[SensitivityLine], trials: Iterable[TrialLine], *, metrics: Sequence[str]
+    sensitivity: Iterable[SensitivityLine], trials: Iterable[TrialRecord], *, goals: Sequence[str]
 ) -> dict[str, bytes]:
     """Return the files that show how the assignment was found."""
-    return {"sensitivity.csv": sensitivity_csv(sensitivity), "trials.csv": trials_csv(trials, metrics=metrics)}
+    return {"sensitivity.csv": sensitivity_csv(sensitivity), "trials.csv": trials_csv(trials, goals=goals)}
 
 
 def map_file(document: Mapping[str, Any]) -> dict[str, bytes]:

@@ -7,8 +7,8 @@ shows the map only places marks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.assignment import Assignment
@@ -16,6 +16,7 @@ from search.export.drawing.draw import draw
 from search.export.drawing.scopes import collapsed_at_first, scope_tree
 from search.graph.network import Network
 from search.precision import Format, Precision
+from search.records.trial import Role, TrialRecord
 from search.targets.cost import PER_MICROSECOND, Breakdown
 from search.targets.placement import Placement
 
@@ -23,27 +24,6 @@ SCHEMA = "bitbudget.map/1"
 MOST_TRIALS = 300
 PRECISIONS = tuple(precision.value for precision in Precision)
 """A trial is one digit per group: a position in this list."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MappedTrial:
-    """One assignment the map can show.
-
-    Attributes:
-        number: Of the trial.
-        stage: Step of the strategy that proposed it.
-        cost: In the unit of the result.
-        verdict: As in ``trials.csv``.
-        effective: Its precisions.
-        matters: Whether it stays where there are too many: chosen, bound, or on the front.
-    """
-
-    number: int
-    stage: str
-    cost: float
-    verdict: str
-    effective: Assignment
-    matters: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +37,9 @@ class Mapped:
         reasons: Group to why its precision was changed.
         placement: Formats of the delivered assignment.
         breakdown: Its cost.
-        trials: Assignments to compare with, in order.
+        trials: What to compare with, in order.
+        assignments: Number of each trial to its precisions.
+        front: Numbers of the trials on the front.
         chosen: Number of the delivered trial, or None.
     """
 
@@ -67,7 +49,9 @@ class Mapped:
     reasons: Mapping[int, str]
     placement: Placement
     breakdown: Breakdown
-    trials: Sequence[MappedTrial] = ()
+    trials: Sequence[TrialRecord] = ()
+    assignments: Mapping[int, Assignment] = field(default_factory=dict)
+    front: Collection[int] = ()
     chosen: int | None = None
 
 
@@ -109,7 +93,7 @@ def precision_map(mapped: Mapped) -> dict[str, Any]:
         "collapsed": list(collapsed_at_first(tree)),
         "precisions": list(PRECISIONS),
         "chosen": mapped.chosen,
-        "trials": [_trial(trial) for trial in _kept(mapped.trials)],
+        "trials": [_trial(mapped, trial) for trial in _kept(mapped)],
         "n_trials": len(mapped.trials),
         "n_casts": sum(edge.stored is not edge.read for edge in edges),
         "cast_share": _share(sum(cast.microseconds for cast in mapped.breakdown.casts), mapped.breakdown.total),
@@ -183,17 +167,21 @@ def _share(part: float, total: float) -> float:
     return round(part / total, 6) if total else 0.0
 
 
-def _kept(trials: Sequence[MappedTrial]) -> list[MappedTrial]:
-    """At most ``MOST_TRIALS``: those that matter, then the first."""
-    order = sorted(range(len(trials)), key=lambda index: (not trials[index].matters, index))[:MOST_TRIALS]
-    return [trials[index] for index in sorted(order)]
+def _kept(mapped: Mapped) -> list[TrialRecord]:
+    """At most ``MOST_TRIALS``: the chosen one, bounds and front, then the first."""
+
+    def order(trial: TrialRecord) -> tuple[bool, int]:
+        matters = trial.no == mapped.chosen or trial.no in mapped.front or trial.role is not Role.CANDIDATE
+        return not matters, trial.no
+
+    return sorted(sorted(mapped.trials, key=order)[:MOST_TRIALS], key=lambda trial: trial.no)
 
 
-def _trial(trial: MappedTrial) -> dict[str, Any]:
+def _trial(mapped: Mapped, trial: TrialRecord) -> dict[str, Any]:
     return {
-        "trial": trial.number,
+        "trial": trial.no,
         "stage": trial.stage,
         "cost": trial.cost,
-        "verdict": trial.verdict,
-        "precisions": "".join(str(PRECISIONS.index(value)) for value in trial.effective.to_json()),
+        "verdict": trial.verdict.value,
+        "precisions": "".join(str(PRECISIONS.index(value)) for value in mapped.assignments[trial.no].to_json()),
     }

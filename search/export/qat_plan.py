@@ -14,6 +14,7 @@ from typing import Any
 from search.export.qconfig_plan import FIXED_ACTIVATIONS_FROM
 from search.export.report import text
 from search.export.sensitivity_table import SensitivityLine
+from search.records.result import NodeRecord, Result
 
 DEBUG_FIRST = 0.90
 """Quantized / float: up to here the vendor looks for a mistake first."""
@@ -27,14 +28,14 @@ class Missed:
     """A study that missed its goal.
 
     Attributes:
-        result: Value of ``result.json`` without its artifacts.
+        result: What it has to say, without its artifacts.
         ratio: Smallest quantized / float over the goals that have a float value, None without one.
         sensitivity: Rows of all tables, those of the last base last.
         growth: Where the error starts to grow, in a sentence; empty if unknown.
         files: Paths of the delivered files.
     """
 
-    result: Mapping[str, Any]
+    result: Result
     ratio: float | None
     sensitivity: Sequence[SensitivityLine]
     growth: str
@@ -44,9 +45,9 @@ class Missed:
 def qat_plan(missed: Missed) -> bytes:
     """Return the file; equal studies give equal bytes."""
     parts = [
-        f"# Plan for quantization-aware training: {_code(missed.result['target'])}\n",
+        f"# Plan for quantization-aware training: {_code(missed.result.target)}\n",
         _standing(missed),
-        "## 1. What stays as it is\n\n" + _kept(missed.result["assignment"]),
+        "## 1. What stays as it is\n\n" + _kept(missed.result.assignment),
         "## 2. Where it hurts\n\n" + _hurts(missed),
         "## 3. Start from\n\n" + _start(missed),
         "## 4. Train\n\nThis is the advice of the chip vendor's tuning guide.\n\n" + _training(missed.ratio),
@@ -66,16 +67,16 @@ def _training(ratio: float | None) -> str:
 def _standing(missed: Missed) -> str:
     head = "| goal | float | required | reached | short by |\n|---|---|---|---|---|\n"
     rows = "".join(
-        f"| {_code(metric['id'])} | {text.figure(metric['float'])} | {text.figure(metric['required'])} "
-        f"| {text.figure(metric['chosen'])} | {text.figure(metric['shortfall']) if metric['shortfall'] else 'met'} |\n"
-        for metric in missed.result["metrics"]
+        f"| {_code(goal.id)} | {text.figure(goal.float_value)} | {text.figure(goal.required)} "
+        f"| {text.figure(goal.chosen)} | {text.figure(goal.shortfall) if goal.shortfall else 'met'} |\n"
+        for goal in missed.result.metrics
     )
     return f"{head}{rows}\n{_judgement(missed)}\n"
 
 
 def _judgement(missed: Missed) -> str:
     """What the distance to float says about training, by the vendor's bands."""
-    if any(finding["code"] == "goal-above-float" for finding in missed.result["findings"]):
+    if any(finding.code == "goal-above-float" for finding in missed.result.findings):
         return "The float model itself misses the goal: no training for quantization makes up for that. Train it first."
     if missed.ratio is None:
         return "The goals have no float value, so the vendor's bands for training say nothing here."
@@ -90,17 +91,15 @@ def _judgement(missed: Missed) -> str:
     return f"{told} From 95 % training with fixed activation scales is the vendor's next step."
 
 
-def _kept(assignment: Mapping[str, Mapping[str, Any]]) -> str:
-    named = {name: entry for name, entry in assignment.items() if entry["role"] == "compute"}
-    raised = [(name, entry) for name, entry in named.items() if entry["precision"] not in _LOWEST]
+def _kept(assignment: Mapping[str, NodeRecord]) -> str:
+    named = {name: entry for name, entry in assignment.items() if entry.role == "compute"}
+    raised = [(name, entry) for name, entry in named.items() if entry.precision not in _LOWEST]
     low = len(named) - len(raised)
     if not raised:
         return f"All {text.plural(low, 'operator')} run at the lowest precision: training is for all of them.\n"
     told = f"{text.plural(low, 'operator')} at the lowest precision, {len(raised):,} higher. "
     told += "Do not lower any while training; the rest is what training is for.\n"
-    rows = "".join(
-        f"- {_code(name)}: {entry['precision']}{_because(entry['why'])}\n" for name, entry in raised[:_LISTED]
-    )
+    rows = "".join(f"- {_code(name)}: {entry.precision}{_because(entry.why)}\n" for name, entry in raised[:_LISTED])
     left = len(raised) - _LISTED
     return f"{told}\n{rows}" + (f"- and {left:,} more, in `qconfig.csv`\n" if left > 0 else "")
 

@@ -1,58 +1,43 @@
-"""``trials.csv``: every evaluated assignment in order, what it cost and why it was taken or not."""
+"""``trials.csv``: every evaluated assignment in order, what was seen of it and why it was taken or not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
-from search.export.csv_text import csv_bytes
+from search.export.csv_text import Cell, csv_bytes
+from search.records.trial import TrialRecord
 
-_BEFORE = ("trial", "stage", "base", "ratio", "requested", "effective", "cost", "samples")
+_BEFORE = ("trial", "stage", "role", "base", "ratio", "requested", "effective", "cost", "samples")
+_OF_GOAL = ("seen", "estimate", "estimate low", "estimate high")
 _AFTER = ("verdict", "why", "seconds")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialLine:
-    """One trial.
+def trials_csv(trials: Iterable[TrialRecord], *, goals: Sequence[str]) -> bytes:
+    """Return the file, with four columns per goal: the value on the samples that ran, and what it lets expect of all.
 
-    Attributes:
-        trial: Number in the study, from 0.
-        stage: Step of the strategy that proposed it.
-        base: Base of the tables it used, or None.
-        ratio: Share of the table that was raised (text where each table has its own), or None.
-        requested: Digest of the requested assignment.
-        effective: Digest of the effective assignment.
-        cost: In the unit of the result: the cost index, or microseconds of a fitted target.
-        samples: Evaluation samples that ran; fewer than all if it was rejected early.
-        verdict: ``met``, ``not_met``, ``rejected``, ``promising`` (a provisional yes that was not followed up), or
-            ``fail`` where the chip cannot run it.
-        why: Reason in one sentence.
-        seconds: Time it took, the one column that differs between equal runs.
-        metrics: Metric id to value, None where it has none.
+    Args:
+        trials: In any order.
+        goals: Goal ids.
     """
-
-    trial: int
-    stage: str
-    base: str | None
-    ratio: float | str | None
-    requested: str
-    effective: str
-    cost: float
-    samples: int
-    verdict: str
-    why: str
-    seconds: float
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-
-
-def trials_csv(lines: Iterable[TrialLine], *, metrics: Sequence[str]) -> bytes:
-    """Return the file with one column per metric id, sorted by trial."""
+    header = [*_BEFORE, *(f"{goal} {column}" for goal in goals for column in _OF_GOAL), *_AFTER]
     rows = (
-        [
-            *(getattr(line, name) for name in _BEFORE),
-            *(line.metrics.get(metric) for metric in metrics),
-            *(getattr(line, name) for name in _AFTER),
-        ]
-        for line in sorted(lines, key=lambda line: line.trial)
+        [*_before(trial), *(cell for goal in goals for cell in _of_goal(trial, goal)), *_after(trial)]
+        for trial in sorted(trials, key=lambda trial: trial.no)
     )
-    return csv_bytes([*_BEFORE, *metrics, *_AFTER], rows)
+    return csv_bytes(header, rows)
+
+
+def _before(trial: TrialRecord) -> tuple[Cell, ...]:
+    base = trial.stage.partition(":")[0]
+    digests = (trial.requested, trial.effective)
+    return (trial.no, trial.stage, trial.role.value, base, trial.ratio, *digests, trial.cost, trial.n_run)
+
+
+def _of_goal(trial: TrialRecord, goal: str) -> tuple[Cell, ...]:
+    found = trial.estimates.get(goal)
+    estimate = (None, None, None) if found is None else (found.value, found.low, found.high)
+    return (trial.seen.get(goal), *estimate)
+
+
+def _after(trial: TrialRecord) -> tuple[Cell, ...]:
+    return (trial.verdict.value, trial.why, trial.seconds)

@@ -14,6 +14,7 @@ from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.metrics.part import Part
 from search.precision import Format
+from search.records.verdict import Verdict
 from search.sensitivity.table import Table
 from search.strategies.bans import Bans
 from search.strategies.evaluation_run import Run, run_configuration, sample_ranges
@@ -22,7 +23,7 @@ from search.strategies.judge import Judge, Look
 from search.strategies.probing import missed, tables
 from search.strategies.recheck import recheck
 from search.strategies.setting import Setting
-from search.strategies.trial import Exported, Trial, Verdict
+from search.strategies.trial import Exported, Trial
 from search.targets.legalise import Legal
 from search.tasks import Plan
 
@@ -210,7 +211,7 @@ class Desk:
             n_run=self.setting.n_samples,
             n_again=trial.n_run,
             checked=checked,
-            verdict=Verdict.MET if is_met else Verdict.MISSED,
+            verdict=Verdict.MET if is_met else Verdict.NOT_MET,
             exported=Exported(ranges, values, self.setting.n_samples),
             seconds=trial.seconds + result.seconds,
         )
@@ -250,4 +251,4 @@ def _verdict(run: Run, exported: Run | None) -> Verdict:
         return Verdict.INFEASIBLE
     if not run.is_complete:
         return Verdict.PROMISING if run.said is Look.ACCEPT else Verdict.REJECTED
-    return Verdict.MET if run.is_met and exported is not None and exported.is_met else Verdict.MISSED
+    return Verdict.MET if run.is_met and exported is not None and exported.is_met else Verdict.NOT_MET

@@ -16,6 +16,7 @@ from typing import Any
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration, Treatment
 from search.precision import Format
+from search.records.verdict import Verdict
 from search.strategies.batch import ahead
 from search.strategies.belief import Belief, Start
 from search.strategies.desk import Desk
@@ -23,7 +24,7 @@ from search.strategies.goals import total_shortfall
 from search.strategies.ladder import INTEGERS, has_float_elementwise, high_format, merged_rows
 from search.strategies.optuna_space import Space, in_words
 from search.strategies.treatments import treat
-from search.strategies.trial import Trial, Verdict
+from search.strategies.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
 from search.work.optuna_gateway import VERSION, Sampler, Told

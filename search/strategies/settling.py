@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.records.verdict import Verdict
 from search.strategies.bounds import Bound, bounds_of
 from search.strategies.desk import Desk
 from search.strategies.goals import GoalState, distance
-from search.strategies.trial import Trial, Verdict
+from search.strategies.trial import Trial
 from search.tasks import Plan
 
 MOST_COMPLETED = 3  # full evaluations: after a stop, or of trials that miss the goals

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
-
-
-class Verdict(Enum):
-    """How an evaluation ended."""
-
-    MET = "met"
-    MISSED = "missed"
-    PROMISING = "met so far"  #: stopped early with a provisional yes; never delivered as it is
-    REJECTED = "rejected early"  #: the samples seen rule the goal out; no value on the full set
-    INFEASIBLE = "infeasible"  #: the chip cannot run it
+from search.records.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -105,4 +95,4 @@ class Trial:
     @property
     def is_complete(self) -> bool:
         """Whether it ran on the full evaluation set."""
-        return self.verdict in (Verdict.MET, Verdict.MISSED)
+        return self.verdict.is_complete

@@ -13,12 +13,12 @@ from search.diagnosis.arithmetic import (
 )
 from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.feasibility import nothing_runs_findings
-from search.diagnosis.findings import Finding
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
+from search.records.finding import Finding
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
 from search.strategies.setting import Setting

@@ -6,23 +6,27 @@ Numbers that were measured (seconds) are given by the caller and are the only fi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from search.export.files import evidence_files, layer_files, map_file
+from search.export.report.assignment import OperatorRow
 from search.export.report.render import render_report
+from search.records.document import read, to_json
+from search.records.front import front
+from search.records.result import CostRecord, EffortRecord, FrontPoint, NodeRecord, OutputRecord, Result
+from search.records.verdict import Outcome
 from search.strategies.goals import GoalState
 from search.strategies.trial import Trial
 from search.study.calibration_result import calibration_result
 from search.study.findings import findings_of
-from search.study.lines import failure, sensitivity_lines, trial_lines
-from search.study.metric_entries import metric_entries
+from search.study.goal_records import goal_records
+from search.study.lines import sensitivity_lines
 from search.study.plan import Finished
-from search.study.views import Views, training_plan, views_of
+from search.study.trial_records import trial_records
+from search.study.views import training_plan, views_of
 from search.work.problem import Problem
 
-SCHEMA = "bitbudget.result/1"
 Blob = Callable[[str], bytes]
 
 
@@ -42,47 +46,53 @@ class Measured:
 def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, bytes]:
     """Return every file of the output directory by relative path; ``result.json`` last."""
     files = _exported(finished, blob)
-    result = result_document(problem, finished, measured, blob)
-    trials = trial_lines(finished)
+    result = study_result(problem, finished, measured, blob)
     sensitivity = sensitivity_lines(finished)
-    metrics = [goal.id for goal in _goals(finished)]
-    files |= evidence_files(sensitivity, trials, metrics=metrics)
-    views = views_of(finished, [entry["trial"] for entry in result["front"]], blob)
+    files |= evidence_files(sensitivity, result.trials, goals=[goal.id for goal in _goals(finished)])
+    views = views_of(finished, result, blob)
     files |= {} if views is None else {**layer_files(views.layers), **map_file(views.map)}
     files |= training_plan(finished, result, views, files)
-    result["artifacts"] = _artifacts([*files, *large_files(finished), "report.html"])
-    files["report.html"] = _report(result, finished, views).encode()
-    files["result.json"] = (json.dumps(result, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    result = replace(result, artifacts=_artifacts([*files, *large_files(finished), "report.html"]))
+    shown = {} if views is None else {"map": views.map, "layers": views.layers}
+    rows = [to_json(line) for line in sensitivity]
+    report = render_report(result, sensitivity=rows, operators=_operators(result, finished), views=shown)
+    files["report.html"] = report.encode()
+    files["result.json"] = result.to_text().encode()
     return files
 
 
-def result_document(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, Any]:
-    """Return the value of ``result.json`` without its artifacts."""
+def study_result(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> Result:
+    """Return what a study has to say, without its files."""
     chosen, spec = finished.chosen, problem.spec
-    return {
-        "schema": SCHEMA,
-        "outcome": _outcome(problem, chosen),
-        "stopped": measured.stopped,
-        "target": problem.target.name,
-        "toolchain": None if problem.target.toolchain is None else str(problem.target.toolchain),
-        "strategy": spec.search.strategy,
-        "seed": spec.search.seed,
-        "verified": _verified(problem),
-        "metrics": metric_entries(problem, finished),
-        "cost": _cost(finished),
-        "assignment": _assignment(finished, blob),
-        "outputs": finished.results["export"].data["outputs"] if "export" in finished.results else {},
-        "calibration": calibration_result(problem, finished),
-        "search": {
-            "evaluations": _evaluations(finished),
-            "full_set_equivalents": _equivalents(finished),
-            "seconds": round(measured.seconds, 3),
-            "float_evaluation_seconds": _seconds(finished, "float", "baseline"),
-        },
-        "minimal": _minimal(finished, measured),
-        "front": _front(finished),
-        "findings": [finding.to_json() for finding in findings_of(problem, finished)],
-    }
+    trials = trial_records(finished.desk)
+    lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
+    return Result(
+        outcome=_outcome(problem, chosen),
+        stopped=measured.stopped,
+        target=problem.target.name,
+        toolchain=None if problem.target.toolchain is None else str(problem.target.toolchain),
+        strategy=spec.search.strategy,
+        seed=spec.search.seed,
+        verified=_verified(problem),
+        metrics=goal_records(problem, finished),
+        cost=_cost(finished),
+        chosen_trial=None if chosen is None else chosen.number,
+        assignment=_assignment(finished, blob),
+        outputs=_outputs(finished),
+        calibration=calibration_result(problem, finished),
+        search=EffortRecord(
+            evaluations=sum(trial.evaluated for trial in _trials(finished)),
+            full_set_equivalents=_equivalents(finished),
+            seconds=round(measured.seconds, 3),
+            float_evaluation_seconds=_seconds(finished, "float", "baseline"),
+        ),
+        minimal=_minimal(finished, measured),
+        trials=trials,
+        front=tuple(
+            FrontPoint(trial=trial.no, cost=trial.cost, values=dict(trial.seen)) for trial in front(trials, lower)
+        ),
+        findings=findings_of(problem, finished),
+    )
 
 
 def _trials(finished: Finished) -> Sequence[Trial]:
@@ -107,54 +117,41 @@ def _minimal(finished: Finished, measured: Measured) -> bool | None:
     return finished.desk.minimal
 
 
-def _outcome(problem: Problem, chosen: Trial | None) -> str:
+def _outcome(problem: Problem, chosen: Trial | None) -> Outcome:
     if problem.evaluation is None:
-        return "not_evaluated"
-    return "met" if chosen is not None and chosen.is_met else "not_met"
+        return Outcome.NOT_EVALUATED
+    return Outcome.MET if chosen is not None and chosen.is_met else Outcome.NOT_MET
 
 
-def _cost(finished: Finished) -> dict[str, Any]:
+def _cost(finished: Finished) -> CostRecord:
     if finished.desk is None:
-        return {
-            "unit": "index",
-            "chosen": None,
-            "all_low": 1.0,
-            "all_high": None,
-            "source": "assumed",
-            "assumed_share": None,
-            "interval": None,
-        }
+        return CostRecord(all_low=1.0)
     setting, chosen = finished.desk.setting, finished.chosen
     low, high = setting.bounds
     assignment = low if chosen is None else chosen.configuration.effective
     reported = None if chosen is None and setting.n_samples else setting.cost.index(assignment)
     bar = None if reported is None else setting.cost.error_bar(reported)
-    return {
-        "unit": setting.cost.unit,
-        "chosen": None if reported is None else setting.cost.in_unit(reported),
-        "all_low": setting.cost.in_unit(setting.cost.index(low)),
-        "all_high": setting.cost.in_unit(setting.cost.index(high)),
-        "source": "assumed" if setting.cost.unit == "index" else "measured",
-        "assumed_share": setting.cost.assumed_share(assignment),
-        "interval": None if bar is None else list(bar),
-    }
+    return CostRecord(
+        unit=setting.cost.unit,
+        chosen=None if reported is None else setting.cost.in_unit(reported),
+        all_low=setting.cost.in_unit(setting.cost.index(low)),
+        all_high=setting.cost.in_unit(setting.cost.index(high)),
+        source="assumed" if setting.cost.unit == "index" else "measured",
+        assumed_share=setting.cost.assumed_share(assignment),
+        interval=None if bar is None else (bar[0], bar[1]),
+    )
 
 
-def _trial_cost(finished: Finished, trial: Trial) -> float:
-    """Cost of a trial in the unit of the result."""
-    return trial.cost if finished.desk is None else finished.desk.setting.cost.in_unit(trial.cost)
-
-
-def _assignment(finished: Finished, blob: Blob) -> dict[str, Any]:
+def _assignment(finished: Finished, blob: Blob) -> dict[str, NodeRecord]:
     export = finished.results.get("export")
-    if export is None:
-        return {}
-    found: dict[str, Any] = json.loads(blob(export.blobs["nodes"]))
-    return found
+    nodes = {} if export is None else json.loads(blob(export.blobs["nodes"]))
+    return {name: read(NodeRecord, node) for name, node in nodes.items()}
 
 
-def _evaluations(finished: Finished) -> int:
-    return sum(trial.evaluated for trial in _trials(finished))
+def _outputs(finished: Finished) -> dict[str, OutputRecord]:
+    export = finished.results.get("export")
+    outputs = {} if export is None else export.data["outputs"]
+    return {name: read(OutputRecord, output) for name, output in outputs.items()}
 
 
 def _equivalents(finished: Finished) -> float:
@@ -172,39 +169,6 @@ def _equivalents(finished: Finished) -> float:
 def _seconds(finished: Finished, *roles: str) -> float | None:
     found = [finished.results[role].seconds for role in roles if role in finished.results]
     return round(sum(found), 3) if found else None
-
-
-def _front(finished: Finished) -> list[dict[str, Any]]:
-    """Complete trials that no other complete trial beats in cost and in every value."""
-    lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
-    complete = [trial for trial in _trials(finished) if trial.is_complete]
-    kept: list[Trial] = []
-    for trial in sorted(complete, key=lambda trial: (trial.cost, trial.number)):
-        # Whoever beats it is no dearer: among those kept so far, or of the same cost and still to come.
-        if not any(_beats(other, trial, lower) for other in kept):
-            kept = [*(one for one in kept if not _beats(trial, one, lower)), trial]
-    return [
-        {"trial": trial.number, "cost": _trial_cost(finished, trial), "values": dict(trial.values)} for trial in kept
-    ]
-
-
-def _beats(a: Trial, b: Trial, lower: frozenset[str]) -> bool:
-    """Whether ``a`` is no worse than ``b`` everywhere and better somewhere (of equals, the earlier).
-
-    Args:
-        a: A complete trial.
-        b: Another one.
-        lower: Goals whose values are better when lower.
-    """
-    gains = [a.cost - b.cost]  # negative: a is better
-    for name, x in a.values.items():
-        y = b.values[name]
-        if x is None or y is None:
-            return False
-        gains.append(x - y if name in lower else y - x)
-    if max(gains) > 0:
-        return False
-    return min(gains) < 0 or (a is not b and a.number < b.number)
 
 
 def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
@@ -232,43 +196,23 @@ def _artifacts(paths: Sequence[str]) -> dict[str, str]:
     return {_NAMES.get(path, path.rsplit(".", 1)[0].replace("/", "_")): path for path in sorted(paths)}
 
 
-def _report(result: Mapping[str, Any], finished: Finished, views: Views | None) -> str:
+def _operators(result: Result, finished: Finished) -> list[OperatorRow]:
+    """The operators of the report's table, with their share of the compute."""
     shares = finished.results["export"].data["shares"] if "export" in finished.results else []
-    rows = [
-        {
-            "name": name,
-            "op_type": _op_type(finished, entry["group"]),
-            "group": entry["group"],
-            "requested": entry["requested"],
-            "effective": entry["precision"],
-            "reason": entry["why"],
-            "share": shares[int(entry["group"][1:])]
-            if entry["group"] and entry["role"] in ("compute", "float")
-            else 0.0,
-        }
-        for name, entry in result["assignment"].items()
-        if entry["group"] is not None
+    return [
+        OperatorRow(
+            name=name,
+            op_type=_op_type(finished, node.group),
+            group=node.group,
+            requested=node.requested or "",
+            effective=node.precision or "",
+            reason=node.why,
+            share=shares[int(node.group[1:])] if node.role in ("compute", "float") else 0.0,
+        )
+        for name, node in result.assignment.items()
+        if node.group is not None
     ]
-    trials = [
-        {
-            "trial": trial.number,
-            "stage": trial.stage,
-            "cost": _trial_cost(finished, trial),
-            "samples": trial.n_run,
-            "n_samples": finished.desk.setting.n_samples if finished.desk is not None else 0,
-            "values": dict(trial.values),
-            "verdict": trial.verdict.value,
-            "why": "; ".join(told for told in (trial.why, failure(trial)) if told),
-            "ratio": trial.ratio,
-        }
-        for trial in _trials(finished)
-    ]
-    lines = [{name: getattr(line, name) for name in line.__slots__} for line in sensitivity_lines(finished)]
-    shown = {} if views is None else {"map": views.map, "layers": views.layers}
-    return render_report(result, trials=trials, sensitivity=lines, qconfig=rows, views=shown)
 
 
-def _op_type(finished: Finished, group: str | None) -> str:
-    if group is None or finished.desk is None:
-        return ""
-    return finished.desk.setting.network.groups[int(group[1:])].op_type
+def _op_type(finished: Finished, group: str) -> str:
+    return "" if finished.desk is None else finished.desk.setting.network.groups[int(group[1:])].op_type

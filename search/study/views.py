@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.export.precision_map import Mapped, MappedTrial, precision_map
+from search.export.precision_map import Mapped, precision_map
 from search.export.qat_plan import Missed, qat_plan
+from search.records.result import Result
+from search.records.verdict import Outcome
 from search.strategies.desk import Desk
 from search.strategies.trial import Trial
 from search.study.layer_results import layers_document
-from search.study.lines import VERDICTS, sensitivity_lines
+from search.study.lines import sensitivity_lines
 from search.study.plan import Finished, achieved_ratio, delivered
 from search.targets.legalise import uniform
 from search.targets.placement import place_by
@@ -30,11 +32,9 @@ class Views:
     layers: dict[str, Any]
 
 
-def training_plan(
-    finished: Finished, result: Mapping[str, Any], views: Views | None, files: Collection[str]
-) -> dict[str, bytes]:
+def training_plan(finished: Finished, result: Result, views: Views | None, files: Collection[str]) -> dict[str, bytes]:
     """Return ``qat_plan.md`` of a study that delivers something and misses its goal; else nothing."""
-    if result["outcome"] != "not_met" or finished.desk is None or finished.chosen is None or views is None:
+    if result.outcome is not Outcome.NOT_MET or finished.desk is None or finished.chosen is None or views is None:
         return {}
     missed = Missed(
         result=result,
@@ -46,12 +46,12 @@ def training_plan(
     return {"qat_plan.md": qat_plan(missed)}
 
 
-def views_of(finished: Finished, front: Collection[int], blob: Callable[[str], bytes]) -> Views | None:
+def views_of(finished: Finished, result: Result, blob: Callable[[str], bytes]) -> Views | None:
     """Return the documents of what was delivered; None if nothing was.
 
     Args:
         finished: The study.
-        front: Numbers of the trials on the front.
+        result: What it has to say.
         blob: Blob by digest.
     """
     profile = finished.results.get("profile")
@@ -60,12 +60,12 @@ def views_of(finished: Finished, front: Collection[int], blob: Callable[[str], b
     effective = delivered(finished.desk, finished.chosen)[0].effective
     tensors = blob(profile.blobs["tensors"])
     return Views(
-        map=_map(finished.desk, finished.chosen, front),
+        map=_map(finished.desk, finished.chosen, result),
         layers=layers_document(finished.desk.setting.network, effective, profile, tensors),
     )
 
 
-def _map(desk: Desk, chosen: Trial | None, front: Collection[int]) -> dict[str, Any]:
+def _map(desk: Desk, chosen: Trial | None, result: Result) -> dict[str, Any]:
     setting = desk.setting
     configuration, reasons = delivered(desk, chosen)
     low = uniform(setting.network, setting.target, "low")
@@ -77,19 +77,9 @@ def _map(desk: Desk, chosen: Trial | None, front: Collection[int]) -> dict[str, 
             reasons=reasons,
             placement=place_by(setting.book, configuration.effective),
             breakdown=setting.cost.breakdown(configuration.effective),
-            trials=[_trial(desk, trial, chosen, front) for trial in desk.trials],
-            chosen=None if chosen is None else chosen.number,
+            trials=result.trials,
+            assignments={trial.number: trial.configuration.effective for trial in desk.trials},
+            front={point.trial for point in result.front},
+            chosen=result.chosen_trial,
         )
-    )
-
-
-def _trial(desk: Desk, trial: Trial, chosen: Trial | None, front: Collection[int]) -> MappedTrial:
-    effective = trial.configuration.effective
-    return MappedTrial(
-        number=trial.number,
-        stage=trial.stage,
-        cost=desk.setting.cost.in_unit(trial.cost),
-        verdict=VERDICTS[trial.verdict],
-        effective=effective,
-        matters=trial is chosen or trial.number in front or effective in desk.setting.bounds,
     )

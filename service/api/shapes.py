@@ -8,6 +8,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from search.records.trial import Role
+from search.records.verdict import Outcome, Verdict
 from service.usecases.studies.submission import MAX_PRIORITY
 
 RowT = TypeVar("RowT")
@@ -16,8 +18,6 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 RelativePath = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Values = Mapping[str, Any]
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelling", "cancelled"]
-Outcome = Literal["met", "not_met", "not_evaluated"]
-Verdict = Literal["met", "not_met", "promising", "rejected", "fail"]
 
 
 class Body(BaseModel):
@@ -207,21 +207,34 @@ class DryRun(Shape):
     estimate: EstimateShape
 
 
-class TrialLine(Shape):
-    """One evaluated assignment; `values` are over `n_run` samples.
+class EstimatedValue(RangeShape):
+    """A value of the full set that was not measured, with its 95 % interval."""
 
-    `intervals` has the 95 % interval of every value that is a share of right samples, null for the others.
+    value: float
+
+
+class TrialLine(Shape):
+    """One evaluated assignment.
+
+    `seen` has the values over the `n_run` samples that ran, which are the hardest ones where the search sorts them;
+    `estimates` what that lets expect of the full set, with a 95 % interval, of trials that were stopped early.
+    `intervals` has the 95 % interval of every value of a complete trial that is a share of right samples.
     """
 
     no: int
     digest: str
     stage: str
+    role: Role
     verdict: Verdict
     cost: float
     ratio: float | None
-    values: dict[str, float | None]
+    requested: str
+    effective: str
+    seen: dict[str, float | None]
+    estimates: dict[str, EstimatedValue]
     intervals: dict[str, RangeShape | None]
     n_run: int
+    n_samples: int | None
     seconds: float
     why: str
 

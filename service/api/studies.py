@@ -10,13 +10,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from search.records.verdict import Outcome
 from search.spec.job import JobSpec
 from service.api.documented import PROBLEMS, Responses, created
 from service.api.shapes import (
     DryRun,
     EstimateShape,
     Name,
-    Outcome,
     PageOf,
     State,
     StudyChanges,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from search.records.document import to_json
+from search.records.verdict import Verdict
 from service.api.documented import PROBLEMS, Responses
 from service.api.shapes import (
     Artifacts,
@@ -21,7 +22,6 @@ from service.api.shapes import (
     Rows,
     TrialLine,
     TrialShape,
-    Verdict,
 )
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader
 from service.http.downloads import Download, download
@@ -99,7 +99,7 @@ def read_front(parts: PartsDep, principal: Reader, study_id: str) -> Front:
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
         rows = front_of(connection, study)
-    points = [FrontPoint(trial=one.no, cost=one.cost, values=dict(one.values)) for one in rows]
+    points = [FrontPoint(trial=one.no, cost=one.cost, values=dict(one.seen)) for one in rows]
     return Front(items=points, complete=study.is_terminal)
 
 
@@ -161,7 +161,7 @@ def head_artifact(parts: PartsDep, principal: Reader, study_id: str, name: Artif
 
 
 def _shown(trial: TrialRow) -> dict[str, Any]:
-    return {**asdict(trial), "intervals": intervals_of(trial)}
+    return {**to_json(trial.record), "intervals": intervals_of(trial.record), "detail": trial.detail}
 
 
 def _send(

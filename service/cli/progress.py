@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from search.strategies.trial import Trial
+from search.study.trial_records import trial_record
 from search.work.problem import Problem
+from service.cli.trial_lines import trial_line
 from service.local.driver import State
 
 PHASES = {
@@ -77,15 +78,11 @@ class _Seen:
     def trials(self, state: State) -> None:
         """Say trials that are new."""
         desk = state.replay.progress.desk
-        for trial in desk.trials[self._trials :] if desk is not None else ():
-            self._say(describe(trial))
+        if desk is None:
+            return
+        for trial in desk.trials[self._trials :]:
+            self._say(trial_line(trial_record(desk, trial)))
             self._trials += 1
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
-
-
-def describe(trial: Trial) -> str:
-    """One trial in one line."""
-    values = ", ".join(f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in trial.values.items())
-    return f"  trial {trial.number:3d}  {trial.stage:<28} cost {trial.cost:.3f}  {values}  {trial.verdict.value}"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from search.errors import InvalidDataError, InvalidModelError, UsageError
+from search.records.result import Result
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
 from search.spec.job import Run
 from search.spec.load import build_job, check_available, read_spec
@@ -134,7 +135,7 @@ class Request:
     jobs: int = 1
 
 
-def run_search(request: Request) -> tuple[dict[str, Any], int]:
+def run_search(request: Request) -> tuple[Result, int]:
     """Run, deliver, and return the result document with the exit code.
 
     Everything that can be wrong with the input is found before the output directory is made or changed.
@@ -166,7 +167,7 @@ def run_search(request: Request) -> tuple[dict[str, Any], int]:
                 raise
             finally:
                 store.close()
-    return result, exit_of_result(result["outcome"], result["stopped"])
+    return result, exit_of_result(result.outcome, result.stopped)
 
 
 def _open(request: Request) -> LocalProblem:
@@ -210,10 +211,9 @@ def _limits(local: LocalProblem) -> Limits:
     return Limits(max_seconds=search_spec.max_seconds, max_evaluations=search_spec.max_evaluations)
 
 
-def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome) -> dict[str, Any]:
+def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome) -> Result:
     measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
     files = compose(local.problem, outcome.finished, measured, store.get)
     samples = runner.calibration if local.problem.exports_calibration else None
     deliver(store, files, samples, large_files(outcome.finished))
-    result: dict[str, Any] = json.loads(files[RESULT])
-    return result
+    return Result.from_json(json.loads(files[RESULT]))

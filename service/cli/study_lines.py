@@ -11,7 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from search.records.document import read
+from search.records.result import Result
+from search.records.trial import TrialRecord
 from service.cli.summary import print_summary
+from service.cli.trial_lines import trial_line
 from service.client.shapes import Event, Watch
 
 
@@ -50,7 +54,7 @@ class _Lines:
         """Say it."""
         data = event.data
         if event.kind == "trial":
-            self._say(_trial(data))
+            self._say(trial_line(read(TrialRecord, data)))
         elif event.kind == "phase":
             self._show(str(data.get("phase")))
         elif event.kind == "state":
@@ -68,18 +72,10 @@ class _Lines:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
-def _trial(data: Mapping[str, Any]) -> str:
-    values = data.get("values") or {}
-    shown = ", ".join(f"{name} {'-' if value is None else f'{value:.4f}'}" for name, value in values.items())
-    return (
-        f"  trial {data.get('no')}  {data.get('stage')}  cost {data.get('cost', 0):.3f}  {shown}  {data.get('verdict')}"
-    )
-
-
 def print_study(study: Mapping[str, Any], result: Mapping[str, Any] | None, output: Path | None = None) -> None:
     """Print how a study stands; with its result, the same summary as a local search."""
     if result is not None and output is not None:
-        print_summary(result, output)
+        print_summary(Result.from_json(result), output)
         return
     for line in study_lines(study):
         typer.echo(line)

@@ -160,12 +160,17 @@ class Trial(Answer):
     no: int
     digest: str
     stage: str
+    role: str
     verdict: str
     cost: float
     ratio: float | None
-    values: Mapping[str, float | None]
+    requested: str
+    effective: str
+    seen: Mapping[str, float | None]
+    estimates: Mapping[str, Values]
     intervals: Mapping[str, Values | None]
     n_run: int
+    n_samples: int | None
     seconds: float
     why: str
     detail: Values | None

@@ -10,11 +10,12 @@ import numpy as np
 
 from search.data.inputs import InputInfo
 from search.data.random import random_source
-from search.diagnosis.findings import Finding
 from search.diagnosis.model import model_findings
 from search.graph.load import read_model
 from search.graph.network import Network
 from search.precision import Precision
+from search.records.document import to_json
+from search.records.finding import Finding
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 from search.work.checking import describe_model
@@ -57,7 +58,7 @@ class Inspection:
                 for group, choices in zip(network.groups, self.choices, strict=True)
             ],
             "outputs": list(network.outputs),
-            "findings": [finding.to_json() for finding in self.findings],
+            "findings": [to_json(finding) for finding in self.findings],
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.export.report.assignment import OperatorRow
 from service.store.db.trials import TrialRow
 from service.usecases.studies.groups import GroupLine
 
@@ -14,8 +15,8 @@ def precisions_of(trial: TrialRow) -> tuple[str, ...]:
     return tuple(map(str, (trial.detail or {}).get("effective") or ()))
 
 
-def assignment_rows(trial: TrialRow, groups: Sequence[GroupLine]) -> list[dict[str, Any]]:
-    """Return one row per group with the columns of ``qconfig.csv``; groups go by number while nothing is known."""
+def assignment_rows(trial: TrialRow, groups: Sequence[GroupLine]) -> list[OperatorRow]:
+    """Return one row per group; groups go by number while nothing is known."""
     detail: Mapping[str, Any] = trial.detail or {}
     effective, requested = precisions_of(trial), detail.get("requested") or ()
     reasons: Mapping[str, Any] = detail.get("reasons") or {}
@@ -24,14 +25,14 @@ def assignment_rows(trial: TrialRow, groups: Sequence[GroupLine]) -> list[dict[s
     for no, precision in enumerate(effective):
         group = groups[no] if no < len(groups) else None
         rows.append(
-            {
-                "name": f"group {no}" if group is None else group.name,
-                "op_type": "" if group is None else group.op_type,
-                "group": f"g{no}",
-                "effective": precision,
-                "requested": requested[no] if no < len(requested) else precision,
-                "reason": reasons.get(str(no), ""),
-                "share": group.macs / total if group is not None and total else None,
-            }
+            OperatorRow(
+                name=f"group {no}" if group is None else group.name,
+                op_type="" if group is None else group.op_type,
+                group=f"g{no}",
+                requested=requested[no] if no < len(requested) else precision,
+                effective=precision,
+                reason=reasons.get(str(no), ""),
+                share=group.macs / total if group is not None and total else None,
+            )
         )
     return rows

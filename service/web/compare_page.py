@@ -13,6 +13,7 @@ from starlette.responses import Response
 from search.export.report import text
 from search.export.report.assignment import Badge, badges
 from search.export.report.charts import Chart, Table
+from search.records.trial import TrialRecord
 from service.http.context import PartsDep, Reader
 from service.web.compare_sides import MOST, Reached, Side, side_of
 from service.web.frame import answer, frame_for
@@ -127,7 +128,7 @@ def _reached_cell(found: Reached | None, first: Reached | None) -> Cell:
         return Cell(value=text.MISSING, interval="", n="", against="")
     against = "" if first is None or first.value is None else text.difference(found.value - first.value)
     return Cell(
-        value=text.figure(found.value),
+        value=f"{'≈ ' if found.is_estimate else ''}{text.figure(found.value)}",
         interval=text.interval((found.low, found.high)),
         n=text.count(found.n),
         against=against,
@@ -150,7 +151,7 @@ def _cost_line(sides: Sequence[Side]) -> Line:
 def _fronts(k: int, goal: str, sides: Sequence[Side]) -> Chart | None:
     firsts = {side.study.id: side for side in reversed(sides)}  # the front of a study is drawn once
     drawn = [
-        (side, [row for row in side.front if row.values.get(goal) is not None] if firsts[side.study.id] is side else [])
+        (side, [row for row in side.front if row.seen.get(goal) is not None] if firsts[side.study.id] is side else [])
         for side in sides
     ]
     if not any(rows for _, rows in drawn):
@@ -177,7 +178,7 @@ def _fronts(k: int, goal: str, sides: Sequence[Side]) -> Chart | None:
                     text.clean(side.label, 60),
                     str(row.no),
                     text.cost(row.cost, side.unit),
-                    text.figure(row.values[goal]),
+                    text.figure(row.seen[goal]),
                     text.count(row.n_run),
                 )
                 for side, rows in drawn
@@ -188,14 +189,14 @@ def _fronts(k: int, goal: str, sides: Sequence[Side]) -> Chart | None:
     )
 
 
-def _drawn(side: Side, rows: Sequence[Any], goal: str) -> dict[str, Any]:
+def _drawn(side: Side, rows: Sequence[TrialRecord], goal: str) -> dict[str, Any]:
     reached = side.reached.get(goal)
     ordered = sorted(rows, key=lambda row: (row.cost, row.no))
     return {
         "label": text.clean(side.label, 60),
         "x": [row.cost for row in ordered],
-        "y": [row.values[goal] for row in ordered],
-        "hover": [f"trial {row.no}: {text.figure(row.values[goal])} at {text.cost(row.cost)}" for row in ordered],
+        "y": [row.seen[goal] for row in ordered],
+        "hover": [f"trial {row.no}: {text.figure(row.seen[goal])} at {text.cost(row.cost)}" for row in ordered],
         "at": None if reached is None or side.cost is None else {"x": side.cost, "y": reached.value},
     }
 

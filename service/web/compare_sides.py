@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from search.export.report import text
-from search.export.report.trials import read_trials
+from search.metrics.proportions import Limits
+from search.records.goal import GoalRecord
+from search.records.trial import TrialRecord
 from service.problems import not_found
 from service.store.db import trials
-from service.store.db.studies import Study
-from service.store.db.trials import TrialRow
 from service.usecases.accounts.principal import Principal
+from service.usecases.studies.front import front_among
 from service.usecases.studies.groups import groups_of
 from service.usecases.studies.intervals import intervals_of
 from service.usecases.studies.reading import get_study, get_trial
+from service.usecases.studies.results import chosen_of, cost_of, goals_of
 from service.web.assignments import precisions_of
 from service.web.study_lines import StudyHead, head_of
-from service.web.trial_lines import as_line, judged, on_front, read_rows
+from service.web.trial_lines import read_records
 
 MOST = 5
 
@@ -33,6 +33,7 @@ class Reached:
     low: float | None
     high: float | None
     n: int | None
+    is_estimate: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Side:
         unit: Of the cost.
         reached: Goal id to what was reached.
         directions: Goal id to ``higher | lower``.
-        front: The study's front: trial, cost, values.
+        front: The study's front.
         precisions: Group name to precision; empty where it is not known.
         effort: Evaluations of the study.
         seconds: Search time of the study.
@@ -62,7 +63,7 @@ class Side:
     unit: str
     reached: Mapping[str, Reached]
     directions: Mapping[str, str]
-    front: tuple[TrialRow, ...]
+    front: tuple[TrialRecord, ...]
     precisions: Mapping[str, str]
     effort: int
     seconds: str
@@ -79,64 +80,48 @@ def side_of(connection: Connection, principal: Principal, key: str) -> Side:
         raise not_found("trial")
     study = get_study(connection, principal, study_id)
     n = trials.count(connection, study.id)
-    rows = read_rows(connection, study, n)
-    no = int(number) if number else _chosen(study, rows)
+    no = int(number) if number else chosen_of(study)
     row = None if no is None else get_trial(connection, principal, study.id, no)
-    facts, best = judged(study), on_front(study, rows)
-    head = head_of(study)
-    reached = _of_result(study) if not number else {} if row is None else _of_trial(row)
+    cost, head = cost_of(study), head_of(study)
+    reached = _of_goals(goals_of(study)) if not number else {} if row is None else _of_trial(row.record)
     names = [group.name for group in groups_of(connection, study)] if row is not None else []
     found = () if row is None else precisions_of(row)
-    cost = row.cost if row is not None else None
-    if not number:
-        cost = text.finite((study.result or {}).get("cost", {}).get("chosen"))
     return Side(
         key=key,
         label=f"{head.label} · trial {no}" if number else head.label,
         study=head,
         trial=no,
-        cost=cost,
-        unit=facts.unit,
+        cost=cost.chosen if not number else None if row is None else row.record.cost,
+        unit=cost.unit,
         reached=reached,
-        directions={str(metric.get("id")): str(metric.get("direction", "higher")) for metric in facts.metrics},
-        front=tuple(row for row in rows if row.no in best),
+        directions={goal.id: goal.direction for goal in goals_of(study)},
+        front=front_among(read_records(connection, study, n), study.spec),
         precisions=dict(zip(names, found, strict=False)),
         effort=n,
         seconds=head.seconds,
     )
 
 
-def _chosen(study: Study, rows: list[TrialRow]) -> int | None:
-    """The trial whose cost and values are those of the result."""
-    if not study.result:
-        return None
-    lines = read_trials(study.result, [as_line(row, None) for row in rows], limit=len(rows) or 1)
-    return next((line.number for line in lines if line.chosen), None)
-
-
-def _of_result(study: Study) -> dict[str, Reached]:
+def _of_goals(goals: Iterable[GoalRecord]) -> dict[str, Reached]:
     found = {}
-    for metric in (study.result or {}).get("metrics") or ():
-        low, high = metric.get("interval") or (None, None)
-        n = text.finite(metric.get("n_samples"))
-        found[str(metric.get("id"))] = Reached(
-            value=text.finite(metric.get("chosen")),
-            low=text.finite(low),
-            high=text.finite(high),
-            n=None if n is None else int(n),
-        )
+    for goal in goals:
+        low, high = goal.interval or (None, None)
+        found[goal.id] = Reached(value=goal.chosen, low=low, high=high, n=goal.n_samples)
     return found
 
 
-def _of_trial(row: TrialRow) -> dict[str, Reached]:
-    limits = intervals_of(row)
-    return {name: _reached(row, name, limits.get(name)) for name in row.values}
+def _of_trial(record: TrialRecord) -> dict[str, Reached]:
+    limits = intervals_of(record)
+    return {goal: _reached(record, goal, limits.get(goal)) for goal in record.seen}
 
 
-def _reached(row: TrialRow, name: str, limits: Any) -> Reached:
+def _reached(record: TrialRecord, goal: str, limits: Limits | None) -> Reached:
+    """The value of the full set; of a trial that was stopped, its estimate."""
+    bounds = record.estimates.get(goal, limits)
     return Reached(
-        value=row.values[name],
-        low=None if limits is None else limits.low,
-        high=None if limits is None else limits.high,
-        n=row.n_run,
+        value=record.expected(goal),
+        low=None if bounds is None else bounds.low,
+        high=None if bounds is None else bounds.high,
+        n=record.n_run,
+        is_estimate=not record.is_complete,
     )

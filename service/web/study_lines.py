@@ -9,11 +9,13 @@ from typing import Any
 
 from search.export.report import text
 from search.export.report.metrics import MetricRow, metric_rows
+from search.records.verdict import Outcome
 from service.store.db.schema import TERMINAL
 from service.store.db.studies import Study, StudyLine
+from service.usecases.studies.results import cost_of, goals_of
 
-OUTCOMES = {"met": "goal met", "not_met": "goal not met", "not_evaluated": "not evaluated"}
-_TONES = {"met": "good", "not_met": "bad", "failed": "bad", "running": "busy", "cancelling": "busy", "queued": "busy"}
+OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
+_TONES = {"failed": "bad", "running": "busy", "cancelling": "busy", "queued": "busy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class StudyHead:
 
     Attributes:
         label: Its name, else the start of its id.
-        tone: ``good | bad | busy | open``: colour and symbol of ``verdict``.
+        tone: ``good | fair | bad | busy | open``: colour and symbol of ``verdict``.
         verdict: Outcome of a study that has one, else its state.
         cost: Of the chosen assignment, as printed; an estimate unless ``is_measured``.
         metrics: Accuracy with interval and number of samples.
@@ -74,23 +76,22 @@ class StudyHead:
 
 def head_of(study: StudyLine | Study) -> StudyHead:
     """Return a study as it is shown."""
-    result = study.result or {}
-    cost = result.get("cost") or {}
+    cost = cost_of(study)
     error = study.error or {}
     return StudyHead(
         id=study.id,
         label=text.clean(study.name, 80) if study.name else study.id[:13],
         is_named=bool(study.name),
         state=study.state,
-        tone=_TONES.get(study.outcome or study.state, "open"),
+        tone=_tone(study),
         verdict=OUTCOMES[study.outcome] if study.outcome else study.state,
         phase=text.words(study.phase or ""),
         progress=progress_of(study.progress),
         stopped=text.words(study.stopped or ""),
         target=text.clean(study.target, 40),
-        cost=text.cost(text.finite(cost.get("chosen")), str(cost.get("unit", "index"))),
-        is_measured=cost.get("source") == "measured",
-        metrics=metric_rows(result.get("metrics") or ()),
+        cost=text.cost(cost.chosen, cost.unit),
+        is_measured=cost.source == "measured",
+        metrics=metric_rows(goals_of(study) if study.result else ()),
         error=text.sentence(error.get("message") or ""),
         error_hint=text.sentence(error.get("hint") or ""),
         seconds=text.seconds(study.seconds),
@@ -99,6 +100,14 @@ def head_of(study: StudyLine | Study) -> StudyHead:
         is_terminal=study.state in TERMINAL,
         actions=_actions(study.state),
     )
+
+
+def _tone(study: StudyLine | Study) -> str:
+    if study.outcome is None:
+        return _TONES.get(study.state, "open")
+    outcome = Outcome(study.outcome)
+    unsure = outcome is Outcome.MET and any(goal.tone == "fair" for goal in goals_of(study))
+    return "fair" if unsure else outcome.tone
 
 
 def heads_of(studies: Iterable[StudyLine]) -> tuple[StudyHead, ...]:

@@ -10,12 +10,13 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
 from search.export.report.metrics import MetricRow, metric_rows
-from search.export.report.verdict import Fact, Verdict, facts, verdict
+from search.export.report.verdict import Banner, Fact, facts, verdict
 from service.http.context import PartsDep, Reader
 from service.problems import not_found
 from service.store.db import events
 from service.store.db.studies import Study
 from service.usecases.studies.reading import get_study
+from service.usecases.studies.results import result_of
 from service.web.frame import answer, frame_for
 from service.web.study_frame import Asked, study_page
 from service.web.study_lines import StudyHead, head_of
@@ -32,8 +33,6 @@ PHASES: Mapping[str, str] = {
     "report": "Report",
 }
 """Phases in their usual order, as the bar names them; a study may go back from the search to the sensitivity."""
-
-_VERIFIED = {"integer": "simulator", "fake_quant": "fake_quant"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class Overview:
 
     study: StudyHead
     phases: tuple[Phase, ...]
-    verdict: Verdict | None
+    verdict: Banner | None
     facts: tuple[Fact, ...]
     metrics: tuple[MetricRow, ...]
     search: SearchView
@@ -104,16 +103,13 @@ def view_page(parts: PartsDep, principal: Reader, study_id: str, key: str, reque
 def overview(connection: Connection, study: Study) -> Overview:
     """Return the overview of a study."""
     seen = events.last_id(connection, tenant_id=study.tenant_id, study_id=study.id)
-    result = study.result
-    known = bool(result) and study.outcome is not None
-    shown = {**(result or {}), "target": study.target, "outcome": study.outcome, "stopped": study.stopped}
-    shown |= _settings(study)
+    result = result_of(study)
     return Overview(
         study=head_of(study),
         phases=phases(study),
-        verdict=verdict(shown) if known else None,
-        facts=facts(shown) if known else (),
-        metrics=metric_rows((result or {}).get("metrics") or ()),
+        verdict=None if result is None else verdict(result),
+        facts=() if result is None else facts(result),
+        metrics=() if result is None else metric_rows(result.metrics),
         search=search_view(connection, study),
         seen=seen,
     )
@@ -130,16 +126,3 @@ def phases(study: Study) -> tuple[Phase, ...]:
         Phase(key=key, title=known[key], state="done" if place < at else "now" if place == at else "open")
         for place, key in enumerate(order)
     )
-
-
-def _settings(study: Study) -> dict[str, object]:
-    """What the facts of a result name and its summary leaves out."""
-    search, target = study.spec.get("search") or {}, study.spec.get("target") or {}
-    evaluators = {metric.get("evaluator") for metric in (study.result or {}).get("metrics") or ()}
-    verified = next((word for name, word in _VERIFIED.items() if name in evaluators), None)
-    return {
-        "verified": verified,
-        "strategy": search.get("strategy", ""),
-        "seed": search.get("seed"),
-        "toolchain": target.get("toolchain"),
-    }

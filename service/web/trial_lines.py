@@ -5,22 +5,24 @@ A page stays small: of a long study it shows the newest trials and the bounds, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from search.export.report import text
-from search.export.report.charts import Chart, cost_plot, ladder
-from search.export.report.trials import Trial, read_trials
+from search.export.report.charts import Chart, cost_plot, estimate_text, ladder
+from search.export.report.trials import MarkedTrial, marked
 from search.metrics.proportions import Limits
+from search.records.goal import GoalRecord
+from search.records.trial import TrialRecord
 from service.store.db import trials
 from service.store.db.pages import MAX_PAGE
 from service.store.db.studies import Study
-from service.store.db.trials import TrialRow
-from service.usecases.studies.front import COMPLETE, front, lower_goals
+from service.usecases.studies.front import front_among
 from service.usecases.studies.intervals import intervals_of
+from service.usecases.studies.results import chosen_of, cost_of, goals_seen
 
 CHARTED = 600
 """Most trials in a chart."""
@@ -28,18 +30,26 @@ LISTED = 100
 """Most trials in the table under it."""
 FIRST = 8
 """Trials at the begin that are always there: bounds and first ratios."""
-_TONES = {"met": "good", "met so far": "good", "missed": "bad", "rejected early": "open", "fail": "bad"}
-_SIGNS = {"met": "✓", "met so far": "✓", "missed": "✕", "rejected early": "▽", "fail": "◇"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One accuracy of a trial: with its interval, or why it has none, and the samples it is over."""
+    """One accuracy of a trial.
+
+    Attributes:
+        metric: The goal.
+        value: Over the samples that ran.
+        interval: Of ``value`` where they are all.
+        n: How many ran.
+        estimate: Of the full set where they are not all, with its interval.
+        gap: How far the value of the full set, or its estimate, is from what is required.
+    """
 
     metric: str
     value: str
     interval: str
     n: str
+    estimate: str
     gap: str
 
 
@@ -86,129 +96,70 @@ class SearchView:
         return {chart.id: chart.data for chart in (*self.ladders, *self.costs)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What trials are judged by: of the result where there is one, else what the worker has told so far."""
-
-    metrics: tuple[Mapping[str, Any], ...]
-    cost: Mapping[str, Any]
-    n_samples: int | None
-
-    @property
-    def unit(self) -> str:
-        """``index`` or ``us``."""
-        return str(self.cost.get("unit", "index"))
-
-
-def judged(study: Study) -> Judged:
-    """Return goals and bounds of a study as far as they are known."""
-    result, progress = study.result or {}, study.progress or {}
-    metrics = tuple(result.get("metrics") or progress.get("goals") or ())
-    sizes = [metric.get("n_samples") for metric in metrics] + [progress.get("n_samples")]
-    known = [int(size) for size in sizes if text.finite(size) is not None]
-    cost = result.get("cost") or progress.get("cost") or {}
-    return Judged(metrics=metrics, cost=cost, n_samples=max(known, default=None))
-
-
 def search_view(connection: Connection, study: Study) -> SearchView:
     """Return the trials of a study and their charts."""
     n = trials.count(connection, study.id)
-    rows = read_rows(connection, study, n)
-    facts = judged(study)
-    metrics = facts.metrics or _metrics_of(rows, lower_goals(study.spec))
-    best = on_front(study, rows)
-    shown = read_trials(
-        {"metrics": metrics, "cost": facts.cost, "front": [{"trial": no} for no in best]},
-        [as_line(row, facts.n_samples) for row in rows],
-        limit=CHARTED + FIRST,
-    )
-    ladders = [ladder(metric, shown, key=str(k), unit=facts.unit) for k, metric in enumerate(metrics)]
-    costs = [cost_plot(metric, shown, facts.cost, key=str(k)) for k, metric in enumerate(metrics)]
-    by_no = {row.no: row for row in rows}
+    records = read_records(connection, study, n)
+    goals, cost = goals_seen(study, records), cost_of(study)
+    best = {record.no for record in front_among(records, study.spec)}
+    shown = marked(records, chosen=chosen_of(study), front=best, limit=CHARTED + FIRST)
+    ladders = [ladder(goal, shown, key=str(k), unit=cost.unit) for k, goal in enumerate(goals)]
+    costs = [cost_plot(goal, shown, cost, key=str(k)) for k, goal in enumerate(goals)]
     listed = [*shown[: min(FIRST, max(0, len(shown) - LISTED))], *shown[-LISTED:]]
     return SearchView(
-        entries=tuple(entry(trial, by_no[trial.number], metrics, facts.unit) for trial in listed),
+        entries=tuple(entry(trial, goals, cost.unit) for trial in listed),
         ladders=tuple(chart for chart in ladders if chart is not None),
         costs=tuple(chart for chart in costs if chart is not None),
         n=n,
         n_charted=len(shown),
-        metrics=tuple(text.clean(metric.get("id")) for metric in metrics),
+        metrics=tuple(text.clean(goal.id) for goal in goals),
     )
 
 
-def on_front(study: Study, rows: Sequence[TrialRow]) -> frozenset[int]:
-    """Return the numbers of those trials that none of the others beats."""
-    found = front((row for row in rows if row.verdict in COMPLETE), lower_goals(study.spec))
-    return frozenset(row.no for row in found)
-
-
-def read_rows(connection: Connection, study: Study, n: int) -> list[TrialRow]:
+def read_records(connection: Connection, study: Study, n: int) -> tuple[TrialRecord, ...]:
     """Return all ``n`` trials of a study in order; of a long one the first and the newest."""
-    newest: list[TrialRow] = []
+    newest: list[TrialRecord] = []
     cursor = None
     while len(newest) < CHARTED:
         page = trials.page(connection, study.tenant_id, study.id, order="-no", cursor=cursor, limit=MAX_PAGE)
-        newest += page.rows
+        newest += (row.record for row in page.rows)
         cursor = page.next
         if cursor is None:
             break
-    found = {row.no: row for row in newest[:CHARTED]}
+    found = {record.no: record for record in newest[:CHARTED]}
     if n > len(found):
-        found |= {row.no: row for row in trials.page(connection, study.tenant_id, study.id, limit=FIRST).rows}
-    return [found[no] for no in sorted(found)]
+        first = trials.page(connection, study.tenant_id, study.id, limit=FIRST).rows
+        found |= {row.record.no: row.record for row in first}
+    return tuple(found[no] for no in sorted(found))
 
 
-def as_line(row: TrialRow, n_samples: int | None) -> dict[str, Any]:
-    """Return a trial as the report reads it."""
-    return {
-        "trial": row.no,
-        "stage": row.stage,
-        "cost": row.cost,
-        "samples": row.n_run,
-        "n_samples": n_samples,
-        "values": dict(row.values),
-        "verdict": row.verdict,
-        "why": row.why,
-        "ratio": row.ratio,
-    }
-
-
-def entry(trial: Trial, row: TrialRow, metrics: Sequence[Mapping[str, Any]], unit: str) -> TrialEntry:
+def entry(trial: MarkedTrial, goals: Sequence[GoalRecord], unit: str) -> TrialEntry:
     """Return a trial as it is printed."""
-    intervals = intervals_of(row)
-    marks = (("chosen", trial.chosen), ("front", trial.front))
+    intervals, verdict = intervals_of(trial.record), trial.record.verdict
     return TrialEntry(
-        no=trial.number,
+        no=trial.no,
         stage=trial.stage,
         ratio=trial.ratio,
         cost=text.cost(trial.cost, unit),
-        values=tuple(
-            _value(metric, trial.values.get(str(metric.get("id"))), intervals.get(str(metric.get("id"))), trial)
-            for metric in metrics
-        ),
-        verdict=trial.verdict,
-        sign=_SIGNS.get(trial.verdict, ""),
-        tone=_TONES.get(trial.verdict, "open"),
+        values=tuple(_value(goal, intervals.get(goal.id), trial) for goal in goals),
+        verdict=verdict.label,
+        sign=verdict.sign,
+        tone=verdict.tone,
         why=trial.why,
-        marks=tuple(name for name, holds in marks if holds),
-        seconds=text.seconds(row.seconds),
+        marks=trial.marks,
+        seconds=text.seconds(trial.record.seconds),
     )
 
 
-def _value(metric: Mapping[str, Any], value: float | None, limits: Limits | None, trial: Trial) -> Value:
-    required = text.finite(metric.get("required"))
-    sign = -1.0 if metric.get("direction") == "lower" else 1.0
-    gap = None if value is None or required is None else sign * (value - required)
+def _value(goal: GoalRecord, limits: Limits | None, trial: MarkedTrial) -> Value:
+    placed = trial.placed(goal.id)
+    sign = -1.0 if goal.is_lower_better else 1.0
+    gap = None if placed is None or goal.required is None else sign * (placed - goal.required)
     return Value(
-        metric=text.clean(metric.get("id")),
-        value=text.figure(value),
+        metric=text.clean(goal.id),
+        value=text.figure(trial.seen(goal.id)),
         interval="" if limits is None else text.interval((limits.low, limits.high)),
         n=trial.effort,
+        estimate=estimate_text(trial.estimate(goal.id)),
         gap="" if gap is None else text.difference(gap),
     )
-
-
-def _metrics_of(rows: Sequence[TrialRow], lower: frozenset[str]) -> tuple[Mapping[str, Any], ...]:
-    """Goals of which nothing but their names is known."""
-    names = dict.fromkeys(name for row in rows for name in row.values)
-    return tuple({"id": name, "direction": "lower" if name.rpartition("@")[0] in lower else "higher"} for name in names)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from search.export.report import text
 from search.export.report.assignment import AssignmentView, assignment_view
-from search.export.report.trials import read_trials
+from search.export.report.trials import MarkedTrial, marked
+from search.records.goal import GoalRecord
+from search.records.result import CostRecord
+from search.records.verdict import Tone
 from service.http.context import PartsDep, Reader
 from service.store.db import trials
-from service.store.db.trials import TrialRow
 from service.usecases.studies.groups import groups_of
 from service.usecases.studies.reading import get_study, get_trial
+from service.usecases.studies.results import chosen_of, cost_of, goals_seen
 from service.web.assignments import assignment_rows
 from service.web.frame import answer, frame_for
 from service.web.study_frame import study_page
 from service.web.study_views import VIEWS
-from service.web.trial_lines import Judged, TrialEntry, as_line, entry, judged
+from service.web.trial_lines import TrialEntry, Value, entry
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,8 +38,9 @@ class GoalLine:
     value: str
     interval: str
     n: str
+    estimate: str
     gap: str
-    tone: str
+    tone: Tone
     told: str
 
 
@@ -61,16 +64,15 @@ def trial_page(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[
         row = get_trial(connection, principal, study_id, no)
         groups = groups_of(connection, study)
         n = trials.count(connection, study.id)
-    facts = judged(study)
-    metrics = facts.metrics or tuple({"id": name} for name in row.values)
-    (line,) = read_trials({"metrics": metrics, "cost": facts.cost}, [as_line(row, facts.n_samples)])
-    shown = entry(line, row, metrics, facts.unit)
+    goals, cost = goals_seen(study, (row.record,)), cost_of(study)
+    (trial,) = marked((row.record,), chosen=chosen_of(study))
+    shown = entry(trial, goals, cost.unit)
     address = f"/studies/{study.id}/trials"
     view = TrialView(
         entry=shown,
-        goals=tuple(_goal(metric, shown, place, row) for place, metric in enumerate(metrics)),
-        bounds=_bounds(facts, row),
-        assignment=assignment_view({}, assignment_rows(row, groups)),
+        goals=tuple(_goal(goal, value, trial) for goal, value in zip(goals, shown.values, strict=True)),
+        bounds=_bounds(cost, row.record.cost),
+        assignment=assignment_view(assignment_rows(row, groups)),
         before=f"{address}/{no - 1}" if no > 1 else "",
         after=f"{address}/{no + 1}" if no < n else "",
     )
@@ -78,30 +80,34 @@ def trial_page(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[
     return answer("trial.html.j2", frame_for(principal, f"Trial {no} · {page.study.label}", "studies"), page)
 
 
-def _goal(metric: Mapping[str, Any], shown: TrialEntry, place: int, row: TrialRow) -> GoalLine:
-    value = shown.values[place]
-    required, reached = text.finite(metric.get("required")), text.finite(row.values.get(str(metric.get("id"))))
-    sign = -1.0 if metric.get("direction") == "lower" else 1.0
-    tone = "open" if required is None or reached is None else "good" if sign * (reached - required) >= 0 else "bad"
+def _goal(goal: GoalRecord, value: Value, trial: MarkedTrial) -> GoalLine:
+    placed, sign = trial.placed(goal.id), -1.0 if goal.is_lower_better else 1.0
+    tone: Tone = "open"
+    if goal.required is not None and placed is not None:
+        tone = "good" if sign * (placed - goal.required) >= 0 else "bad"
+    told = {"good": "✓ reaches it", "bad": "✕ misses it", "open": "–", "fair": ""}[tone]
     return GoalLine(
         metric=value.metric,
-        float_=text.figure(text.finite(metric.get("float"))),
-        required=("≤ " if sign < 0 else "≥ ") + text.figure(required) if required is not None else text.MISSING,
+        float_=text.figure(goal.float_value),
+        required=("≤ " if sign < 0 else "≥ ") + text.figure(goal.required)
+        if goal.required is not None
+        else text.MISSING,
         value=value.value,
         interval=value.interval,
         n=value.n,
+        estimate=value.estimate,
         gap=value.gap,
         tone=tone,
-        told={"good": "✓ reaches it", "bad": "✕ misses it", "open": "–"}[tone],
+        told=f"{told} by its estimate" if value.estimate and tone != "open" else told,
     )
 
 
-def _bounds(facts: Judged, row: TrialRow) -> str:
+def _bounds(cost: CostRecord, reached: float) -> str:
     """Where the cost lies between the bounds."""
-    low, high = (text.finite(facts.cost.get(key)) for key in ("all_low", "all_high"))
+    low, high = cost.all_low, cost.all_high
     if low is None or high is None:
         return ""
-    told = f"all-low {text.cost(low, facts.unit)}, all-high {text.cost(high, facts.unit)}"
+    told = f"all-low {text.cost(low, cost.unit)}, all-high {text.cost(high, cost.unit)}"
     if high > low:
-        told += f"; {text.percent((row.cost - low) / (high - low))} of the way between them"
+        told += f"; {text.percent((reached - low) / (high - low))} of the way between them"
     return told

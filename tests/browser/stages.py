@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from search.export.json_text import json_line
+from search.records.trial import Estimate
 from service.store.db import events, studies
 from service.store.db.trials import TrialRow
 from tests.export.views_example import example_layers, example_map
 from tests.service.api.serving import Server, submit, trial
+from tests.trial_rows import changed
 
 GOAL = {"id": "top1@logits", "direction": "higher", "float": 0.75, "required": 0.74}
 PROGRESS = {
@@ -21,6 +22,7 @@ PROGRESS = {
     "unit": "items",
     "trials": 4,
     "goals": [GOAL],
+    "chosen_trial": 3,
     "cost": {"unit": "index", "all_low": 1.0, "all_high": 1.941},
     "n_samples": 900,
 }
@@ -40,14 +42,24 @@ RESULT = {
             "difference": {"value": -0.0083, "interval": [-0.0141, -0.0022], "method": "newcombe_paired"},
         }
     ],
+    "chosen_trial": 3,
     "cost": {"unit": "index", "chosen": 1.132, "all_low": 1.0, "all_high": 1.941, "source": "assumed"},
     "search": {"evaluations": 4, "full_set_equivalents": 3.1, "seconds": 61.2},
 }
 TRIALS = (
-    replace(trial(1, 1.941, 0.75), stage="all-int16", why="upper bound", n_run=900),
-    replace(trial(2, 1.0, 0.71, "not_met"), stage="all-int8", why="lower bound", n_run=900),
-    replace(trial(3, 1.132, 0.7417), stage="int8/int16: common ratio", ratio=0.125, why="rows 12", n_run=900),
-    replace(trial(4, 1.07, 0.69, "rejected"), stage="int8/int16: heavy groups back", why="ruled out", n_run=256),
+    changed(trial(1, 1.941, 0.75), stage="all-int16", why="upper bound", n_run=900, n_samples=900),
+    changed(trial(2, 1.0, 0.71, "not_met"), stage="all-int8", why="lower bound", n_run=900, n_samples=900),
+    changed(
+        trial(3, 1.132, 0.7417), stage="int8/int16: common ratio", ratio=0.125, why="rows 12", n_run=900, n_samples=900
+    ),
+    changed(
+        trial(4, 1.07, 0.69, "rejected"),
+        stage="int8/int16: heavy groups back",
+        why="ruled out",
+        n_run=256,
+        n_samples=900,
+        estimates={"top1@logits": Estimate(0.72, 0.7, 0.735)},
+    ),
 )
 SENSITIVITY = (
     "output,metric,base,op_name,sensitive_type,op_type,value,dtype,flops,flops_share,group,rank\n"
@@ -59,13 +71,12 @@ FINDING = {
     "severity": "warning",
     "message": "Only 12 calibration samples.",
     "advice": "Take a hundred.",
-    "n": 12,
 }
 
 
 def detailed(row: TrialRow, precision: str = "a16w8") -> TrialRow:
     """The trial with an assignment of two groups."""
-    return replace(row, detail={"requested": ["a8w8", "a8w8"], "effective": [precision, "a8w8"], "reasons": {}})
+    return changed(row, detail={"requested": ["a8w8", "a8w8"], "effective": [precision, "a8w8"], "reasons": {}})
 
 
 def queued(server: Server) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from tests.browser.conftest import Visit
 from tests.browser.stages import FINDING, PROGRESS, RESULT, SENSITIVITY, TRIALS, detailed
 from tests.browser.visiting import sign_in
 from tests.service.api.serving import Server, submit
+from tests.trial_rows import changed
 
 pytestmark = pytest.mark.browser
 NAMES = (
@@ -33,7 +33,8 @@ def test_nothing_of_a_name_runs_or_loads(server: Server, visit: Visit, name: str
     server.move(study, expect="queued", to="running")
     goal = f"top1@{name}"
     rows = [
-        replace(detailed(row, name), stage=name, why=name, values={goal: row.values["top1@logits"]}) for row in TRIALS
+        changed(detailed(row, name), stage=name, why=name, seen={goal: row.record.seen["top1@logits"]}, estimates={})
+        for row in TRIALS
     ]
     server.add_trials(study, rows)
     findings = json.dumps({"findings": [{**FINDING, "code": name, "message": name, "advice": name, name: name}]})
@@ -69,7 +70,7 @@ def test_nothing_of_a_name_runs_or_loads(server: Server, visit: Visit, name: str
 def test_a_name_of_ten_megabytes_makes_no_large_page(server: Server, visit: Visit) -> None:
     study = submit(server.client())
     server.move(study, expect="queued", to="running")
-    server.add_trials(study, [replace(detailed(TRIALS[0]), stage="s" * 10**7, why="w" * 10**7)])
+    server.add_trials(study, [changed(detailed(TRIALS[0]), stage="s" * 10**7, why="w" * 10**7)])
     visitor = visit(server.url)
     sign_in(visitor, server)
     for path in (f"/studies/{study}", f"/studies/{study}/trials", f"/studies/{study}/trials/1"):

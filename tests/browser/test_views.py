@@ -18,7 +18,11 @@ from search.export.json_text import json_line
 from search.export.report.render import render_report
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
 from service.store.db.engine import Database
-from tests.export.report_example import example_qconfig, example_result, example_sensitivity, example_trials
+from tests.export.report_example import (
+    example_operators,
+    example_read,
+    example_sensitivity,
+)
 from tests.export.views_example import example_layers, example_map, example_views
 from tests.service.api.serving import Server, serving, submit
 
@@ -236,9 +240,8 @@ def test_a_hostile_name_stays_a_text_and_nothing_leaves_the_origin(place: Server
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     file = tmp_path / "report.html"
-    trials, rows, qconfig = example_trials(), example_sensitivity(), example_qconfig()
-    made: dict[str, Any] = {"trials": trials, "sensitivity": rows, "qconfig": qconfig, "views": example_views(64)}
-    file.write_text(render_report(example_result(), **made), "utf-8")
+    made: dict[str, Any] = {"sensitivity": example_sensitivity(), "operators": example_operators()}
+    file.write_text(render_report(example_read(), **made, views=example_views(64)), "utf-8")
     return file
 
 

@@ -42,8 +42,8 @@ def test_trials_phases_and_the_end_come_by_themselves(server: Server, visit: Vis
     expect(page.locator("#announcement")).to_have_text(re.compile("search|running"))
     for row in TRIALS:
         server.add_trials(study, [row])
-        tell(server, study, "trial", {"no": row.no})
-        expect(page.locator(f'tr[data-trial="{row.no}"]')).to_be_visible()
+        tell(server, study, "trial", {"no": row.record.no})
+        expect(page.locator(f'tr[data-trial="{row.record.no}"]')).to_be_visible()
     expect(page.locator(".proof")).to_contain_text("95 %: ")
     page.wait_for_function("() => document.querySelector('#ladder-0 .js-plotly-plot')?.data.length > 3")
     assert drawn(page) == ["1", "2", "3", "4"]

@@ -6,23 +6,26 @@ import math
 import random
 from typing import Any
 
+from search.export.report.assignment import OperatorRow
+from search.records.result import Result
+
 _LADDER = [
     ("all_high", 1.94, 0.9148, "met", 1.0, 2000, "upper bound"),
-    ("all_low", 1.0, 0.7135, "missed", 0.0, 2000, "lower bound"),
+    ("all_low", 1.0, 0.7135, "not_met", 0.0, 2000, "lower bound"),
     ("common ratio", 1.41, 0.9129, "met", 0.5, 2000, "bisection: 0.5 meets, try lower"),
     ("common ratio", 1.19, 0.9104, "met", 0.25, 2000, "bisection: 0.25 meets, try lower"),
-    ("common ratio", 1.08, 0.8965, "rejected early", 0.125, 600, "predicted 0.896 on everything, below the goal"),
+    ("common ratio", 1.08, 0.8965, "rejected", 0.125, 600, "predicted 0.896 on everything, below the goal"),
     ("common ratio", 1.13, 0.9058, "met", 0.1875, 2000, "bisection: 0.1875 meets"),
-    ("common ratio", 1.105, 0.9031, "missed", 0.15625, 2000, "one step below the smallest ratio that meets"),
-    ("table ratio", 1.12, 0.9049, "missed", {"logits": 0.17}, 2000, "missed by 0.0004"),
-    ("compute back to int8", 1.09, None, "infeasible", None, 12, "accumulator of layer2.0.conv1 needs 33 bits, has 32"),
+    ("common ratio", 1.105, 0.9031, "not_met", 0.15625, 2000, "one step below the smallest ratio that meets"),
+    ("table ratio", 1.12, 0.9049, "not_met", 0.17, 2000, "missed by 0.0004"),
+    ("compute back to int8", 1.09, None, "fail", None, 12, "accumulator of layer2.0.conv1 needs 33 bits, has 32"),
     ("compute back to int8", 1.082, 0.9064, "met", None, 2000, "layer1.2.conv2 at a8w8"),
     ("compute back to int8", 1.07, 0.9101, "met", None, 2000, "layer3.0.conv1 at a8w8"),
     (
         "compute back to int8",
         1.051,
         0.8990,
-        "rejected early",
+        "rejected",
         None,
         900,
         "predicted 0.899 on everything, below the goal",
@@ -32,21 +35,32 @@ METRIC = "top1@logits"
 
 
 def example_trials() -> list[dict[str, Any]]:
-    """Twelve trials of a ladder, two rejected early and one infeasible."""
+    """Twelve trials of a ladder, two rejected early with an estimate of the rest and one infeasible."""
     return [
         {
-            "trial": number,
+            "no": number,
+            "digest": f"{number:064x}",
             "stage": stage,
+            "role": ROLES.get(stage, "candidate"),
             "cost": cost,
-            "samples": samples,
+            "n_run": samples,
             "n_samples": 2000,
-            "values": {METRIC: value},
+            "seen": {METRIC: value},
+            "estimates": {METRIC: {"value": value + 0.002, "low": value - 0.004, "high": value + 0.007}}
+            if verdict == "rejected"
+            else {},
             "verdict": verdict,
             "why": why,
             "ratio": ratio,
+            "requested": f"{number:012x}",
+            "effective": f"{number:012x}",
+            "seconds": 1.0,
         }
         for number, (stage, cost, value, verdict, ratio, samples, why) in enumerate(_LADDER, start=1)
     ]
+
+
+ROLES = {"all_high": "all_high", "all_low": "all_low"}
 
 
 def _nodes() -> list[tuple[str, str, float]]:
@@ -131,7 +145,7 @@ def example_sensitivity(n_points: int = 96) -> list[dict[str, Any]]:
 def example_result() -> dict[str, Any]:
     """The value of ``result.json`` of the same search."""
     return {
-        "schema": "bitbudget.result/1",
+        "schema": "bitbudget.result/2",
         "outcome": "met",
         "stopped": None,
         "target": "j6m",
@@ -155,6 +169,7 @@ def example_result() -> dict[str, Any]:
                 "interval": [0.8968, 0.9219],
                 "interval_method": "wilson",
                 "difference": {"value": -0.0052, "interval": [-0.0098, -0.0006], "method": "newcombe_paired"},
+                "certainty": "met",
                 "n_samples": 2000,
             }
         ],
@@ -183,6 +198,8 @@ def example_result() -> dict[str, Any]:
         "calibration": {"method_8": "kl_v2", "method_16": "min_max", "samples": 256},
         "search": {"evaluations": 12, "full_set_equivalents": 9.8, "seconds": 61.2, "float_evaluation_seconds": 9.1},
         "minimal": None,
+        "chosen_trial": 11,
+        "trials": example_trials(),
         "front": [
             {"trial": 2, "cost": 1.0, "values": {METRIC: 0.7135}},
             {"trial": 11, "cost": 1.07, "values": {METRIC: 0.9101}},
@@ -201,7 +218,7 @@ def example_result() -> dict[str, Any]:
                 "code": "integral-input",
                 "severity": "note",
                 "message": "Input image holds whole numbers in 0..255 but is declared as float: quantized.",
-                "where": "image",
+                "evidence": {"where": "image"},
                 "advice": "Declare it as uint8, or set inputs.image.quantize to false.",
             },
         ],
@@ -218,3 +235,14 @@ def example_result() -> dict[str, Any]:
             "trials": "trials.csv",
         },
     }
+
+
+def example_operators() -> list[OperatorRow]:
+    """The rows of ``qconfig`` as the report takes them."""
+    return [OperatorRow(**row) for row in example_qconfig()]
+
+
+def example_read(trials: list[dict[str, Any]] | None = None) -> Result:
+    """The result as a record, with other trials if any are given."""
+    document = example_result()
+    return Result.from_json(document if trials is None else {**document, "trials": trials})

@@ -8,6 +8,10 @@ import pytest
 
 from search.export.qat_plan import SHOWN, Missed, qat_plan
 from search.export.sensitivity_table import SensitivityLine
+from search.records.finding import Finding
+from search.records.goal import GoalRecord
+from search.records.result import NodeRecord, Result
+from search.records.verdict import Outcome
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import write
 
@@ -15,11 +19,12 @@ HORIZON = ("horizon/qconfig_setter.py", "horizon/qconfig_setter_legacy.py", "qco
 
 
 def metric(**changes):
-    return {"id": "top1@logits", "float": 0.9, "required": 0.89, "chosen": 0.87, "shortfall": 0.02} | changes
+    usual = {"id": "top1@logits", "float_value": 0.9, "required": 0.89, "chosen": 0.87, "shortfall": 0.02}
+    return GoalRecord(**usual | changes)
 
 
 def node(precision="a16w8", role="compute", why=""):
-    return {"precision": precision, "requested": precision, "group": "g0", "role": role, "into": None, "why": why}
+    return NodeRecord(precision=precision, requested=precision, group="g0", role=role, why=why)
 
 
 def line(rank, base="all-int16", **changes):
@@ -29,12 +34,13 @@ def line(rank, base="all-int16", **changes):
 
 
 def plan(*, ratio=0.96, sensitivity=(), growth="", files=HORIZON, findings=(), assignment=None, **changes):
-    result = {
-        "target": "j6m",
-        "metrics": [metric(**changes)],
-        "findings": list(findings),
-        "assignment": {"conv1": node(), "conv2": node("a8w8")} if assignment is None else assignment,
-    }
+    result = Result(
+        outcome=Outcome.NOT_MET,
+        target="j6m",
+        metrics=(metric(**changes),),
+        findings=tuple(findings),
+        assignment={"conv1": node(), "conv2": node("a8w8")} if assignment is None else assignment,
+    )
     missed = Missed(result=result, ratio=ratio, sensitivity=sensitivity, growth=growth, files=files)
     return qat_plan(missed).decode()
 
@@ -60,7 +66,7 @@ def test_the_vendors_bands_decide_what_is_next(ratio, told, scales):
 
 
 def test_a_float_model_that_misses_is_trained_itself():
-    assert "Train it first." in plan(findings=[{"code": "goal-above-float"}])
+    assert "Train it first." in plan(findings=[Finding(code="goal-above-float", severity="error", message="")])
 
 
 def test_raised_operators_are_listed_with_their_reason_and_the_low_ones_counted():

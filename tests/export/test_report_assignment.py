@@ -7,16 +7,17 @@ from fractions import Fraction
 import pytest
 
 from search.export.report.artifacts import artifacts
-from search.export.report.assignment import N_ROWS, assignment_view, badges
-from search.export.report.findings import findings
+from search.export.report.assignment import N_ROWS, OperatorRow, assignment_view, badges
+from search.export.report.findings import finding_rows
 from search.precision import Precision
+from search.records.finding import Finding
+from search.records.result import Result
 from tests.export.report_example import example_qconfig, example_result
 
 
-def _view(**changes):
-    return assignment_view(
-        changes.get("assignment", example_result()["assignment"]), changes.get("qconfig", example_qconfig())
-    )
+def _view(qconfig=None):
+    rows = [OperatorRow(**row) for row in (example_qconfig() if qconfig is None else qconfig)]
+    return assignment_view(rows, Result.from_json(example_result()).assignment)
 
 
 @pytest.mark.parametrize("precision", list(Precision))
@@ -54,30 +55,15 @@ def test_without_shares_operators_are_counted():
     assert {row.share for row in view.rows} == {"–"}
 
 
-def test_without_a_table_the_assignment_of_the_result_is_shown():
-    view = _view(qconfig=[])
-    assert len(view.rows) == len(example_result()["assignment"])
-    assert next(row for row in view.rows if row.name == "conv1").precision == "a16w8"
-
-
 def test_a_very_long_table_is_cut_and_says_so():
     view = _view(qconfig=[example_qconfig()[2]] * (N_ROWS + 5))
     assert (len(view.rows), view.n_left_out) == (N_ROWS, 5)
 
 
-def test_unknown_keys_of_a_finding_become_evidence():
-    finding = findings(
-        [{"code": "x", "message": "m", "node": "conv1", "evidence": {"sum_bits": 33}, "nodes": list("abcdefghij")}]
-    )[0]
-    assert finding.severity == "note"
-    assert finding.evidence == (("node", "conv1"), ("nodes", "a, b, c, d, e, f, g, h and 2 more"), ("sum bits", "33"))
-
-
-def test_a_note_of_the_graph_is_a_finding():
-    assert (
-        findings([{"code": "folded", "text": "BatchNorm was folded.", "nodes": []}])[0].message
-        == "BatchNorm was folded."
-    )
+def test_the_evidence_of_a_finding_is_printed_in_order():
+    evidence = {"node": "conv1", "nodes": list("abcdefghij"), "sum_bits": 33, "nothing": None}
+    (row,) = finding_rows([Finding(code="x", severity="note", message="m", evidence=evidence)])
+    assert row.evidence == (("node", "conv1"), ("nodes", "a, b, c, d, e, f, g, h and 2 more"), ("sum bits", "33"))
 
 
 def test_links_stay_inside_the_folder_of_the_report():

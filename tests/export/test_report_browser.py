@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search.export.report.render import render_report
-from tests.export.report_example import example_qconfig, example_result, example_sensitivity, example_trials
+from tests.export.report_example import example_operators, example_read, example_sensitivity, example_trials
 
 HOSTILE = "<img src=x onerror=document.title='owned'><a href='https://example.invalid'>x</a><b>y</b>"
 
@@ -32,10 +33,11 @@ def _open(page: Path, home: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["conv1", HOSTILE])
 def test_charts_are_drawn_and_the_console_stays_silent(tmp_path: Path, name: str) -> None:
-    sensitivity, trials, qconfig = example_sensitivity(), example_trials(), example_qconfig()
-    sensitivity[0]["op_name"] = trials[0]["stage"] = qconfig[0]["name"] = name
+    sensitivity, trials, operators = example_sensitivity(), example_trials(), example_operators()
+    sensitivity[0]["op_name"] = trials[0]["stage"] = name
+    operators[0] = replace(operators[0], name=name)
     page = tmp_path / "report.html"
-    html = render_report(example_result(), trials=trials, sensitivity=sensitivity, qconfig=qconfig, model_name=name)
+    html = render_report(example_read(trials), sensitivity=sensitivity, operators=operators, model_name=name)
     page.write_text(html, "utf-8")
     done = _open(page, tmp_path / "home")
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []

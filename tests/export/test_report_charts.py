@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.export.report.charts import cost_plot, focus, ladder
 from search.export.report.metrics import tightest_first
 from search.export.report.sensitivity import N_BARS, N_FILTERED, filtered_data, sensitivity_panels
-from search.export.report.trials import read_trials
+from search.export.report.trials import marked
+from search.records.goal import GoalRecord
+from search.records.result import Result
 from tests.export.report_example import METRIC, example_result, example_sensitivity, example_trials
 
 
+def _read(result=None, trials=None):
+    document = result or example_result()
+    return Result.from_json(document if trials is None else {**document, "trials": trials})
+
+
+def _marked(result, limit=1000):
+    front = {point.trial for point in result.front}
+    return marked(result.trials, chosen=result.chosen_trial, front=front, limit=limit)
+
+
 def _ladder(result=None, trials=None):
-    result = result or example_result()
-    shown = read_trials(result, example_trials() if trials is None else trials)
-    return ladder(result["metrics"][0], shown, key="0", unit="index")
+    found = _read(result, trials)
+    return ladder(found.metrics[0], _marked(found), key="0", unit="index")
 
 
 def _cost(result=None):
-    result = result or example_result()
-    return cost_plot(result["metrics"][0], read_trials(result, example_trials()), result["cost"], key="0")
+    found = _read(result)
+    return cost_plot(found.metrics[0], _marked(found), found.cost, key="0")
 
 
 def test_the_ladder_counts_its_verdicts_and_names_the_chosen_trial():
     assert _ladder().summary == (
-        "12 trials: 6 met, 3 missed, 2 rejected early, 1 fail. Trial 11 was chosen, 0.9101 at cost 1.070."
+        "12 trials: 6 met, 3 not met, 2 rejected early, 1 cannot run. Trial 11 was chosen, 0.9101 at cost 1.070."
+        " Hollow marks with a bar are estimates of the full set (2)."
         " 1 trial lies outside the shown range, at its edge with the value beside it."
     )
 
@@ -55,18 +68,29 @@ def test_the_table_twin_has_every_trial_with_partial_samples_marked():
     rows = _ladder().table.rows
     assert [row[0] for row in rows] == [str(n) for n in range(1, 13)]
     assert rows[4][4] == "600 of 2,000"
-    assert rows[10][6] == "met · chosen"
+    assert rows[10][7] == "met · chosen"
 
 
-def test_the_words_and_ratios_of_the_trials_file_are_understood():
-    rows = [{**example_trials()[0], "verdict": word, "ratio": "logits 0.17"} for word in ("not_met", "rejected", "met")]
-    trials = read_trials(example_result(), rows)
-    assert [trial.verdict for trial in trials] == ["missed", "rejected early", "met"]
-    assert trials[0].ratio == "logits 0.17"
+def test_a_trial_that_was_stopped_is_drawn_by_its_estimate_and_tells_what_was_seen():
+    point = _ladder().data["points"][4]
+    assert point["y"] == pytest.approx(0.8965 + 0.002)
+    assert (point["low"], point["high"]) == pytest.approx((max(0.8925, _ladder().data["window"][0]), 0.9035))
+    assert point["hover"][1:3] == [
+        "0.8965 on 600 of 2,000 samples",
+        "estimate of all: 0.8985, 95 % within 0.8925 to 0.9035",
+    ]
+    row = _ladder().table.rows[4]
+    assert (row[5], row[6]) == ("0.8965", "≈ 0.8985 (0.8925 to 0.9035)")
+    assert all(one["low"] is None for one in _ladder().data["points"] if one["verdict"] != "rejected")
+
+
+def test_a_stopped_trial_without_an_estimate_has_no_place_on_the_axis():
+    trials = [{**trial, "estimates": {}} for trial in example_trials()]
+    assert _ladder(trials=trials).data["points"][4]["y"] is None
 
 
 def test_without_any_value_there_is_no_chart():
-    trials = [{**trial, "values": {}} for trial in example_trials()]
+    trials = [{**trial, "seen": {}, "estimates": {}} for trial in example_trials()]
     assert _ladder(trials=trials) is None
 
 
@@ -91,8 +115,8 @@ def test_the_cost_plot_survives_a_search_without_a_chosen_assignment():
     values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20),
 )
 def test_the_window_is_never_empty_and_always_shows_goal_float_and_chosen(required, others, values):
-    metric = {"required": required, "float": others[0], "chosen": others[1]}
-    low, high = focus(metric, values)
+    goal = GoalRecord(id="m@o", required=required, float_value=others[0], chosen=others[1])
+    low, high = focus(goal, values)
     assert math.isfinite(low)
     assert math.isfinite(high)
     assert low < high
@@ -101,11 +125,11 @@ def test_the_window_is_never_empty_and_always_shows_goal_float_and_chosen(requir
 
 def test_many_trials_are_cut_to_those_that_carry_the_argument():
     base = example_trials()
-    trials = base + [{**base[6], "trial": number} for number in range(13, 5000)]
-    shown = read_trials(example_result(), trials, limit=20)
+    trials = base + [{**base[6], "no": number} for number in range(13, 5000)]
+    shown = _marked(_read(trials=trials), limit=20)
     assert len(shown) == 20
-    assert {1, 2, 3, 11} <= {trial.number for trial in shown}
-    assert [trial.number for trial in shown] == sorted(trial.number for trial in shown)
+    assert {1, 2, 3, 11} <= {trial.no for trial in shown}
+    assert [trial.no for trial in shown] == sorted(trial.no for trial in shown)
 
 
 def test_sensitivity_shows_forty_bars_and_the_sum_of_the_rest():
@@ -153,15 +177,15 @@ def test_a_table_of_zeros_and_a_point_without_a_value_are_shown():
 def test_every_metric_of_a_trial_has_its_own_chart_of_the_same_trial():
     result = example_result()
     result["metrics"].append({**result["metrics"][0], "id": "mae@xy", "direction": "lower"})
-    trials = [{**trial, "values": {METRIC: 0.9, "mae@xy": 0.1}} for trial in example_trials()]
-    shown = read_trials(result, trials)
-    charts = [ladder(metric, shown, key=str(i), unit="index") for i, metric in enumerate(result["metrics"])]
+    trials = [{**trial, "seen": {METRIC: 0.9, "mae@xy": 0.1}} for trial in example_trials()]
+    found = _read(result, trials)
+    charts = [ladder(goal, _marked(found), key=str(i), unit="index") for i, goal in enumerate(found.metrics)]
     assert [chart.data["better"] for chart in charts] == ["higher", "lower"]
 
 
 def test_the_page_opens_with_the_goal_that_decides():
     def reached(name, chosen, required, **more):
-        return {"id": name, "direction": "higher", "chosen": chosen, "qdq": chosen, "required": required, **more}
+        return GoalRecord(id=name, chosen=chosen, qdq=chosen, required=required, **more)
 
     metrics = [
         reached("far", 1.0, 0.99, interval=[0.9999, 1.0]),
@@ -170,7 +194,7 @@ def test_the_page_opens_with_the_goal_that_decides():
         reached("error", 0.5, 0.6, direction="lower", interval=None),
         reached("missed", 0.98, 0.99, interval=[0.97, 0.99]),
     ]
-    assert [one["id"] for one in tightest_first(metrics)] == ["missed", "near", "error", "far", "unknown"]
+    assert [one.id for one in tightest_first(metrics)] == ["missed", "near", "error", "far", "unknown"]
 
 
 def test_what_the_script_filters_holds_every_row_once_in_the_order_of_the_bars():

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from plotly.offline import get_plotlyjs
 
+from search.export.report.assignment import OperatorRow
 from search.export.report.modules import embedded_json
 from search.export.report.render import inline, render_report
 from search.export.report.text import clean
+from search.records.result import Result
 from tests.export.report_example import (
     METRIC,
     example_qconfig,
@@ -97,11 +99,11 @@ def _render(
     views: dict[str, dict[str, Any]] | None = None,
     model_name: str = "net.onnx",
 ) -> str:
+    document = example_result() if result is None else result
     return render_report(
-        example_result() if result is None else result,
-        trials=example_trials() if trials is None else trials,
+        Result.from_json({**document, "trials": document["trials"] if trials is None else trials}),
         sensitivity=example_sensitivity() if sensitivity is None else sensitivity,
-        qconfig=example_qconfig() if qconfig is None else qconfig,
+        operators=[OperatorRow(**row) for row in (example_qconfig() if qconfig is None else qconfig)],
         views=example_views() if views is None else views,
         model_name=model_name,
     )
@@ -194,18 +196,17 @@ def _with_names(name: str) -> str:
     result, trials = example_result(), example_trials()
     sensitivity, qconfig = example_sensitivity(50), example_qconfig()
     result["metrics"][0].update(id=name, output=name, reason=name)
-    result.update(target=name, toolchain=name, strategy=name, verified=name, stopped=name)
-    result["findings"] = [
-        {"code": name, "severity": name, "message": name, "advice": name, name: name, "nodes": [name]}
-    ]
+    result.update(target=name, toolchain=name, strategy=name, verified=name)
+    evidence = {name: name, "nodes": [name]}
+    result["findings"] = [{"code": name, "severity": "note", "message": name, "advice": name, "evidence": evidence}]
     result["artifacts"] = {name: name, "script": "javascript:alert(1)", "up": "../../etc/passwd"}
-    result["outputs"] = {name: {"dtype": name, "scale": name, "zero_point": name}}
+    result["outputs"] = {name: {"dtype": name, "scale": 0.5, "zero_point": 1}}
     result["calibration"] = {"method_8": name, "samples": name}
     result["assignment"] = {name: {"role": "fused", "into": name, "why": name, "precision": name}}
     for trial in trials:
-        trial.update(stage=name, why=name, verdict=name if trial["trial"] == 3 else trial["verdict"])
-        trial["values"] = {name: trial["values"][METRIC]}
-        trial["ratio"] = {name: 0.5}
+        trial.update(stage=name, why=name)
+        for key in ("seen", "estimates"):
+            trial[key] = {name: one for one in trial[key].values()}  # noqa: B035
     for row in sensitivity:
         row.update(dict.fromkeys(("output", "metric", "base", "op_name", "op_type", "dtype", "group"), name))
     for row in qconfig:
@@ -246,7 +247,13 @@ def test_a_study_of_three_hundred_trials_stays_below_eight_megabytes() -> None:
     result, base = example_result(), example_trials()
     result["metrics"] = [{**copy.deepcopy(result["metrics"][0]), "id": f"metric{i}@output{i}"} for i in range(6)]
     trials = [
-        {**base[n % 12], "trial": n + 1, "values": {f"metric{i}@output{i}": 0.9 for i in range(6)}, "why": "w" * 120}
+        {
+            **base[n % 12],
+            "no": n + 1,
+            "estimates": {},
+            "seen": {f"metric{i}@output{i}": 0.9 for i in range(6)},
+            "why": "w" * 120,
+        }
         for n in range(300)
     ]
     sensitivity = [{**row, "output": f"output{i}"} for i in range(4) for row in example_sensitivity(2000)]
@@ -322,7 +329,7 @@ def test_a_fitted_cost_is_shown_in_microseconds() -> None:
 
 def test_numbers_that_json_cannot_carry_do_not_reach_the_page() -> None:
     trials = example_trials()
-    trials[0]["values"] = {METRIC: float("nan")}
+    trials[0]["seen"] = {METRIC: float("nan")}
     trials[1]["cost"] = float("inf")
     sensitivity = example_sensitivity(5)
     sensitivity[0]["value"] = float("nan")

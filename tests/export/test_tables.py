@@ -11,8 +11,10 @@ from search.export.csv_text import csv_bytes
 from search.export.files import evidence_files, export_files
 from search.export.qconfig_table import COLUMNS, qconfig_csv
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
-from search.export.trials_table import TrialLine, trials_csv
+from search.export.trials_table import trials_csv
+from search.records.trial import Estimate
 from tests.export.solutions import residual_solution
+from tests.trial_rows import trial_record
 
 
 def read(data: bytes) -> list[dict[str, str]]:
@@ -106,27 +108,24 @@ def test_sensitivity_is_sorted_by_table_and_rank():
     )
 
 
-def test_trials_have_a_column_per_metric():
-    trial = TrialLine(
-        trial=1,
+def test_a_trial_tells_what_was_seen_and_what_is_estimated_apart():
+    trial = trial_record(
+        1,
         stage="common ratio",
-        base="int8",
-        ratio=0.25,
-        requested="a" * 64,
-        effective="b" * 64,
-        cost=1.19,
-        samples=600,
         verdict="rejected",
-        why="predicted 0.896, below the goal",
-        seconds=1.5,
-        metrics={"top1@logits": 0.91},
+        n_run=600,
+        seen={"top1@logits": 0.91},
+        estimates={"top1@logits": Estimate(0.93, 0.92, 0.94)},
     )
-    data = trials_csv([trial], metrics=["top1@logits", "mae@xy"])
+    data = trials_csv([trial], goals=["top1@logits", "mae@xy"])
     assert data.decode().splitlines()[0] == (
-        "trial,stage,base,ratio,requested,effective,cost,samples,top1@logits,mae@xy,verdict,why,seconds"
+        "trial,stage,role,base,ratio,requested,effective,cost,samples,"
+        "top1@logits seen,top1@logits estimate,top1@logits estimate low,top1@logits estimate high,"
+        "mae@xy seen,mae@xy estimate,mae@xy estimate low,mae@xy estimate high,verdict,why,seconds"
     )
     (row,) = read(data)
-    assert (row["top1@logits"], row["mae@xy"], row["verdict"]) == ("0.91", "", "rejected")
+    assert (row["top1@logits seen"], row["samples"], row["top1@logits estimate"]) == ("0.91", "600", "0.93")
+    assert (row["mae@xy seen"], row["mae@xy estimate"], row["verdict"]) == ("", "", "rejected")
 
 
 def test_a_horizon_solution_gives_all_files_and_the_same_every_time():
@@ -152,7 +151,7 @@ def test_other_targets_get_no_horizon_files():
 
 
 def test_the_evidence_files_are_named_as_the_contract_says():
-    assert set(evidence_files([], [], metrics=[])) == {"sensitivity.csv", "trials.csv"}
+    assert set(evidence_files([], [], goals=[])) == {"sensitivity.csv", "trials.csv"}
 
 
 def test_a_missing_scale_is_named():

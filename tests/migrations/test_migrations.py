@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.store.db import migrate, tenants
+from search.records.trial import Role
+from service.store.db import migrate, tenants, trials
 from service.store.db.engine import Database, connect
 from service.store.db.errors import DatabaseError, WrongSchemaError
 from service.store.db.migrate import (
@@ -108,12 +109,14 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(empty_database: Database) -
     assert schema_state(empty_database) is SchemaState.UNKNOWN
 
 
-SECOND = '''
+BEFORE = head()
+LATER = "9000"
+SECOND = f'''
 """A later revision."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "{LATER}"
+down_revision = "{BEFORE}"
 
 def upgrade():
     with op.batch_alter_table("tenants") as batch:
@@ -136,7 +139,7 @@ def later_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, second: str) 
         (folder / path.name).write_text(path.read_text())
     for path in migrate.FOLDER.glob("versions/*.py"):
         (folder / "versions" / path.name).write_text(path.read_text())
-    (folder / "versions" / "0002_colour.py").write_text(second)
+    (folder / "versions" / f"{LATER}_colour.py").write_text(second)
     monkeypatch.setattr(migrate, "FOLDER", folder)
 
 
@@ -147,9 +150,11 @@ def test_an_older_schema_is_refused_then_upgraded_with_its_rows_and_back(
     with empty_database.writing() as connection:
         mine = study(connection, tenant(connection))
     later_program(monkeypatch, tmp_path, SECOND)
-    with pytest.raises(WrongSchemaError, match=r"revision 0001, this program needs 0002. Make a backup, stop every"):
+    with pytest.raises(
+        WrongSchemaError, match=rf"revision {BEFORE}, this program needs {LATER}. Make a backup, stop every"
+    ):
         prepare(empty_database)
-    copies = [upgrade(empty_database), downgrade(empty_database, "0001"), upgrade(empty_database)]
+    copies = [upgrade(empty_database), downgrade(empty_database, BEFORE), upgrade(empty_database)]
     assert schema_state(empty_database) is SchemaState.CURRENT
     with empty_database.writing() as connection:
         (found,) = tenants.listing(connection)
@@ -159,14 +164,14 @@ def test_an_older_schema_is_refused_then_upgraded_with_its_rows_and_back(
         assert copies == [None] * 3
         return
     assert [path.name for path in copies if path is not None] == [
-        "bitbudget.sqlite.0001.backup",
-        "bitbudget.sqlite.0002.backup",
-        "bitbudget.sqlite.0001.2.backup",
+        f"bitbudget.sqlite.{BEFORE}.backup",
+        f"bitbudget.sqlite.{LATER}.backup",
+        f"bitbudget.sqlite.{BEFORE}.2.backup",
     ]
     assert copies[0] is not None
     old = sqlite3.connect(copies[0])
     assert old.execute("SELECT id FROM studies").fetchall() == [(mine.id,)]
-    assert old.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
+    assert old.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [(BEFORE,)]
     assert old.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     old.close()
 
@@ -223,3 +228,26 @@ def test_a_backup_never_overwrites_and_is_for_files_only(database: Database, tmp
     restored.close()
     with pytest.raises(DatabaseError, match="exists already"):
         back_up(database, tmp_path / "copy")
+
+
+def test_values_of_stopped_trials_from_before_go_those_of_complete_ones_stay(
+    empty_database: Database,
+) -> None:
+    upgrade(empty_database)
+    downgrade(empty_database, "0001")
+    with empty_database.writing() as connection:
+        mine = study(connection, tenant(connection))
+        columns = 'study_id, no, tenant_id, digest, stage, verdict, cost, "values", n_run, seconds, why, created'
+        for no, verdict in enumerate(("met", "rejected", "promising"), start=1):
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO trials ({columns}) VALUES (:study, :no, :tenant, :digest, '', :verdict, 1.0, "
+                    "'{\"top1@a\": 0.9}', 10, 1.0, '', CURRENT_TIMESTAMP)"
+                ),
+                {"study": mine.id, "no": no, "tenant": mine.tenant_id, "digest": "0" * 64, "verdict": verdict},
+            )
+    upgrade(empty_database)
+    with empty_database.reading() as connection:
+        rows = trials.page(connection, mine.tenant_id, mine.id).rows
+    assert [row.record.seen for row in rows] == [{"top1@a": 0.9}, {}, {}]
+    assert {row.record.role for row in rows} == {Role.CANDIDATE}

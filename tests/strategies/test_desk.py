@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from search.precision import Format, Precision
+from search.records.verdict import Verdict
 from search.sensitivity.table import combined
 from search.strategies.desk import Desk
-from search.strategies.trial import Verdict
 from search.targets.legalise import uniform
 from tests.strategies.nets import J6M, chain, weights, written
 from tests.strategies.simulated import Simulated
@@ -28,7 +28,7 @@ def test_a_rejected_candidate_wanted_in_full_is_run_in_full_under_its_number():
     low = uniform(NETWORK, J6M, "low")
     study.drive(desk.evaluate(low, stage="low"))
     study.drive(desk.evaluate(low, stage="low", full=True))
-    assert [(t.number, t.verdict, t.n_run) for t in desk.trials] == [(1, Verdict.MISSED, 2000)]
+    assert [(t.number, t.verdict, t.n_run) for t in desk.trials] == [(1, Verdict.NOT_MET, 2000)]
     assert desk.trials[0].worst
 
 
@@ -37,7 +37,7 @@ def test_a_complete_candidate_without_bad_cases_can_still_become_a_base():
     desk = Desk(study.setting())
     low = uniform(NETWORK, J6M, "low")
     first = study.drive(desk.evaluate(low, stage="low"))
-    assert first.verdict is Verdict.MISSED
+    assert first.verdict is Verdict.NOT_MET
     assert not first.worst
 
     def plan():

@@ -12,9 +12,9 @@ import pytest
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
 from search.precision import Precision
+from search.records.verdict import Verdict
 from search.strategies.desk import Desk
 from search.strategies.setting import Setting
-from search.strategies.trial import Verdict
 from search.targets.legalise import uniform
 from search.tasks import Item, ItemResult
 from tests.strategies.nets import J6M, J6M32, chain, group, weights, written
@@ -85,7 +85,7 @@ def test_the_search_goes_on_where_the_qdq_model_misses_the_goal():
     simulated = InIntegers(network, J6M, {written(network, "act2"): 1e-7}, spoiled={low.digest})
     desk = simulated.run()
     bottom = next(trial for trial in desk.trials if trial.stage == "all-int8")
-    assert bottom.verdict is Verdict.MISSED
+    assert bottom.verdict is Verdict.NOT_MET
     assert bottom.values["top1@y0"] > 0.99
     assert bottom.exported is not None
     assert bottom.exported.values["top1@y0"] == 0.0
@@ -97,7 +97,7 @@ def test_the_qdq_model_of_a_missed_trial_is_measured_for_delivery():
     network = chain()
     simulated = InIntegers(network, J6M, {written(network, "act2"): 10.0})
     desk = simulated.run()
-    missed = next(trial for trial in desk.trials if trial.verdict is Verdict.MISSED)
+    missed = next(trial for trial in desk.trials if trial.verdict is Verdict.NOT_MET)
     exported = simulated.drive(desk.evaluate_exported(missed))
     assert exported.n_run == simulated.n
 

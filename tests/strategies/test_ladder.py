@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from search.precision import Format, Precision
+from search.records.verdict import Verdict
 from search.sensitivity.table import Table
 from search.strategies.desk import Desk
-from search.strategies.trial import Verdict
 from search.targets.pins import Pin
 from tests.strategies.nets import J6M, J6M32, J6P, ORT, chain, group, weights, written
 from tests.strategies.simulated import CALIBRATION, Simulated
@@ -303,7 +303,7 @@ def test_a_network_without_any_row_ends_after_the_bounds():
     network = sketch.done()
     simulated = Simulated(network, J6M, {("activation", 0): 1.0}, steps={("activation", 0): {Format.FP32: 1.0}})
     desk = simulated.run()
-    assert [trial.verdict for trial in desk.trials] == [Verdict.MISSED]
+    assert [trial.verdict for trial in desk.trials] == [Verdict.NOT_MET]
     assert desk.table_list == []
 
 

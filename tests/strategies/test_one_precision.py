@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from search.errors import UsageError
 from search.evaluation.configuration import Calibration
+from search.records.verdict import Verdict
 from search.strategies.one_precision import (
     best_calibrated,
     check_strategy,
@@ -15,7 +16,6 @@ from search.strategies.one_precision import (
     one_precision,
     sample_sizes,
 )
-from search.strategies.trial import Verdict
 from tests.strategies.nets import J6M, J6P, ORT, TX, chain, written
 from tests.strategies.simulated import Simulated
 

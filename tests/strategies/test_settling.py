@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from search.precision import Format
+from search.records.verdict import Verdict
 from search.strategies.auto import auto
 from search.strategies.desk import Desk
 from search.strategies.settling import best_trial, settle
-from search.strategies.trial import Verdict
 from search.targets.legalise import uniform
 from tests.strategies.nets import J6M, ORT, chain, written
 from tests.strategies.simulated import Simulated
@@ -30,7 +30,7 @@ def test_all_low_is_complete_at_the_end_although_it_was_rejected_early():
     study = Simulated(NETWORK, J6M, {ACT2: 0.25})
     before, after = study.run(auto), study.run(settled(auto))
     assert before.trials[0].verdict is Verdict.REJECTED
-    assert (after.trials[0].verdict, after.trials[0].n_run) == (Verdict.MISSED, study.n)
+    assert (after.trials[0].verdict, after.trials[0].n_run) == (Verdict.NOT_MET, study.n)
     assert [t.configuration.digest for t in after.trials] == [t.configuration.digest for t in before.trials]
 
 

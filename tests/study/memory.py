@@ -102,4 +102,5 @@ def digests(tasks: tuple[Task, ...]) -> list[str]:
 def without_times(document: Mapping[str, Any]) -> dict[str, Any]:
     """A result without the fields in which equal studies may differ."""
     search = {key: value for key, value in document["search"].items() if key not in MEASURED}
-    return {**document, "search": search}
+    trials = [{**trial, "seconds": 0.0} for trial in document["trials"]]
+    return {**document, "search": search, "trials": trials}

@@ -19,7 +19,7 @@ from search.data.order import Subset, sample_order
 from search.errors import InvalidDataError, UsageError
 from search.precision import Format
 from search.quant.grid import ScaleRule
-from search.strategies.trial import Verdict
+from search.records.verdict import Verdict
 from search.study.calibrations import calibrations, candidates
 from search.study.plan import Replay
 from search.work.item_runner import ItemRunner, Raw, load_arrays
@@ -28,7 +28,7 @@ from tests.builders import save
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import Files, conv_net, labels_of, write
 
-SCHEMA = json.loads(resources.files("search.study").joinpath("result.schema.json").read_text())
+SCHEMA = json.loads(resources.files("search.records").joinpath("result.schema.json").read_text())
 TOP1 = {"metric": "top1", "max_drop": 0.05}
 SIZES = (2, 8, 32)
 

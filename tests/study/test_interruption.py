@@ -17,7 +17,7 @@ from tests.study.small import conv_net, write
 
 STOPS = ("interrupt", "time", "evaluations", "cancel")
 STRATEGIES = ("auto", "ladder", "optuna", "exhaustive")
-SCHEMA = json.loads((ROOT / "search/study/result.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "search/records/result.schema.json").read_text())
 DELIVERY = {"recheck", "confirm", "unoptimized", "export", "profile"}
 
 

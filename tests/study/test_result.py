@@ -17,7 +17,7 @@ from search.work.running import run_items
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, two_output_net, write
 
-SCHEMA = json.loads(resources.files("search.study").joinpath("result.schema.json").read_text())
+SCHEMA = json.loads(resources.files("search.records").joinpath("result.schema.json").read_text())
 TOP1 = {"metric": "top1", "max_drop": 0.01}
 
 

@@ -25,12 +25,12 @@ from service.store.db import workers as registered
 from service.store.db.engine import Database, connect
 from service.store.db.studies import Study
 from service.store.settings import Settings
+from tests.study.memory import without_times
 from tests.study.small import Files
 from workers import durable
 from workers.engine import DbosEngine
 
 TERMINAL = ("succeeded", "failed", "cancelled")
-MEASURED = ("seconds", "float_evaluation_seconds")
 TRIES = 40
 
 
@@ -143,9 +143,7 @@ class Installation:
 
     def result(self, study_id: str) -> dict[str, Any]:
         """``result.json`` without measured times."""
-        document = json.loads(self.artifact(study_id, "result.json"))
-        document["search"] = {key: value for key, value in document["search"].items() if key not in MEASURED}
-        return dict(document)
+        return without_times(json.loads(self.artifact(study_id, "result.json")))
 
     def artifact(self, study_id: str, name: str) -> bytes:
         """Content of a delivered file."""

@@ -32,7 +32,7 @@ def test_a_study_gives_the_answer_of_the_command_line(service, small, answer):
         stored = items.read(c, study)
         ended = {task.state for task in tasks.listing(c, study)}
         told = events.after(c, tenant_id=service.tenant, study_id=study, limit=1000)
-    assert [trial.no for trial in listed] == [*range(1, answer["search"]["evaluations"] + 1)]
+    assert [trial.record.no for trial in listed] == [*range(1, answer["search"]["evaluations"] + 1)]
     assert ended == {"succeeded"}
     assert row.seconds == pytest.approx(sum(r.seconds for r in stored.values() if r.kind not in _LATE), abs=1e-3)
     kinds = [event.kind for event in told]

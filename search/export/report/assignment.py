@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from search.export.report import text
 from search.precision import Format, Precision
+from search.records.result import NodeRecord
 
 N_ROWS = 2000
 _KINDS = {
@@ -21,6 +21,19 @@ _KINDS = {
     "fp32": "fp32",
 }
 _LETTERS = {Format.INT8: "8", Format.INT16: "16", Format.FP16: "F16", Format.FP32: "F32"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorRow:
+    """An operator, or a group of them; ``share`` is of the compute, 0 to 1, None where it is not known."""
+
+    name: str
+    op_type: str
+    group: str
+    requested: str
+    effective: str
+    reason: str
+    share: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +83,12 @@ class AssignmentView:
     n_left_out: int
 
 
-def assignment_view(assignment: Mapping[str, Any], qconfig: Sequence[Mapping[str, Any]]) -> AssignmentView:
-    """Return the view of ``qconfig``, joined with the roles that ``assignment`` of ``result.json`` knows.
-
-    Without ``qconfig`` the rows are those of ``assignment``, without operator types and shares.
-    """
-    sources = qconfig or [
-        {"name": name, "group": entry.get("group"), "effective": entry.get("precision")}
-        for name, entry in assignment.items()
-    ]
-    largest = max((text.finite(source.get("share")) or 0.0 for source in sources), default=0.0)
-    rows = tuple(_row(source, assignment.get(str(source.get("name")), {}), largest) for source in sources)
-    parts = _composition(sources)
+def assignment_view(operators: Sequence[OperatorRow], nodes: Mapping[str, NodeRecord] | None = None) -> AssignmentView:
+    """Return the view of operators, with the roles that ``assignment`` of the result knows of them."""
+    known = nodes or {}
+    largest = max((operator.share or 0.0 for operator in operators), default=0.0)
+    rows = tuple(_row(operator, known.get(operator.name), largest) for operator in operators)
+    parts = _composition(operators)
     return AssignmentView(
         rows=rows[:N_ROWS],
         parts=parts,
@@ -110,44 +117,40 @@ def badges(precision: str) -> tuple[Badge, ...]:
     )
 
 
-def _row(source: Mapping[str, Any], entry: Mapping[str, Any], largest: float) -> AssignmentRow:
-    effective = text.clean(source.get("effective") or entry.get("precision") or "", 20)
-    requested = text.clean(source.get("requested") or entry.get("requested") or "", 20)
-    share = text.finite(source.get("share"))
-    changed = bool(requested) and requested != effective
+def _row(operator: OperatorRow, node: NodeRecord | None, largest: float) -> AssignmentRow:
+    effective, requested = text.clean(operator.effective, 20), text.clean(operator.requested, 20)
     return AssignmentRow(
-        name=text.clean(source.get("name")),
-        op_type=text.clean(source.get("op_type") or "", 40),
-        group=text.clean(source.get("group") or "", 40),
+        name=text.clean(operator.name),
+        op_type=text.clean(operator.op_type, 40),
+        group=text.clean(operator.group, 40),
         precision=effective or text.MISSING,
         badges=badges(effective),
         requested=requested,
-        changed=changed,
-        reason=_reason(source, entry),
-        share=text.percent(share),
-        bar=round(100 * share / largest, 1) if share and largest else 0.0,
+        changed=bool(requested) and requested != effective,
+        reason=_reason(operator, node or NodeRecord()),
+        share=text.percent(operator.share),
+        bar=round(100 * operator.share / largest, 1) if operator.share and largest else 0.0,
     )
 
 
-def _reason(source: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
-    role, into = entry.get("role"), entry.get("into")
-    told = text.clean(source.get("reason") or entry.get("why") or "", 240)
-    if role == "fused" and into:
-        return f"fused into {text.clean(into, 60)}" + (f"; {told}" if told else "")
-    if role in ("pass_through", "folded", "float") and not told:
-        return {"pass_through": "passes its input through", "folded": "folded away", "float": "stays float"}[role]
-    return told
+def _reason(operator: OperatorRow, node: NodeRecord) -> str:
+    told = text.clean(operator.reason or node.why, 240)
+    if node.role == "fused" and node.into:
+        return f"fused into {text.clean(node.into, 60)}" + (f"; {told}" if told else "")
+    if told:
+        return told
+    return {"pass_through": "passes its input through", "folded": "folded away", "float": "stays float"}.get(
+        node.role, ""
+    )
 
 
-def _composition(sources: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+def _composition(operators: Sequence[OperatorRow]) -> tuple[Part, ...]:
     """Return the share of each precision: of compute where known, else of operators."""
-    shares = [text.finite(source.get("share")) or 0.0 for source in sources]
-    by_compute = sum(shares) > 0
+    by_compute = sum(operator.share or 0.0 for operator in operators) > 0
     amounts = dict.fromkeys((precision.value for precision in Precision), 0.0)
-    for source, share in zip(sources, shares, strict=True):
-        effective = str(source.get("effective") or "")
-        if effective in amounts:
-            amounts[effective] += share if by_compute else 1.0
+    for operator in operators:
+        if operator.effective in amounts:
+            amounts[operator.effective] += (operator.share or 0.0) if by_compute else 1.0
     total = sum(amounts.values())
     parts, start = [], 0.0
     for precision, amount in amounts.items():

@@ -17,7 +17,11 @@ from itertools import groupby
 from typing import Any
 
 from search.export.report import text
-from search.export.report.trials import VERDICTS, Trial
+from search.export.report.trials import MarkedTrial
+from search.records.goal import GoalRecord
+from search.records.result import CostRecord
+from search.records.trial import Estimate
+from search.records.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,45 +46,44 @@ class Chart:
     table: Table
 
 
-def ladder(metric: Mapping[str, Any], trials: Sequence[Trial], *, key: str, unit: str) -> Chart | None:
-    """Return the search as it happened under one metric, or None if no trial has a value."""
-    name = metric.get("id", "")
-    values = [value for trial in trials if (value := trial.values.get(name)) is not None]
+def ladder(goal: GoalRecord, trials: Sequence[MarkedTrial], *, key: str, unit: str) -> Chart | None:
+    """Return the search as it happened under one goal, or None if no trial has a value or an estimate."""
+    values = [value for trial in trials if (value := trial.placed(goal.id)) is not None]
     if not values:
         return None
-    window = focus(metric, values)
-    points = [_point(trial, trial.values.get(name), window, unit) for trial in trials]
+    window = focus(goal, values)
+    points = [_point(goal, trial, window, unit) for trial in trials]
     return Chart(
         id=f"ladder-{key}",
-        label=text.clean(name),
-        title=f"{text.clean(name)}, trial by trial",
-        summary=_ladder_summary(metric, trials, unit) + _outside(points),
+        label=text.clean(goal.id),
+        title=f"{text.clean(goal.id)}, trial by trial",
+        summary=_ladder_summary(goal, trials, unit) + _estimated(points) + _outside(points),
         data={
             "kind": "ladder",
-            "metric": text.clean(name),
-            "better": "lower" if metric.get("direction") == "lower" else "higher",
+            "metric": text.clean(goal.id),
+            "better": goal.direction,
             "window": window,
-            "lines": _lines(metric),
+            "lines": _lines(goal),
             "points": points,
             "stages": _stages(trials),
         },
-        table=_trial_table(metric, trials, unit),
+        table=_trial_table(goal, trials, unit),
     )
 
 
-def cost_plot(metric: Mapping[str, Any], trials: Sequence[Trial], cost: Mapping[str, Any], *, key: str) -> Chart | None:
-    """Return accuracy against cost under one metric, or None if no trial has both."""
-    name, unit = metric.get("id", ""), str(cost.get("unit", "index"))
-    placed = [trial for trial in trials if trial.cost is not None and trial.values.get(name) is not None]
+def cost_plot(goal: GoalRecord, trials: Sequence[MarkedTrial], cost: CostRecord, *, key: str) -> Chart | None:
+    """Return accuracy against cost under one goal, or None if no trial has both."""
+    unit = cost.unit
+    placed = [trial for trial in trials if trial.cost is not None and trial.placed(goal.id) is not None]
     if not placed:
         return None
-    bounds = [(label, text.finite(cost.get(label.replace("-", "_")))) for label in ("all-low", "all-high")]
-    front = sorted((trial for trial in placed if trial.front), key=lambda trial: trial.cost or 0.0)
+    bounds = (("all-low", cost.all_low), ("all-high", cost.all_high))
+    front = sorted((trial for trial in placed if trial.is_on_front), key=lambda trial: trial.cost or 0.0)
     return Chart(
         id=f"cost-{key}",
-        label=text.clean(name),
-        title=f"{text.clean(name)} against {'cost index' if unit == 'index' else 'latency'}",
-        summary=_cost_summary(metric, cost, len(front)),
+        label=text.clean(goal.id),
+        title=f"{text.clean(goal.id)} against {'cost index' if unit == 'index' else 'latency'}",
+        summary=_cost_summary(goal, cost, len(front)),
         data={
             "kind": "cost",
             "points_of": f"ladder-{key}",
@@ -90,21 +93,20 @@ def cost_plot(metric: Mapping[str, Any], trials: Sequence[Trial], cost: Mapping[
                 for label, value in bounds
                 if value is not None
             ],
-            "front": [trial.number for trial in front],
-            "chosen": _chosen_point(metric, cost, unit),
+            "front": [trial.no for trial in front],
+            "chosen": _chosen_point(goal, cost),
         },
-        table=_front_table(metric, placed, unit),
+        table=_front_table(goal, placed, unit),
     )
 
 
-def focus(metric: Mapping[str, Any], values: Sequence[float]) -> list[float]:
+def focus(goal: GoalRecord, values: Sequence[float]) -> list[float]:
     """Return the shown range ``[low, high]`` of the accuracy axis."""
-    required = text.finite(metric.get("required"))
-    near = [text.finite(metric.get(key)) for key in ("float", "required", "chosen")]
-    near += [text.finite(bound) for bound in metric.get("interval") or ()]
-    anchors = [value for value in near if value is not None]
+    near = (goal.float_value, goal.required, goal.chosen, *(goal.interval or ()))
+    anchors = [found for value in near if (found := text.finite(value)) is not None]
     shown = [*anchors, *values]
-    if required is not None:
+    if goal.required is not None:
+        required = goal.required
         reach = 4 * max(abs(value - required) for value in anchors) or 0.05 * abs(required) or 1e-6
         inside = [value for value in shown if abs(value - required) <= reach]
         if max(shown) - min(shown) > 3 * (max(inside) - min(inside)) and len(set(inside)) > 1:
@@ -114,40 +116,52 @@ def focus(metric: Mapping[str, Any], values: Sequence[float]) -> list[float]:
     return [low - margin, high + margin]
 
 
-def _point(trial: Trial, value: float | None, window: Sequence[float], unit: str) -> dict[str, Any]:
+def _point(goal: GoalRecord, trial: MarkedTrial, window: Sequence[float], unit: str) -> dict[str, Any]:
+    value, estimate = trial.placed(goal.id), trial.estimate(goal.id)
     shown = None if value is None else min(max(value, window[0]), window[1])
+    word = trial.record.verdict.label + (", chosen" if trial.is_chosen else "")
     told = [
-        f"Trial {trial.number}, {trial.stage}" if trial.stage else f"Trial {trial.number}",
-        f"{text.figure(value)} on {trial.effort} samples",
+        f"Trial {trial.no}, {trial.stage}" if trial.stage else f"Trial {trial.no}",
+        f"{text.figure(trial.seen(goal.id))} on {trial.effort} samples",
+        *([] if estimate is None else [f"estimate of all: {_range(estimate)}"]),
         f"cost {text.cost(trial.cost, unit)}" + (f", ratio {trial.ratio}" if trial.ratio else ""),
-        trial.verdict + (", chosen" if trial.chosen else ""),
+        word,
     ]
     return {
-        "x": trial.number,
+        "x": trial.no,
         "y": shown,
         "outside": shown != value,
         "value": text.figure(value),
+        "low": None if estimate is None else max(estimate.low, window[0]),
+        "high": None if estimate is None else min(estimate.high, window[1]),
         "cost": trial.cost,
         "cost_text": text.cost(trial.cost, unit),
-        "verdict": trial.verdict,
-        "chosen": trial.chosen,
-        "bound": trial.bound,
+        "verdict": trial.record.verdict.value,
+        "chosen": trial.is_chosen,
+        "bound": trial.record.role.label,
         "hover": told,
     }
 
 
-def _lines(metric: Mapping[str, Any]) -> list[dict[str, Any]]:
-    lines = []
-    for key, label in (("required", "required"), ("float", "float")):
-        value = text.finite(metric.get(key))
-        if value is not None:
-            lines.append({"kind": key, "y": value, "text": f"{label} {text.figure(value)}"})
-    return lines
+def _range(estimate: Estimate) -> str:
+    return f"{text.figure(estimate.value)}, 95 % within {text.figure(estimate.low)} to {text.figure(estimate.high)}"
 
 
-def _stages(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+def _lines(goal: GoalRecord) -> list[dict[str, Any]]:
+    known = (("required", goal.required), ("float", goal.float_value))
+    return [
+        {"kind": kind, "y": value, "text": f"{kind} {text.figure(value)}"} for kind, value in known if value is not None
+    ]
+
+
+def _stages(trials: Sequence[MarkedTrial]) -> list[dict[str, Any]]:
     runs = [list(run) for _, run in groupby(trials, key=lambda trial: trial.stage)]
-    return [{"name": text.clean(run[0].stage, 28), "first": run[0].number, "last": run[-1].number} for run in runs]
+    return [{"name": text.clean(run[0].stage, 28), "first": run[0].no, "last": run[-1].no} for run in runs]
+
+
+def _estimated(points: Sequence[Mapping[str, Any]]) -> str:
+    n = sum(point["low"] is not None for point in points)
+    return f" Hollow marks with a bar are estimates of the full set ({n:,})." if n else ""
 
 
 def _outside(points: Sequence[Mapping[str, Any]]) -> str:
@@ -159,80 +173,87 @@ def _outside(points: Sequence[Mapping[str, Any]]) -> str:
     return f" {told}"
 
 
-def _ladder_summary(metric: Mapping[str, Any], trials: Sequence[Trial], unit: str) -> str:
-    tally = Counter(trial.verdict for trial in trials)
-    told = [f"{number} {verdict}" for verdict in VERDICTS if (number := tally[verdict])]
-    chosen = next((trial for trial in trials if trial.chosen), None)
+def _ladder_summary(goal: GoalRecord, trials: Sequence[MarkedTrial], unit: str) -> str:
+    tally = Counter(trial.record.verdict for trial in trials)
+    told = [f"{number} {verdict.label}" for verdict in Verdict if (number := tally[verdict])]
+    chosen = next((trial for trial in trials if trial.is_chosen), None)
     start = f"{text.plural(len(trials), 'trial')}: {', '.join(told)}."
     if chosen is None:
         return start
-    value = text.figure(chosen.values.get(metric.get("id", "")))
-    return f"{start} Trial {chosen.number} was chosen, {value} at cost {text.cost(chosen.cost, unit)}."
+    value = text.figure(chosen.seen(goal.id))
+    return f"{start} Trial {chosen.no} was chosen, {value} at cost {text.cost(chosen.cost, unit)}."
 
 
-def _cost_summary(metric: Mapping[str, Any], cost: Mapping[str, Any], n_front: int) -> str:
-    unit = str(cost.get("unit", "index"))
-    chosen, low, high = (text.finite(cost.get(key)) for key in ("chosen", "all_low", "all_high"))
+def _cost_summary(goal: GoalRecord, cost: CostRecord, n_front: int) -> str:
+    low, high = (text.cost(bound, cost.unit) for bound in (cost.all_low, cost.all_high))
     parts = []
-    if low is not None and high is not None:
-        parts.append(f"Costs run from {text.cost(low, unit)} (all-low) to {text.cost(high, unit)} (all-high).")
-    if chosen is not None:
-        value = text.figure(text.finite(metric.get("chosen")))
-        parts.append(f"The chosen assignment reaches {value} at {text.cost(chosen, unit)}.")
+    if cost.all_low is not None and cost.all_high is not None:
+        parts.append(f"Costs run from {low} (all-low) to {high} (all-high).")
+    if cost.chosen is not None:
+        parts.append(
+            f"The chosen assignment reaches {text.figure(goal.chosen)} at {text.cost(cost.chosen, cost.unit)}."
+        )
     if n_front:
         verb = "is" if n_front == 1 else "are"
         parts.append(f"{text.plural(n_front, 'trial')} {verb} on the front: no other is both cheaper and better.")
     return " ".join(parts)
 
 
-def _chosen_point(metric: Mapping[str, Any], cost: Mapping[str, Any], unit: str) -> dict[str, Any] | None:
-    at, value = text.finite(cost.get("chosen")), text.finite(metric.get("chosen"))
-    if at is None or value is None:
+def _chosen_point(goal: GoalRecord, cost: CostRecord) -> dict[str, Any] | None:
+    if cost.chosen is None or goal.chosen is None:
         return None
-    bounds = [text.finite(bound) for bound in metric.get("interval") or (None, None)]
-    hover = [f"Chosen: {text.figure(value)} at cost {text.cost(at, unit)}"]
-    if shown := text.interval(metric.get("interval")):
-        hover.append(f"95 % interval {shown}, n = {text.count(metric.get('n_samples'))}")
-    return {"x": at, "y": value, "low": bounds[0], "high": bounds[1], "text": text.cost(at, unit), "hover": hover}
+    at = text.cost(cost.chosen, cost.unit)
+    low, high = goal.interval or (None, None)
+    hover = [f"Chosen: {text.figure(goal.chosen)} at cost {at}"]
+    if shown := text.interval(goal.interval):
+        hover.append(f"95 % interval {shown}, n = {text.count(goal.n_samples)}")
+    return {"x": cost.chosen, "y": goal.chosen, "low": low, "high": high, "text": at, "hover": hover}
 
 
-def _trial_table(metric: Mapping[str, Any], trials: Sequence[Trial], unit: str) -> Table:
-    name = metric.get("id", "")
+def _trial_table(goal: GoalRecord, trials: Sequence[MarkedTrial], unit: str) -> Table:
+    name = text.clean(goal.id)
     return Table(
-        head=("Trial", "Stage", "Ratio", "Cost", "Samples", text.clean(name), "Verdict", "Why"),
+        head=("Trial", "Stage", "Ratio", "Cost", "Samples", f"{name}, seen", "Estimate of all", "Verdict", "Why"),
         rows=tuple(
             (
-                str(trial.number),
+                str(trial.no),
                 trial.stage,
                 trial.ratio or text.MISSING,
                 text.cost(trial.cost, unit),
                 trial.effort,
-                text.figure(trial.values.get(name)),
-                trial.verdict + (" · chosen" if trial.chosen else ""),
+                text.figure(trial.seen(goal.id)),
+                estimate_text(trial.estimate(goal.id)),
+                " · ".join((trial.record.verdict.label, *(("chosen",) if trial.is_chosen else ()))),
                 text.clean(trial.why, 240),
             )
             for trial in trials
         ),
         numeric=frozenset({0, 3, 4, 5}),
-        note="Every trial is in trials.csv.",
+        note="Every trial is in trials.csv. Seen is the value on the samples that ran, the hardest first where the "
+        "search sorts them.",
     )
 
 
-def _front_table(metric: Mapping[str, Any], trials: Sequence[Trial], unit: str) -> Table:
-    name = metric.get("id", "")
-    shown = sorted(
-        (trial for trial in trials if trial.front or trial.chosen or trial.bound),
-        key=lambda trial: (trial.cost or 0.0, trial.number),
-    )
-    roles = [
-        ", ".join(role for role, holds in (("chosen", t.chosen), ("front", t.front), (t.bound, t.bound)) if holds)
-        for t in shown
-    ]
+def estimate_text(estimate: Estimate | None) -> str:
+    """Return an estimate with its 95 % interval; empty if there is none."""
+    if estimate is None:
+        return ""
+    return f"≈ {text.figure(estimate.value)} ({text.figure(estimate.low)} to {text.figure(estimate.high)})"
+
+
+def _front_table(goal: GoalRecord, trials: Sequence[MarkedTrial], unit: str) -> Table:
+    shown = sorted((trial for trial in trials if trial.marks), key=lambda trial: (trial.cost or 0.0, trial.no))
     return Table(
-        head=("Trial", "Role", "Cost", text.clean(name), "Verdict"),
+        head=("Trial", "Role", "Cost", text.clean(goal.id), "Verdict"),
         rows=tuple(
-            (str(t.number), role, text.cost(t.cost, unit), text.figure(t.values.get(name)), t.verdict)
-            for t, role in zip(shown, roles, strict=True)
+            (
+                str(trial.no),
+                ", ".join(trial.marks),
+                text.cost(trial.cost, unit),
+                estimate_text(trial.estimate(goal.id)) or text.figure(trial.seen(goal.id)),
+                trial.record.verdict.label,
+            )
+            for trial in shown
         ),
         numeric=frozenset({0, 2, 3}),
         note="Front, bounds and the chosen trial; the other points are in the table of the search above.",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search.export.report import text
+from search.records.finding import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One finding: what, where, the numbers behind it, and what to do."""
+class FindingRow:
+    """One finding as printed: what, the numbers behind it, and what to do."""
 
     code: str
     severity: str
@@ -20,26 +21,21 @@ class Finding:
     evidence: tuple[tuple[str, str], ...]
 
 
-def findings(items: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
-    """Return the findings in the order given; keys beyond the known ones become evidence."""
-    return tuple(_finding(item) for item in items)
-
-
-def _finding(item: Mapping[str, Any]) -> Finding:
-    known = {"code", "severity", "message", "text", "advice", "evidence"}
-    evidence = item.get("evidence")
-    pairs = [(key, value) for key, value in item.items() if key not in known and value not in (None, "", [], {})]
-    if isinstance(evidence, Mapping):
-        pairs += list(evidence.items())
-    elif evidence:
-        pairs.append(("evidence", evidence))
-    severity = str(item.get("severity", "note"))
-    return Finding(
-        code=text.clean(item.get("code", "finding")),
-        severity=severity if severity in ("error", "warning", "note") else "note",
-        message=text.sentence(item.get("message") or item.get("text") or ""),
-        advice=text.sentence(item.get("advice") or ""),
-        evidence=tuple((text.words(key), _evidence(value)) for key, value in pairs[:12]),
+def finding_rows(findings: Iterable[Finding]) -> tuple[FindingRow, ...]:
+    """Return the printed findings in the order given."""
+    return tuple(
+        FindingRow(
+            code=text.clean(finding.code),
+            severity=finding.severity,
+            message=text.sentence(finding.message),
+            advice=text.sentence(finding.advice),
+            evidence=tuple(
+                (text.words(key), _evidence(value))
+                for key, value in list(finding.evidence.items())[:12]
+                if value not in (None, "", [], {})
+            ),
+        )
+        for finding in findings
     )
 
 

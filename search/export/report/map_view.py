@@ -13,10 +13,10 @@ from typing import Any
 from search.export.report import text
 from search.export.report.assignment import badges, kind_of
 from search.export.report.charts import Table
+from search.records.verdict import Verdict
 from search.targets.module_path import dotted
 
 _LABEL = 19
-_SHOWN_VERDICT = {"not_met": "missed", "rejected": "rejected early", "promising": "met so far"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +117,11 @@ def _legend(document: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) ->
 
 
 def _option(trial: Mapping[str, Any], chosen: int | None, unit: str) -> TrialOption:
-    verdict = _SHOWN_VERDICT.get(str(trial["verdict"]), str(trial["verdict"]))
     told = [
         f"trial {trial['trial']}",
         text.clean(text.words(trial["stage"]), 28),
         text.cost(trial["cost"], unit),
-        verdict,
+        Verdict(trial["verdict"]).label,
     ]
     if trial["trial"] == chosen:
         told.append("delivered")

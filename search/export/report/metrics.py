@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from search.export.report import text
+from search.records.goal import GoalRecord
+from search.records.verdict import Tone
 
 SMALLEST = 1e-12
 """Width of an interval that has none."""
@@ -29,7 +30,7 @@ class Strip:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """One metric as printed; ``state`` is ``met | missed | open``."""
+    """One metric as printed; ``state`` is ``met | unsure | missed | open``."""
 
     id: str
     direction: str
@@ -51,90 +52,74 @@ class MetricRow:
     strip: Strip | None
 
 
-def shortfall(metric: Mapping[str, Any]) -> float | None:
-    """Return how far the worse of ``chosen`` and ``qdq`` misses ``required``; negative if met, None if unknown."""
-    required = text.finite(metric.get("required"))
-    values = [value for key in ("chosen", "qdq") if (value := text.finite(metric.get(key))) is not None]
-    if required is None or not values:
-        return None
-    sign = -1.0 if metric.get("direction") == "lower" else 1.0
-    return max(sign * (required - value) for value in values)
+def tightest_first(goals: Sequence[GoalRecord]) -> list[GoalRecord]:
+    """Return the goals by their room above what is required, in units of their intervals; unknown ones last."""
+    return sorted(goals, key=_room)
 
 
-def tightest_first(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the metrics by their room above what is required, in units of their intervals; unknown ones last."""
-    return sorted(metrics, key=_room)
+def _room(goal: GoalRecord) -> float:
+    width = abs(goal.required or 0.0) if goal.interval is None else max(goal.interval) - min(goal.interval)
+    return math.inf if goal.missing is None else -goal.missing / max(width, SMALLEST)
 
 
-def _room(metric: Mapping[str, Any]) -> float:
-    missing = shortfall(metric)
-    ends = [end for bound in metric.get("interval") or () if (end := text.finite(bound)) is not None]
-    width = max(ends) - min(ends) if len(ends) == 2 else abs(text.finite(metric.get("required")) or 0.0)
-    return math.inf if missing is None else -missing / max(width, SMALLEST)
+def metric_rows(goals: Sequence[GoalRecord]) -> tuple[MetricRow, ...]:
+    """Return the printed rows of the goals."""
+    return tuple(_metric_row(goal) for goal in goals)
 
 
-def metric_rows(metrics: Sequence[Mapping[str, Any]]) -> tuple[MetricRow, ...]:
-    """Return the printed rows of the metrics."""
-    return tuple(_metric_row(metric) for metric in metrics)
-
-
-def _metric_row(metric: Mapping[str, Any]) -> MetricRow:
-    missing = shortfall(metric)
-    state = "open" if missing is None else "missed" if missing > 0 else "met"
-    difference = metric.get("difference") or {}
-    values = {key: text.finite(metric.get(key)) for key in _VALUES}
+def _metric_row(goal: GoalRecord) -> MetricRow:
+    missing, difference = goal.missing, goal.difference
     return MetricRow(
-        id=text.clean(metric.get("id")),
-        direction="lower is better" if metric.get("direction") == "lower" else "higher is better",
-        evaluator=_EVALUATORS.get(str(metric.get("evaluator")), ""),
-        float_=text.figure(values["float"]),
-        required=("≤ " if metric.get("direction") == "lower" else "≥ ") + text.figure(values["required"]),
-        chosen=text.figure(values["chosen"]),
-        interval=text.interval(metric.get("interval")),
-        n_samples=text.count(metric.get("n_samples")),
-        qdq=text.figure(values["qdq"]),
-        between=_between(metric, values),
-        unoptimized="" if values["qdq_unoptimized"] is None else text.figure(values["qdq_unoptimized"]),
-        confirmed="" if values["confirmed"] is None else text.figure(values["confirmed"]),
-        difference=text.difference(text.finite(difference.get("value"))),
-        difference_interval=text.interval(difference.get("interval"), signed=True),
-        state=state,
+        id=text.clean(goal.id),
+        direction=f"{'lower' if goal.is_lower_better else 'higher'} is better",
+        evaluator=_EVALUATORS.get(goal.evaluator, ""),
+        float_=text.figure(goal.float_value),
+        required=("≤ " if goal.is_lower_better else "≥ ") + text.figure(goal.required),
+        chosen=text.figure(goal.chosen),
+        interval=text.interval(goal.interval),
+        n_samples=text.count(goal.n_samples),
+        qdq=text.figure(goal.qdq),
+        between=_between(goal),
+        unoptimized="" if goal.qdq_unoptimized is None else text.figure(goal.qdq_unoptimized),
+        confirmed="" if goal.confirmed is None else text.figure(goal.confirmed),
+        difference=text.difference(None if difference is None else difference.value),
+        difference_interval="" if difference is None else text.interval(difference.interval, signed=True),
+        state=_STATES[goal.tone],
         shortfall=text.gap(missing) if missing is not None and missing > 0 else "",
-        reason=text.sentence(metric.get("reason") or ""),
-        strip=_strip(metric),
+        reason=text.sentence(goal.reason or ""),
+        strip=_strip(goal),
     )
 
 
 _EVALUATORS = {"integer": "in integers", "fake_quant": "as Q/DQ"}
-_VALUES = ("float", "required", "chosen", "qdq", "qdq_unoptimized", "confirmed")
+_STATES: dict[Tone, str] = {"good": "met", "fair": "unsure", "bad": "missed", "open": "open"}
 
 
-def _between(metric: Mapping[str, Any], values: Mapping[str, float | None]) -> str:
+def _between(goal: GoalRecord) -> str:
     """How far the Q/DQ model is from the integers; empty where both are the same evaluator."""
-    chosen, qdq = values["chosen"], values["qdq"]
-    if metric.get("evaluator") != "integer" or chosen is None or qdq is None:
+    if goal.evaluator != "integer" or goal.chosen is None or goal.qdq is None:
         return ""
-    return text.difference(qdq - chosen)
+    return text.difference(goal.qdq - goal.chosen)
 
 
-def _strip(metric: Mapping[str, Any]) -> Strip | None:
-    low, high = (text.finite(bound) for bound in metric.get("interval") or (None, None))
-    float_, required, chosen = (text.finite(metric.get(key)) for key in ("float", "required", "chosen"))
-    known = [value for value in (low, high, float_, required, chosen) if value is not None]
-    if chosen is None or len(known) < 2 or min(known) == max(known):
+def _strip(goal: GoalRecord) -> Strip | None:
+    low, high = goal.interval or (None, None)
+    values = (low, high, goal.float_value, goal.required, goal.chosen)
+    known = [found for value in values if (found := text.finite(value)) is not None]
+    if goal.chosen is None or len(known) < 2 or min(known) == max(known):
         return None
     start, stop = min(known), max(known)
-    if metric.get("direction") == "lower":
+    if goal.is_lower_better:
         start, stop = stop, start
 
     def place(value: float | None) -> float | None:
-        return None if value is None else round(6 + 88 * (value - start) / (stop - start), 2)
+        return None if text.finite(value) is None else round(6 + 88 * ((value or 0.0) - start) / (stop - start), 2)
 
     ends = sorted(end for end in (place(low), place(high)) if end is not None)
     return Strip(
-        required=place(required),
-        float_=place(float_),
-        chosen=place(chosen),
+        required=place(goal.required),
+        float_=place(goal.float_value),
+        chosen=place(goal.chosen),
         low=ends[0] if len(ends) == 2 else None,
         high=ends[1] if len(ends) == 2 else None,
     )

@@ -15,37 +15,32 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from search.export.report.assignment import OperatorRow
 from search.export.report.modules import REPORT_MODULES, bundle, embedded_json, source, templates, unused_styles
 from search.export.report.view import report_view
+from search.records.result import Result
 
 
 def render_report(
-    result: Mapping[str, Any],
+    result: Result,
     *,
-    trials: Sequence[Mapping[str, Any]],
     sensitivity: Sequence[Mapping[str, Any]],
-    qconfig: Sequence[Mapping[str, Any]],
+    operators: Sequence[OperatorRow],
     views: Mapping[str, Mapping[str, Any]] | None = None,
     model_name: str = "",
 ) -> str:
     """Return the report as the text of one HTML file.
 
     Args:
-        result: The value of ``result.json``.
-        trials: In the order they ran: ``trial`` (int), ``stage``, ``cost``, ``samples``, ``n_samples``, ``values``
-            (metric id to float or None), ``verdict`` (``met | missed | rejected early | infeasible``), ``why``,
-            ``ratio``.
+        result: What the study has to say.
         sensitivity: Rows with the columns of ``sensitivity.csv``; ``value`` is an error (larger is worse),
             ``flops_share`` a share of 1.
-        qconfig: One row per operator: ``name``, ``op_type``, ``group``, ``requested``, ``effective``, ``reason``,
-            ``share`` (of compute, of 1, or None).
+        operators: One row per operator.
         views: ``map`` and ``layers``: the values of ``precision_map.json`` and ``layers.json``; none before anything
             was delivered.
         model_name: Printed as the title.
     """
-    view = report_view(
-        result, trials=trials, sensitivity=sensitivity, qconfig=qconfig, views=views or {}, model_name=model_name
-    )
+    view = report_view(result, sensitivity=sensitivity, operators=operators, views=views or {}, model_name=model_name)
     plotly = get_plotlyjs()
     scripts = [inline(plotly), inline(bundle(REPORT_MODULES))]
     styles = [inline(source("page.css") + source("views.css"))]

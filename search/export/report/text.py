@@ -49,7 +49,7 @@ def finite(value: Any) -> float | None:
 
 def figure(value: float | None) -> str:
     """Return a measured value: four decimals near 1, three significant digits below 0.01, fewer decimals above 10."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return MISSING
     size = abs(value)
     if size >= 1000:
@@ -67,7 +67,7 @@ def figure(value: float | None) -> str:
 
 def difference(value: float | None) -> str:
     """Return a difference with its sign and as many decimals as the values it is taken from."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return MISSING
     if 0 < abs(value) < 0.01:
         return _minus(f"{value:+.4f}" if abs(value) >= 0.00005 else f"{value:+.2g}")

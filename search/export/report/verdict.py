@@ -5,12 +5,12 @@ Every sentence is computed from ``result.json``; nothing here is measured or dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from search.export.report import text
-from search.export.report.metrics import shortfall
+from search.records.goal import Certainty, GoalRecord
+from search.records.result import CostRecord, Result
+from search.records.verdict import Outcome, Tone
 
 _STOPPED = {
     "time": "the time limit",
@@ -25,11 +25,19 @@ _VERIFIED = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """The banner: ``tone`` is ``good | bad | open`` and chooses colour and symbol."""
+_SURE = {
+    Certainty.MET: "so it is met for sure",
+    Certainty.BOUND_MISSES: "so other samples of this size may miss it",
+    Certainty.BOUND_REACHES: "so other samples of this size may meet it",
+    Certainty.NOT_MET: "so it is missed for sure",
+}
 
-    tone: str
+
+@dataclass(frozen=True, kw_only=True)
+class Banner:
+    """The verdict of a study: ``tone`` chooses its colour."""
+
+    tone: Tone
     symbol: str
     headline: str
     sentence: str
@@ -45,95 +53,108 @@ class Fact:
     tag: str = ""
 
 
-def verdict(result: Mapping[str, Any]) -> Verdict:
+def verdict(result: Result) -> Banner:
     """Return the banner of ``result``."""
-    outcome, stopped = result.get("outcome"), result.get("stopped")
-    cut = f" The search was ended early by {_STOPPED.get(stopped, text.clean(stopped))}." if stopped else ""
-    if outcome == "met":
-        return Verdict(tone="good", symbol="✓", headline="Goal met", sentence=_met_sentence(result) + cut)
-    if outcome == "not_evaluated":
-        told = "No evaluation data was given, so no accuracy is known. The all-low assignment was delivered as it is."
-        return Verdict(tone="open", symbol="?", headline="Not evaluated", sentence=told + cut)
-    return Verdict(tone="bad", symbol="✕", headline="Goal not met", sentence=_missed_sentence(result) + cut)
+    outcome = result.outcome
+    cut = f" The search was ended early by {_STOPPED[result.stopped]}." if result.stopped else ""
+    sentence = {Outcome.MET: _met_sentence, Outcome.NOT_MET: _missed_sentence}.get(outcome, _open_sentence)(result)
+    unsure = [goal for goal in result.metrics if goal.certainty is Certainty.BOUND_MISSES]
+    if outcome is Outcome.MET and unsure:
+        headline = "Goal met, but the bound misses"
+        return Banner(tone="fair", symbol=outcome.sign, headline=headline, sentence=sentence + cut)
+    headline = outcome.label.capitalize()
+    return Banner(tone=outcome.tone, symbol=outcome.sign, headline=headline, sentence=sentence + cut)
 
 
-def _met_sentence(result: Mapping[str, Any]) -> str:
-    parts = []
-    for metric in (result.get("metrics") or ())[:2]:
-        chosen, required = text.finite(metric.get("chosen")), text.finite(metric.get("required"))
-        limit = "at most" if metric.get("direction") == "lower" else "at least"
-        parts.append(
-            f"{text.clean(metric.get('id'))} is {text.figure(chosen)}, {limit} {text.figure(required)} was required"
-        )
-    more = len(result.get("metrics") or ()) - len(parts)
-    told = "; ".join(parts) + (f"; {text.plural(more, 'further goal')} met" if more > 0 else "") + "."
-    if result.get("minimal"):
-        told += " No single group can go lower without missing the goal."
-    return told
+def _open_sentence(result: Result) -> str:
+    del result
+    return "No evaluation data was given, so no accuracy is known. The all-low assignment was delivered as it is."
 
 
-def _missed_sentence(result: Mapping[str, Any]) -> str:
-    metrics = result.get("metrics") or ()
-    if all(metric.get("chosen") is None for metric in metrics):
+def _met_sentence(result: Result) -> str:
+    told = [
+        f"{text.clean(goal.id)} is {text.figure(goal.chosen)}, {'at most' if goal.is_lower_better else 'at least'} "
+        f"{text.figure(goal.required)} was required"
+        for goal in result.metrics[:2]
+    ]
+    more = len(result.metrics) - len(told)
+    sentence = "; ".join(told) + (f"; {text.plural(more, 'further goal')} met" if more > 0 else "") + "."
+    sentence += "".join(f" {sure}" for goal in result.metrics[:2] if (sure := how_sure(goal)))
+    if result.minimal:
+        sentence += " No single group can go lower without missing the goal."
+    return sentence
+
+
+def how_sure(goal: GoalRecord) -> str:
+    """Return what the 95 % interval says about the verdict of a goal, in a sentence; empty if there is none."""
+    if goal.certainty is None:
+        return ""
+    paired = goal.difference is not None and goal.difference.interval is not None and goal.float_value is not None
+    if paired and goal.difference is not None and goal.float_value is not None and goal.required is not None:
+        bounds = text.interval(goal.difference.interval, signed=True)
+        limit = text.difference(goal.required - goal.float_value)
+        measured = f"{text.difference(goal.difference.value)} to float (95 %: {bounds}; limit {limit})"
+    else:
+        measured = f"95 %: {text.interval(goal.interval)}"
+    return f"{text.clean(goal.id)}: {measured}, {_SURE[goal.certainty]}."
+
+
+def _missed_sentence(result: Result) -> str:
+    if all(goal.chosen is None for goal in result.metrics):
         return "No trial was completed, so there is no assignment to deliver."
-    missed = [metric for metric in metrics if (shortfall(metric) or 0) > 0]
-    parts = [f"{text.clean(metric['id'])} falls short by {text.gap(shortfall(metric) or 0.0)}" for metric in missed[:3]]
-    return "The best assignment found is delivered: " + ("; ".join(parts) or "the exported model misses the goal") + "."
+    missed = [goal for goal in result.metrics if (goal.missing or 0) > 0]
+    parts = [f"{text.clean(goal.id)} falls short by {text.gap(goal.missing or 0.0)}" for goal in missed[:3]]
+    told = "The best assignment found is delivered: " + ("; ".join(parts) or "the exported model misses the goal") + "."
+    return told + "".join(f" {sure}" for goal in missed[:2] if (sure := how_sure(goal)))
 
 
-def facts(result: Mapping[str, Any]) -> tuple[Fact, ...]:
+def facts(result: Result) -> tuple[Fact, ...]:
     """Return the figures under the verdict: target, cost, search effort, samples."""
-    toolchain = result.get("toolchain")
-    search = result.get("search") or {}
-    equivalents = text.finite(search.get("full_set_equivalents"))
-    samples = {metric.get("n_samples") for metric in (result.get("metrics") or ())} - {None}
+    effort = result.search
+    samples = max((goal.n_samples or 0 for goal in result.metrics), default=0)
     return (
         Fact(
             label="Target",
-            value=text.clean(result.get("target", "")),
-            note=f"toolchain {text.clean(toolchain)}" if toolchain else "",
+            value=text.clean(result.target),
+            note=f"toolchain {text.clean(result.toolchain)}" if result.toolchain else "",
         ),
-        _cost_fact(result.get("cost") or {}),
+        _cost_fact(result.cost),
         Fact(
             label="Evaluations",
-            value=text.count(search.get("evaluations")),
-            note="" if equivalents is None else f"work of {equivalents:.1f} full evaluations",
+            value=text.count(effort.evaluations),
+            note=""
+            if effort.full_set_equivalents is None
+            else f"work of {effort.full_set_equivalents:.1f} full evaluations",
         ),
         Fact(
             label="Samples",
-            value=text.count(max(samples)) if samples else text.MISSING,
-            note=f"verified by {_VERIFIED.get(str(result.get('verified')), 'nothing')}"
-            if samples
-            else "none evaluated",
+            value=text.count(samples) if samples else text.MISSING,
+            note=f"verified by {_VERIFIED.get(str(result.verified), 'nothing')}" if samples else "none evaluated",
         ),
         Fact(
             label="Search time",
-            value=text.seconds(search.get("seconds")),
-            note=f"strategy {text.words(result.get('strategy', ''))}, seed {text.count(result.get('seed'))}",
+            value=text.seconds(effort.seconds),
+            note=f"strategy {text.words(result.strategy)}, seed {text.count(result.seed)}",
         ),
     )
 
 
-def _cost_fact(cost: Mapping[str, Any]) -> Fact:
-    unit = str(cost.get("unit", "index"))
-    chosen, low, high = (text.finite(cost.get(key)) for key in ("chosen", "all_low", "all_high"))
-    assumed = text.finite(cost.get("assumed_share"))
+def _cost_fact(cost: CostRecord) -> Fact:
     notes = []
-    if chosen is not None and low:
-        notes.append(_against(chosen / low - 1, "all-low"))
-    if chosen is not None and high:
-        notes.append(_against(chosen / high - 1, "all-high"))
-    bar = cost.get("interval")
-    if bar:
-        notes.append(f"nine in ten within {text.cost(bar[0], unit)} to {text.cost(bar[1], unit)}")
-    if assumed:
-        notes.append(f"{text.percent(assumed)} of it from assumed coefficients")
-    fitted = cost.get("source") == "measured"
+    if cost.chosen is not None and cost.all_low:
+        notes.append(_against(cost.chosen / cost.all_low - 1, "all-low"))
+    if cost.chosen is not None and cost.all_high:
+        notes.append(_against(cost.chosen / cost.all_high - 1, "all-high"))
+    if cost.interval:
+        low, high = cost.interval
+        notes.append(f"nine in ten within {text.cost(low, cost.unit)} to {text.cost(high, cost.unit)}")
+    if cost.assumed_share:
+        notes.append(f"{text.percent(cost.assumed_share)} of it from assumed coefficients")
     return Fact(
-        label="Cost index" if unit == "index" else "Latency",
-        value=text.cost(chosen, unit),
+        label="Cost index" if cost.unit == "index" else "Latency",
+        value=text.cost(cost.chosen, cost.unit),
         note=", ".join(notes),
-        tag="fitted to measurements" if fitted else "estimate",
+        tag="fitted to measurements" if cost.source == "measured" else "estimate",
     )
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from search.export.report import text
 from search.export.report.artifacts import Artifact, artifacts
-from search.export.report.assignment import AssignmentView, assignment_view
+from search.export.report.assignment import AssignmentView, OperatorRow, assignment_view
 from search.export.report.charts import Chart, cost_plot, ladder
-from search.export.report.findings import Finding, findings
+from search.export.report.findings import FindingRow, finding_rows
 from search.export.report.layers_view import LayersView, layers_view
 from search.export.report.map_view import MapView, map_view
 from search.export.report.metrics import MetricRow, metric_rows, tightest_first
 from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
-from search.export.report.trials import read_trials
-from search.export.report.verdict import Fact, Verdict, facts, verdict
+from search.export.report.trials import marked
+from search.export.report.verdict import Banner, Fact, facts, verdict
+from search.records.result import OutputRecord, Result
 
 _TRIAL_ROWS = 2000
 """Rows over all metrics: keeps the page within its size with many goals."""
@@ -29,7 +30,7 @@ class ReportView:
     """The report, section by section."""
 
     title: str
-    verdict: Verdict
+    verdict: Banner
     facts: tuple[Fact, ...]
     metrics: tuple[MetricRow, ...]
     ladders: tuple[Chart, ...]
@@ -42,7 +43,7 @@ class ReportView:
     map: MapView | None
     layers: LayersView | None
     assignment: AssignmentView
-    findings: tuple[Finding, ...]
+    findings: tuple[FindingRow, ...]
     artifacts: tuple[Artifact, ...]
     outputs: tuple[tuple[str, str, str, str], ...]
     calibration: tuple[tuple[str, str], ...]
@@ -56,53 +57,52 @@ class ReportView:
 
 
 def report_view(
-    result: Mapping[str, Any],
+    result: Result,
     *,
-    trials: Sequence[Mapping[str, Any]],
     sensitivity: Sequence[Mapping[str, Any]],
-    qconfig: Sequence[Mapping[str, Any]],
+    operators: Sequence[OperatorRow],
     views: Mapping[str, Mapping[str, Any]],
     model_name: str,
 ) -> ReportView:
     """Return the view of one finished search; see ``render_report`` for the arguments."""
-    metrics = list(result.get("metrics") or ())
-    cost = result.get("cost") or {}
-    shown = read_trials(result, trials, limit=max(100, _TRIAL_ROWS // max(1, len(metrics))))
-    unit = str(cost.get("unit", "index"))
-    charted = tightest_first(metrics)  # the first one is what the page opens with
-    ladders = [ladder(metric, shown, key=str(index), unit=unit) for index, metric in enumerate(charted)]
-    costs = [cost_plot(metric, shown, cost, key=str(index)) for index, metric in enumerate(charted)]
+    goals, unit = result.metrics, result.cost.unit
+    front = {point.trial for point in result.front}
+    limit = max(100, _TRIAL_ROWS // max(1, len(goals)))
+    shown = marked(result.trials, chosen=result.chosen_trial, front=front, limit=limit)
+    charted = tightest_first(goals)  # the first one is what the page opens with
+    ladders = [ladder(goal, shown, key=str(index), unit=unit) for index, goal in enumerate(charted)]
+    costs = [cost_plot(goal, shown, result.cost, key=str(index)) for index, goal in enumerate(charted)]
     return ReportView(
         title=text.clean(model_name, 80) if model_name else "Mixed-precision search",
         verdict=verdict(result),
         facts=facts(result),
-        metrics=metric_rows(metrics),
+        metrics=metric_rows(goals),
         ladders=tuple(chart for chart in ladders if chart is not None),
         costs=tuple(chart for chart in costs if chart is not None),
-        n_trials=len(trials),
+        n_trials=len(result.trials),
         n_trials_shown=len(shown),
         sensitivity=sensitivity_panels(sensitivity),
         sensitivity_data=filtered_data(sensitivity),
         n_sensitivity_tables=len({(row.get("output"), row.get("metric"), row.get("base")) for row in sensitivity}),
         map=map_view(views["map"], unit=unit, rows=_TWIN_ROWS) if "map" in views else None,
         layers=layers_view(views["layers"], rows=_TWIN_ROWS) if "layers" in views else None,
-        assignment=assignment_view((result.get("assignment") or {}), qconfig),
-        findings=findings(result.get("findings") or ()),
-        artifacts=artifacts(result.get("artifacts") or {}),
-        outputs=_outputs(result.get("outputs") or {}),
-        calibration=_calibration(result.get("calibration") or {}),
+        assignment=assignment_view(operators, result.assignment),
+        findings=finding_rows(result.findings),
+        artifacts=artifacts(result.artifacts),
+        outputs=_outputs(result.outputs),
+        calibration=_calibration(result.calibration or {}),
     )
 
 
-def _outputs(outputs: Mapping[str, Any]) -> tuple[tuple[str, str, str, str], ...]:
+def _outputs(outputs: Mapping[str, OutputRecord]) -> tuple[tuple[str, str, str, str], ...]:
     return tuple(
         (
             text.clean(name),
-            text.clean(entry.get("dtype", ""), 20),
-            "" if entry.get("scale") is None else text.clean(entry["scale"], 30),
-            "" if entry.get("zero_point") is None else text.clean(entry["zero_point"], 30),
+            text.clean(output.dtype, 20),
+            "" if output.scale is None else text.clean(output.scale, 30),
+            "" if output.zero_point is None else text.clean(output.zero_point, 30),
         )
-        for name, entry in list(outputs.items())[:200]
+        for name, output in list(outputs.items())[:200]
     )
 
 

@@ -33,13 +33,12 @@ export function layout(extra) {
 export const title = (text) => ({ text, standoff: 12, font: { size: 12.5 } });
 
 const MARKS = {
-  met: { symbol: "circle", name: "met" },
-  missed: { symbol: "x", name: "missed" },
-  "met so far": { symbol: "circle-open", name: "met so far" },
-  "rejected early": { symbol: "triangle-down-open", name: "rejected early" },
-  fail: { symbol: "diamond-open", name: "fail: the chip cannot run it" },
+  met: { symbol: "circle", name: "met", colour: "met" },
+  not_met: { symbol: "x", name: "not met", colour: "missed" },
+  promising: { symbol: "circle-open", name: "met so far", colour: "met" },
+  rejected: { symbol: "triangle-down-open", name: "rejected early", colour: "early" },
+  fail: { symbol: "diamond-open", name: "cannot run on the chip", colour: "infeasible" },
 };
-const token = (verdict) => ({ "met so far": "met", "rejected early": "early", fail: "infeasible" })[verdict] ?? verdict;
 
 // The good end of the accuracy axis is always up.
 function accuracyAxis(chart) {
@@ -49,6 +48,12 @@ function accuracyAxis(chart) {
 
 // A trial without any value still happened: it stands at the bad end.
 const floor = (chart) => (chart.better === "lower" ? chart.window[1] : chart.window[0]);
+
+// An estimate of the full set has its interval as a bar; a value that was measured has none.
+function estimateBars(points, mark) {
+  const reach = (end) => points.map((point) => (point[end] === null || point.y === null ? 0 : Math.abs(point[end] - point.y)));
+  return { type: "data", symmetric: false, array: reach("high"), arrayminus: reach("low"), color: colour(mark.colour), thickness: 1, width: 3 };
+}
 
 function trialTraces(chart, x, { labels }) {
   return Object.entries(MARKS).flatMap(([verdict, mark]) => {
@@ -68,7 +73,8 @@ function trialTraces(chart, x, { labels }) {
       textposition: points.map((point) => (verdict === "met" || point.outside || point.y === null ? "top center" : "bottom center")),
       textfont: { size: 11, color: colour("muted") },
       hovertext: points.map((point) => lines(point.hover)), hoverinfo: "text", customdata: points.map((point) => ["trial", String(point.x)]),
-      marker: { symbol: mark.symbol, size: 10, color: colour(token(verdict)), line: { width: mark.symbol.endsWith("open") ? 2 : 0, color: colour(token(verdict)) } },
+      marker: { symbol: mark.symbol, size: 10, color: colour(mark.colour), line: { width: mark.symbol.endsWith("open") ? 2 : 0, color: colour(mark.colour) } },
+      error_y: estimateBars(points, mark),
     }];
   });
 }

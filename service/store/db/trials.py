@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from search.records.document import read, to_json
+from search.records.trial import TrialRecord
 from service.store.db.pages import Order, Page, read_page
 from service.store.db.schema import trials
 from service.store.db.writing import upsert
@@ -24,36 +26,23 @@ ORDERS = {
 _LINE = [column for column in trials.c if column.name not in ("detail", "created")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TrialRow:
-    """One trial.
+    """One trial as it is stored.
 
     Attributes:
-        no: Number in the study.
-        digest: Of the effective configuration.
-        verdict: ``met``, ``not_met``, ``promising``, ``rejected`` or ``fail``, as in ``trials.csv``.
-        ratio: Share of the tables it promoted, where that is its meaning.
-        values: Goal id to value over the samples run.
-        n_run: Samples run.
+        record: What lists and charts show.
         detail: What only the trial's own page shows; left out of lists.
     """
 
-    no: int
-    digest: str
-    stage: str
-    verdict: str
-    cost: float
-    ratio: float | None
-    values: Mapping[str, float | None]
-    n_run: int
-    seconds: float
-    why: str
+    record: TrialRecord
     detail: Mapping[str, Any] | None = None
 
 
 def put(connection: Connection, *, study_id: str, tenant_id: str, rows: Iterable[TrialRow]) -> None:
     """Insert trials, or replace those with the same number."""
-    values = [{"study_id": study_id, "tenant_id": tenant_id, **asdict(row)} for row in rows]
+    owner = {"study_id": study_id, "tenant_id": tenant_id}
+    values = [{**owner, **to_json(row.record), "detail": row.detail} for row in rows]
     upsert(connection, trials, [{**one, "cost": float(one["cost"])} for one in values], keep=("created",))
 
 
@@ -112,4 +101,4 @@ def last_created(connection: Connection, study_id: str) -> datetime | None:
 
 
 def _trial(row: Any) -> TrialRow:
-    return TrialRow(**{name: value for name, value in row.items() if name not in ("study_id", "tenant_id")})
+    return TrialRow(read(TrialRecord, row), row.get("detail"))

@@ -7,10 +7,11 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from search.records.document import read
+from search.records.finding import Finding
 from service.problems import ServiceError, not_found
 from service.store.blobs.errors import BlobNotFoundError
 from service.store.blobs.store import BlobStore
@@ -144,11 +145,10 @@ def read_file(store: BlobStore, artifact: Artifact | None) -> bytes | None:
         return None
 
 
-def findings_in(content: bytes | None) -> list[Any]:
+def findings_in(content: bytes | None) -> tuple[Finding, ...]:
     """Return the findings of a ``result.json``."""
-    document = json.loads(content) if content is not None else {}
-    found = document.get("findings") if isinstance(document, dict) else None
-    return found if isinstance(found, list) else []
+    document = {} if content is None else json.loads(content)
+    return tuple(read(Finding, finding) for finding in document.get("findings", ()))
 
 
 def _cell(column: str, text: str) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.export.report.findings import Finding, findings
+from search.export.report.findings import FindingRow, finding_rows
 from service.store.db import artifacts
 from service.usecases.studies.reading import RESULT, findings_in, read_file
 from service.web.study_frame import Asked, StudyView
@@ -14,7 +14,7 @@ from service.web.study_frame import Asked, StudyView
 class FindingsView:
     """All findings; more may come until the study has ended."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[FindingRow, ...]
     is_final: bool
 
 
@@ -24,7 +24,7 @@ def build(asked: Asked) -> FindingsView:
     with asked.parts.database.reading() as connection:
         artifact = artifacts.get(connection, study.tenant_id, study.id, RESULT)
     found = findings_in(read_file(asked.parts.store, artifact))
-    return FindingsView(findings=findings(found), is_final=study.is_terminal)
+    return FindingsView(findings=finding_rows(found), is_final=study.is_terminal)
 
 
 VIEW = StudyView(key="findings", title="Findings", template="views/findings.html.j2", build=build)

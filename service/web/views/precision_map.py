@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from search.export.report.map_view import MapView, map_view
 from service.store.db import artifacts
 from service.usecases.studies.reading import read_file
+from service.usecases.studies.results import cost_of
 from service.web.study_frame import Asked, StudyView
 
 FILE = "precision_map.json"
@@ -29,8 +30,7 @@ def build(asked: Asked) -> MapPage:
     with asked.parts.database.reading() as connection:
         artifact = artifacts.get(connection, study.tenant_id, study.id, FILE)
     content = read_file(asked.parts.store, artifact)
-    unit = ((study.result or {}).get("cost") or {}).get("unit", "index")
-    found = None if content is None else map_view(json.loads(content), unit=str(unit))
+    found = None if content is None else map_view(json.loads(content), unit=cost_of(study).unit)
     address = f"/studies/{study.id}"
     links = ((f"{address}/layers", "Layers"), (f"{address}/sensitivity", "Sensitivity"))
     return MapPage(map=found, links=links, is_final=study.is_terminal)

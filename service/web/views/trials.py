@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from search.export.report import text
-from search.export.report.trials import read_trials
+from search.export.report.trials import marked
+from search.records.verdict import Verdict
 from service.store.db import trials
 from service.store.db.trials import ORDERS
+from service.usecases.studies.results import chosen_of, cost_of, goals_seen
 from service.web.study_frame import Asked, StudyView
-from service.web.trial_lines import TrialEntry, as_line, entry, judged
+from service.web.trial_lines import TrialEntry, entry
 
 ROWS = 50
-VERDICTS = {"met": "met", "not_met": "missed", "promising": "met so far", "rejected": "rejected early", "fail": "fail"}
+VERDICTS = {verdict.value: verdict.label for verdict in Verdict}
 ORDER_WORDS = {"no": "first to last", "-no": "last to first", "cost": "cheapest first", "-cost": "dearest first"}
 
 
@@ -36,7 +38,6 @@ def build(asked: Asked) -> TrialsView:
     study, query = asked.study, asked.query
     verdict = query.get("verdict", "") if query.get("verdict") in VERDICTS else ""
     order = query.get("order", "no") if query.get("order") in ORDERS else "no"
-    facts = judged(study)
     with asked.parts.database.reading() as connection:
         page = trials.page(
             connection,
@@ -47,13 +48,12 @@ def build(asked: Asked) -> TrialsView:
             cursor=query.get("cursor") or None,
             limit=ROWS,
         )
-    metrics = facts.metrics or tuple({"id": name} for name in dict.fromkeys(n for r in page.rows for n in r.values))
-    shown = read_trials(
-        {"metrics": metrics, "cost": facts.cost}, [as_line(row, facts.n_samples) for row in page.rows], limit=ROWS
-    )
+    records = tuple(row.record for row in page.rows)
+    goals, unit = goals_seen(study, records), cost_of(study).unit
+    shown = marked(records, chosen=chosen_of(study), limit=ROWS)
     return TrialsView(
-        entries=tuple(entry(one, row, metrics, facts.unit) for one, row in zip(shown, page.rows, strict=True)),
-        metrics=tuple(text.clean(metric.get("id")) for metric in metrics),
+        entries=tuple(entry(trial, goals, unit) for trial in shown),
+        metrics=tuple(text.clean(goal.id) for goal in goals),
         verdicts=tuple(VERDICTS.items()),
         orders=tuple(ORDER_WORDS.items()),
         verdict=verdict,

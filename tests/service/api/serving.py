@@ -27,6 +27,7 @@ from service.store.settings import Settings
 from service.usecases.accounts.keys import make_key
 from service.usecases.accounts.principal import Scope
 from service.usecases.studies.engine import Engine
+from tests.trial_rows import trial_row
 
 MODEL, DATA = b"not an ONNX file", b"not an npz file"
 
@@ -150,19 +151,8 @@ def submit(client: httpx.Client, **changes: Any) -> str:
 
 
 def trial(no: int, cost: float, value: float | None, verdict: str = "met") -> TrialRow:
-    return TrialRow(
-        no=no,
-        digest=f"{no:064x}",
-        stage="mix",
-        verdict=verdict,
-        cost=cost,
-        ratio=None,
-        values={"top1@logits": value},
-        n_run=10,
-        seconds=0.5,
-        why="",
-        detail={"requested": "x"},
-    )
+    detail = {"requested": "x"}
+    return trial_row(no, cost=cost, seen={"top1@logits": value}, verdict=verdict, detail=detail)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from service.client.retries import Retries
 from tests.docs.pages import ROOT
 from tests.service.cli.served import Served, command, environment, served
 from tests.service.databases import new_url
+from tests.study.memory import without_times
 from tests.study.small import conv_net, write
-from tests.workers.installation import MEASURED, children_of, is_running
+from tests.workers.installation import children_of, is_running
 
 JOB = ROOT / "examples/digits/job.yaml"
 pytestmark = pytest.mark.slow
@@ -30,8 +31,7 @@ pytestmark = pytest.mark.slow
 def unmeasured(path: Path) -> dict[str, Any]:
     """``result.json`` without measured times."""
     found: dict[str, Any] = json.loads(path.read_text())
-    found["search"] = {key: value for key, value in found["search"].items() if key not in MEASURED}
-    return found
+    return without_times(found)
 
 
 @pytest.fixture(scope="module")

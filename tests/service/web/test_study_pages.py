@@ -7,10 +7,10 @@ import pytest
 
 from search.export.report import text
 from service.store.db import items, studies
-from service.store.db.trials import TrialRow
 from tests.service.api.serving import Server, spec_for, submit, trial
 from tests.service.store.db.rows import item
 from tests.service.web.reading import looking, read
+from tests.trial_rows import changed
 
 GOAL = {"id": "top1@logits", "direction": "higher", "float": 0.75, "required": 0.74}
 METRIC = {
@@ -46,13 +46,9 @@ def search_of(server: Server, study: str) -> None:
     rows = [
         trial(1, 1.941, 0.75),
         trial(2, 1.0, 0.71, "not_met"),
-        TrialRow(**{**vars_of(trial(3, 1.132, 0.7417)), "ratio": 0.125, "n_run": 900, "why": "rows 12"}),
+        changed(trial(3, 1.132, 0.7417), ratio=0.125, n_run=900, n_samples=900, why="rows 12"),
     ]
     server.add_trials(study, rows)
-
-
-def vars_of(row: TrialRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 def finished(server: Server) -> str:
@@ -94,7 +90,7 @@ def test_every_trial_is_told_with_the_numbers_of_the_interface(server: Server) -
     study = finished(server)
     page = read(looking(server), f"/studies/{study}")
     for one in server.client().get(f"/v1/studies/{study}/trials").json()["items"]:
-        value, limits = one["values"]["top1@logits"], one["intervals"]["top1@logits"]
+        value, limits = one["seen"]["top1@logits"], one["intervals"]["top1@logits"]
         for told in (text.figure(value), text.interval((limits["low"], limits["high"])), text.cost(one["cost"])):
             assert told in page.text, one["no"]
         own = read(looking(server), f"/studies/{study}/trials/{one['no']}")
@@ -158,12 +154,8 @@ def test_a_long_study_shows_its_first_and_newest_trials_and_says_so(server: Serv
 
 def test_groups_have_their_names_on_the_page_of_a_trial(server: Server, network_json: dict[str, object]) -> None:
     study = submit(server.client())
-    row = TrialRow(
-        **{
-            **vars_of(trial(1, 1.0, 0.7)),
-            "detail": {"effective": ["a16w8"], "requested": ["a8w8"], "reasons": {"0": "rule x"}},
-        }
-    )
+    detail = {"effective": ["a16w8"], "requested": ["a8w8"], "reasons": {"0": "rule x"}}
+    row = changed(trial(1, 1.0, 0.7), detail=detail)
     server.add_trials(study, [row])
     tenant = server.tenant()
     with server.database.writing() as connection:
@@ -178,9 +170,7 @@ def test_groups_have_their_names_on_the_page_of_a_trial(server: Server, network_
 
 def test_findings_and_files_are_those_of_the_interface(server: Server) -> None:
     study = submit(server.client())
-    found = [
-        {"code": "few-samples", "severity": "warning", "message": "Only 12 samples.", "advice": "Take more.", "n": 12}
-    ]
+    found = [{"code": "few-samples", "severity": "warning", "message": "Only 12 samples.", "advice": "Take more."}]
     server.deliver(study, {"result.json": json.dumps({"findings": found}).encode(), "trials.csv": b"x"})
     page = read(looking(server), f"/studies/{study}/findings")
     for told in ("few-samples", "Only 12 samples.", "Take more."):

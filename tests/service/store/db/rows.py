@@ -13,6 +13,7 @@ from service.store.db import blobs, studies, tenants
 from service.store.db.columns import now
 from service.store.db.studies import Study
 from service.store.db.trials import TrialRow
+from tests.trial_rows import trial_row
 
 OTHER = "018f0000-0000-7000-8000-00000000abcd"  # an identifier nobody has
 
@@ -41,9 +42,8 @@ def item(text: str, **changes: Any) -> ItemResult:
 
 
 def trial(no: int, **changes: Any) -> TrialRow:
-    values: dict[str, Any] = {"digest": digest(str(no)), "stage": "ladder", "verdict": "met", "cost": 1.0, "ratio": 0.5}
-    values |= {"values": {"top1@logits": 0.71}, "n_run": 100, "seconds": 1.0, "why": "first"}
-    return TrialRow(no=no, **{**values, **changes})
+    usual = {"digest": digest(str(no)), "stage": "ladder", "ratio": 0.5, "n_run": 100, "seconds": 1.0, "why": "first"}
+    return trial_row(no, **{**usual, **changes})
 
 
 def set_back(connection: Connection, table: sa.Table, column: str, seconds: float) -> None:

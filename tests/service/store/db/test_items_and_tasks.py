@@ -125,10 +125,11 @@ def test_trials_are_listed_in_every_order_by_pages(database: Database, order: st
     with database.writing() as connection:
         mine = study(connection, tenant(connection))
         trials.put(connection, study_id=mine.id, tenant_id=mine.tenant_id, rows=rows)
-    key = (lambda row: (row.cost, row.no)) if "cost" in order else (lambda row: row.no)
+    key = (lambda row: (row.record.cost, row.record.no)) if "cost" in order else (lambda row: row.record.no)
     expected = sorted(rows, key=key, reverse=order.startswith("-"))
     assert all_trials(database, mine, order=order) == expected
-    assert all_trials(database, mine, order=order, verdict="met") == [row for row in expected if row.verdict == "met"]
+    met = [row for row in expected if row.record.verdict == "met"]
+    assert all_trials(database, mine, order=order, verdict="met") == met
     assert all_trials(database, mine, order=order, stage="none") == []
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One observation.
 
@@ -26,13 +26,3 @@ class Finding:
     message: str
     advice: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "advice": self.advice,
-            "evidence": dict(self.evidence),
-        }
