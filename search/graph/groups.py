@@ -14,17 +14,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx_ir as ir
 
 from search.graph.data_free import captured, data_free_values, is_activation, is_shape_reader
 from search.graph.network import ConstantKind, OpClass, SlotKind
-from search.graph.operators import attribute_int, class_of, is_float, passes_through
-from search.graph.patterns.layer_norm import match_layer_norm
-from search.graph.patterns.match import Pattern, only_reader
+from search.graph.operators import CLASSES, attribute_int, class_of, is_float, passes_through
+from search.graph.patterns.layer_norm import match_layer_norm, match_rms_norm
+from search.graph.patterns.match import Pattern, only_reader, scalar
 from search.graph.patterns.softmax import match_softmax
 from search.graph.patterns.unary import match_unary
 
 _GEMMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_MASK = 1e3
+"""Constants of a Where at or beyond this in size (1e4, the largest float, infinity) are masks, no values."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -69,7 +72,7 @@ def find_groups(graph: ir.Graph, shapes: Shapes) -> tuple[Draft, ...]:
 def _patterns(graph: ir.Graph, free: Collection[ir.Value]) -> list[Pattern]:
     found: list[Pattern] = []
     taken: set[ir.Node] = set()
-    for match in (match_layer_norm, match_softmax, match_unary):
+    for match in (match_layer_norm, match_rms_norm, match_softmax, match_unary):
         for node in graph:
             pattern = match(node) if node not in taken else None
             if pattern is None or pattern.output in free or not _is_single_precision(pattern.nodes):
@@ -81,7 +84,7 @@ def _patterns(graph: ir.Graph, free: Collection[ir.Value]) -> list[Pattern]:
 
 
 def _from_pattern(pattern: Pattern) -> Draft:
-    kind = OpClass.NORM if pattern.op_type in ("LayerNormalization", "Softmax") else OpClass.LUT
+    kind = CLASSES[pattern.op_type]
     return Draft(
         anchor=pattern.nodes[-1],
         op_type=pattern.op_type,
@@ -247,7 +250,20 @@ def _single_class(node: ir.Node) -> OpClass:
         return OpClass.FLOAT
     if not _is_single_precision((node,)) or (data is not None and not data.issuperset(computed)):
         return OpClass.FLOAT
-    return op_class
+    return OpClass.FLOAT if _holds_mask(node) or _is_free_power(node) else op_class
+
+
+def _is_free_power(node: ir.Node) -> bool:
+    """Whether a Pow has another exponent than one number: no function of one activation."""
+    return node.op_type == "Pow" and scalar(node.inputs[1]) is None
+
+
+def _holds_mask(node: ir.Node) -> bool:
+    """Whether a Where fills in numbers that stand for "nothing": they would set the range of what is kept."""
+    if node.op_type != "Where":
+        return False
+    arrays = [value.const_value.numpy() for value in node.inputs[1:] if value is not None and value.const_value]
+    return any(bool((np.abs(array) >= _MASK).any()) for array in arrays)
 
 
 def _slot_kind(node: ir.Node, index: int) -> SlotKind:
@@ -258,6 +274,10 @@ def _slot_kind(node: ir.Node, index: int) -> SlotKind:
 
 _DATA_INPUTS = {
     "Clip": frozenset({0}),
+    "Pow": frozenset({0}),
+    "InstanceNormalization": frozenset({0}),
+    "GroupNormalization": frozenset({0}),
+    "CumSum": frozenset({0}),
     "Resize": frozenset({0}),
     "Pad": frozenset({0}),
     "LSTM": frozenset({0, 5, 6}),
@@ -272,7 +292,15 @@ _OPERANDS: dict[OpClass, frozenset[int] | None] = {
     OpClass.WARP: frozenset({0, 1}),
 }
 """Inputs whose constants are points, by class; None for all of them."""
-_OPERANDS_BY_TYPE = {"PRelu": frozenset({1}), "LayerNormalization": frozenset({1, 2}), "Pad": frozenset[int]()}
+_OPERANDS_BY_TYPE = {
+    "PRelu": frozenset({1}),
+    "LayerNormalization": frozenset({1, 2}),
+    "InstanceNormalization": frozenset({1, 2}),
+    "GroupNormalization": frozenset({1, 2}),
+    "RMSNormalization": frozenset({1}),
+    "SimplifiedLayerNormalization": frozenset({1}),
+    "Pad": frozenset[int](),
+}
 
 
 def _is_operand(node: ir.Node, index: int, op_class: OpClass) -> bool:

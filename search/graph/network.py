@@ -21,14 +21,14 @@ class OpClass(Enum):
 
     GEMM = "gemm"  #: Conv, ConvTranspose, Gemm, MatMul with whatever is fused into them
     RECURRENT = "recurrent"  #: LSTM, GRU: input and weights quantized, recurrent state in float
-    ELEMENTWISE = "elementwise"  #: Add, Sub, Mul, Div of two tensors or of a tensor and a constant
+    ELEMENTWISE = "elementwise"  #: Add, Sub, Mul, Div, Max, Min of tensors, or of a tensor and a constant
     ACTIVATION = "activation"  #: Relu, LeakyRelu, PRelu, Clip that no gemm took in
-    LUT = "lut"  #: unary functions by table: Sigmoid, Tanh, Exp, Erf, Sqrt, GELU, SiLU, HardSwish, ...
-    NORM = "norm"  #: LayerNormalization, Softmax (native or recognised)
-    POOL = "pool"  #: MaxPool, AveragePool, GlobalAveragePool, ReduceMean
+    LUT = "lut"  #: unary functions by table: Sigmoid, Exp, Log, Abs, Pow by a constant, GELU, SiLU, HardSwish, ...
+    NORM = "norm"  #: LayerNormalization, RMSNorm, InstanceNormalization, Softmax, ... (native or recognised)
+    POOL = "pool"  #: MaxPool, AveragePool, their global forms, ReduceMean, ReduceSum, ReduceMax, CumSum
     RESIZE = "resize"  #: Resize, to the nearest value or with interpolation
     WARP = "warp"  #: GridSample
-    MOVEMENT = "movement"  #: Concat, Pad with a value other than zero
+    MOVEMENT = "movement"  #: Concat, Pad with a value other than zero, Where, Scatter and Gather of activations
     EMBEDDING = "embedding"  #: Gather of a constant table
     FLOAT = "float"  #: everything else: stays float and is listed
 

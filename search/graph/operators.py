@@ -9,6 +9,14 @@ import onnx_ir as ir
 
 from search.graph.network import OpClass
 
+UNARY = (
+    *("Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Silu", "Swish", "Mish", "Erf", "Exp", "Sqrt"),
+    *("Neg", "Abs", "Reciprocal", "Log", "Pow", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Tan", "Atan"),
+    *("Softplus", "Softsign", "Elu", "Selu", "Celu", "ThresholdedRelu", "Shrink", "Asin", "Acos"),
+    *("Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
+)
+"""Functions of one activation (Pow: with a constant exponent): a table each, made by running the operator itself."""
+
 CLASSES: dict[str, OpClass] = {
     "Conv": OpClass.GEMM,
     "ConvTranspose": OpClass.GEMM,
@@ -24,27 +32,37 @@ CLASSES: dict[str, OpClass] = {
     "LeakyRelu": OpClass.ACTIVATION,
     "PRelu": OpClass.ACTIVATION,
     "Clip": OpClass.ACTIVATION,
-    "Sigmoid": OpClass.LUT,
-    "Tanh": OpClass.LUT,
-    "HardSigmoid": OpClass.LUT,
-    "HardSwish": OpClass.LUT,
-    "Gelu": OpClass.LUT,
-    "Silu": OpClass.LUT,
-    "Swish": OpClass.LUT,
-    "Mish": OpClass.LUT,
-    "Erf": OpClass.LUT,
-    "Exp": OpClass.LUT,
-    "Sqrt": OpClass.LUT,
+    "Sum": OpClass.ELEMENTWISE,
+    "Max": OpClass.ELEMENTWISE,
+    "Min": OpClass.ELEMENTWISE,
+    **dict.fromkeys(UNARY, OpClass.LUT),
     "Softmax": OpClass.NORM,
+    "LogSoftmax": OpClass.NORM,
     "LayerNormalization": OpClass.NORM,
+    "SimplifiedLayerNormalization": OpClass.NORM,
+    "RMSNormalization": OpClass.NORM,
+    "InstanceNormalization": OpClass.NORM,
+    "GroupNormalization": OpClass.NORM,
+    "LpNormalization": OpClass.NORM,
+    "ReduceL2": OpClass.NORM,
     "MaxPool": OpClass.POOL,
     "AveragePool": OpClass.POOL,
     "GlobalAveragePool": OpClass.POOL,
+    "GlobalMaxPool": OpClass.POOL,
     "ReduceMean": OpClass.POOL,
+    "ReduceSum": OpClass.POOL,
+    "ReduceMax": OpClass.POOL,
+    "ReduceMin": OpClass.POOL,
+    "CumSum": OpClass.POOL,
     "Resize": OpClass.RESIZE,
     "GridSample": OpClass.WARP,
     "Concat": OpClass.MOVEMENT,
     "Pad": OpClass.MOVEMENT,
+    "Where": OpClass.MOVEMENT,
+    "ScatterND": OpClass.MOVEMENT,
+    "ScatterElements": OpClass.MOVEMENT,
+    "GatherND": OpClass.MOVEMENT,
+    "GatherElements": OpClass.MOVEMENT,
     "Gather": OpClass.EMBEDDING,
 }
 """Class of a group by the operator that names it."""

@@ -42,6 +42,12 @@ def _two(op_type: str) -> Build:
     return build
 
 
+def _above_zero(op_type: str) -> onnx.ModelProto:
+    """``op_type`` of what lies between 0.5 and 1.5."""
+    nodes = [node("Sigmoid", "a", "s", "before"), node("Add", "s half", "p", "up"), node(op_type, "p", "y", "op")]
+    return _image(*nodes, constants={"half": np.float32(0.5)})
+
+
 def _positive(op_type: str) -> Build:
     return lambda rng: _image(node("Relu", "a", "r", "before"), node(op_type, "r", "y", "op"))
 
@@ -176,6 +182,41 @@ OPERATORS: dict[str, Build] = {
     "Erf": _unary("Erf"),
     "Exp": _unary("Exp"),
     "Sqrt": _positive("Sqrt"),
+    **{name: _unary(name) for name in ("Neg", "Abs", "Softplus", "Softsign", "Elu", "Selu", "Celu", "Sin", "Cos")},
+    "Floor": _with({"c": np.float32(3)}, node("Mul", "a c", "t", "thrice"), node("Floor", "t", "y", "op")),
+    "Mish": _unary("Mish", opset=18),
+    "Log": lambda rng: _above_zero("Log"),
+    "Reciprocal": lambda rng: _above_zero("Reciprocal"),
+    "Pow": _with({"p": np.float32(3)}, node("Pow", "a p", "y", "op")),
+    "Max": _two("Max"),
+    "Min": _two("Min"),
+    "Sum": _two("Sum"),
+    "MaxWithConstant": _with({"c": np.linspace(-1, 1, 4).reshape(4, 1, 1)}, node("Max", "a c", "y", "op")),
+    "ReduceMax": _unary("ReduceMax", axes=[2, 3]),
+    "ReduceMin": _unary("ReduceMin", axes=[1]),
+    "ReduceSum": _with({"axes": np.array([2])}, node("ReduceSum", "a axes", "y", "op")),
+    "ReduceL2": _unary("ReduceL2", axes=[1]),
+    "CumSum": _with({"axis": np.array(2)}, node("CumSum", "a axis", "y", "op")),
+    "GlobalMaxPool": _unary("GlobalMaxPool"),
+    "LogSoftmax": _unary("LogSoftmax", axis=1),
+    "LpNormalization": _unary("LpNormalization", axis=1),
+    "InstanceNormalization": _with(
+        {"s": np.linspace(0.5, 2, 4), "b": np.linspace(-1, 1, 4)}, node("InstanceNormalization", "a s b", "y", "op")
+    ),
+    "GroupNormalization": lambda rng: _image(
+        node("GroupNormalization", "a s b", "y", "op", num_groups=2),
+        constants={"s": np.linspace(0.5, 2, 4), "b": np.linspace(-1, 1, 4)},
+        opset=21,
+    ),
+    "SimplifiedLayerNormalization": _with(
+        {"s": np.linspace(0.5, 2, 6)}, node("SimplifiedLayerNormalization", "a s", "y", "op", axis=-1)
+    ),
+    "Where": _with(
+        {"zero": np.float32(0)},
+        node("Sigmoid", "a", "s", "other"),
+        node("Greater", "a zero", "c", "condition"),
+        node("Where", "c a s", "y", "op"),
+    ),
     "Softmax": _unary("Softmax", axis=1),
     "LayerNormalization": _layer_norm,
     "GlobalAveragePool": _unary("GlobalAveragePool"),

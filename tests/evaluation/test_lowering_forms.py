@@ -84,8 +84,38 @@ def layer_norm_over(axes: Sequence[int], gamma: Any, beta: Any) -> onnx.ModelPro
     return between(*nodes, constants=constants)
 
 
+def rms_norm(*, reciprocal: bool) -> onnx.ModelProto:
+    """RMSNorm over the last axis as exporters write it."""
+    constants = {"axes": np.array([-1]), "e": np.float32(1e-3), "two": np.float32(2), "gamma": np.linspace(0.5, 2, 6)}
+    end = [node("Div", "a s", "z", "division")]
+    if reciprocal:
+        end = [node("Reciprocal", "s", "r", "inverse"), node("Mul", "a r", "z", "division")]
+    nodes = [node("Pow", "a two", "q", "square"), node("ReduceMean", "q axes", "v", "spread")]
+    nodes += [node("Add", "v e", "ve", "offset"), node("Sqrt", "ve", "s", "root"), *end]
+    return between(*nodes, node("Mul", "gamma z", "b", "op"), constants=constants)
+
+
 W13 = RNG.normal(0, 0.4, (3, 4, 3, 3))
 FORMS: dict[str, onnx.ModelProto] = {
+    "RMSNorm, Div": rms_norm(reciprocal=False),
+    "RMSNorm, Reciprocal": rms_norm(reciprocal=True),
+    "largest of three": between(
+        node("Neg", "a", "n", "neg"), node("Max", "a n c", "b", "op"), constants={"c": np.float32(0.4)}
+    ),
+    "smallest with a constant": one("Min", "c a", {"c": C4}),
+    "sum of three": between(node("Neg", "a", "n", "neg"), node("Sum", "a n a", "b", "op")),
+    "Where by a constant": one("Where", "m a c", {"m": RNG.random((4, 6, 6)) > 0.5, "c": C4}),
+    "ScatterElements": one(
+        "ScatterElements",
+        "a at u",
+        {"at": np.zeros((1, 4, 6, 1), np.int64), "u": RNG.normal(size=(1, 4, 6, 1))},
+        axis=3,
+    ),
+    "ReduceMin without the axis": between(
+        node("ReduceMin", "a axes", "n", "op", keepdims=0),
+        node("Unsqueeze", "n axes", "b", "back"),
+        constants={"axes": np.array([1])},
+    ),
     "add a scalar": one("Add", "a c", {"c": np.float32(-0.7)}),
     "subtract from a scalar": one("Sub", "c a", {"c": np.float32(0.3)}),
     "subtract a constant": one("Sub", "a c", {"c": C4}),

@@ -6,6 +6,7 @@ import pytest
 
 from search.graph.build import CAPTURED
 from search.graph.network import OpClass
+from search.graph.operators import CLASSES
 from tests.builders import conv, graph, model, node
 from tests.graph.graphs import RNG, see
 
@@ -72,6 +73,10 @@ def test_a_cast_to_the_type_of_an_output_is_no_operator():
     assert seen.network.tensors[seen.network.groups[0].outputs[0]].model_outputs == ("d",)
 
 
+def test_what_has_no_form_here_is_float():
+    assert not {"Einsum", "NonZero", "RoiAlign", "If", "Loop", "ArgMax", "TopK"} & set(CLASSES)
+
+
 @pytest.mark.parametrize("odd", ODD, ids=lambda n: n.op_type)
 def test_an_operator_that_is_not_quantized_stays_float_and_is_listed(odd):
     """Between a Conv and whatever reads its results; never an exception."""
@@ -102,8 +107,8 @@ def test_an_operator_that_is_not_quantized_stays_float_and_is_listed(odd):
     seen = see(model(nodes, inputs, outputs, used, opset=18))
     group = seen.group("n")
     assert group.op_type == odd.op_type
-    if odd.op_type == "MaxPool":
-        assert group.op_class is OpClass.POOL
+    if odd.op_type in CLASSES and group.op_class is not OpClass.FLOAT:
+        assert group.op_class is CLASSES[odd.op_type]
         return
     assert group.op_class is OpClass.FLOAT
     assert seen.structure.roles["n"].role == "float"

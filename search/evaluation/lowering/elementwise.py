@@ -1,9 +1,11 @@
-"""Add, Sub, Mul and Div of integers, constants and scalars.
+"""Add, Sum, Sub, Neg, Mul and Div of integers, constants and scalars.
 
 Scalars fold into factors (Mul, Div) or into what is added (Add, Sub). See docs/numerics.md#lowering.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -18,19 +20,26 @@ _NUMERATOR = 2**15 - 1
 
 def lower_elementwise(site: Site) -> bool:
     """Append the operator; False where it has no integer form."""
+    other = _OTHER_ARITY.get(site.node.op_type)
+    if other is not None:
+        return other(site)
     if len(site.node.input) != 2:
         return False
     a, b = _operand(site, site.node, 0), _operand(site, site.node, 1)
-    if a is None or b is None:
-        return False
-    if isinstance(a, float) and isinstance(b, float):
+    if a is None or b is None or (isinstance(a, float) and isinstance(b, float)):
         return False
     op_type = site.node.op_type
     if op_type in ("Add", "Sub"):
-        return _sum(site, a, b, negated=op_type == "Sub")
+        return _sum(site, [(a, 1), (b, -1 if op_type == "Sub" else 1)])
     if op_type == "Mul":
         return _product(site, a, b)
     return _quotient(site, a, b) if op_type == "Div" else False
+
+
+def _many(site: Site) -> bool:
+    operands = [_operand(site, site.node, i) for i in range(len(site.node.input))]
+    values = [one for one in operands if one is not None]
+    return len(values) == len(operands) and _sum(site, [(value, 1) for value in values])
 
 
 def _operand(site: Site, node: onnx.NodeProto, index: int) -> Quantity | float | None:
@@ -38,8 +47,7 @@ def _operand(site: Site, node: onnx.NodeProto, index: int) -> Quantity | float |
     return site.operand(node, index) or site.scalar(node, index)
 
 
-def _sum(site: Site, a: Quantity | float, b: Quantity | float, *, negated: bool) -> bool:
-    signed = [(a, 1), (b, -1 if negated else 1)]
+def _sum(site: Site, signed: list[tuple[Quantity | float, int]]) -> bool:
     values = [(one, sign) for one, sign in signed if isinstance(one, Quantity)]
     scale = _out_scale(site)
     made = sum_factors(
@@ -92,6 +100,14 @@ def _quotient(site: Site, a: Quantity | float, b: Quantity | float) -> bool:
         a = Quantity(Fixed(np.asarray(sign * _NUMERATOR, np.int64)), scale, _NUMERATOR)
     rescale = site.rescale(a.scale / (b.scale * _out_scale(site)))
     return site.done(Quotient(name=site.name, output=site.output, a=a.operand, b=b.operand, rescale=rescale))
+
+
+def _negated(site: Site) -> bool:
+    read = site.operand(site.node, 0)
+    return read is not None and _scaled(site, read, -1.0)
+
+
+_OTHER_ARITY: dict[str, Callable[[Site], bool]] = {"Sum": _many, "Neg": _negated}
 
 
 def _out_scale(site: Site) -> float:

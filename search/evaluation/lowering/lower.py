@@ -21,6 +21,7 @@ from search.evaluation.lowering.norms import lower_norm
 from search.evaluation.lowering.pooling import lower_pool
 from search.evaluation.lowering.rectify import lower_activation
 from search.evaluation.lowering.resizing import lower_resize
+from search.evaluation.lowering.selection import SELECTING, lower_selection
 from search.evaluation.lowering.site import Site
 from search.evaluation.lowering.tables import lower_table
 from search.evaluation.template import Template
@@ -39,6 +40,17 @@ _FAMILIES: dict[OpClass, Callable[[Site], bool]] = {
     OpClass.MOVEMENT: lower_movement,
     OpClass.EMBEDDING: lower_embedding,
 }
+
+
+_EXACT: dict[str, Callable[[Site], bool]] = {"Abs": lower_activation, "Neg": lower_elementwise}
+"""Functions of the table family that a chip computes without one: they have a corner, or are straight."""
+
+
+def _form(group: Group) -> Callable[[Site], bool]:
+    """What lowers a group that writes integers: by its operator, else by its class."""
+    if group.op_type in SELECTING:
+        return lower_selection
+    return _EXACT.get(group.op_type, _FAMILIES[group.op_class])
 
 
 def lower(
@@ -182,7 +194,7 @@ class _Lowering:
                 form.append()
                 self._add_floats(form.remaining, group.name)
                 return
-        elif self._has_integer_ends(site) and _FAMILIES[group.op_class](site):
+        elif self._has_integer_ends(site) and _form(group)(site):
             return
         if group.op_class is not OpClass.FLOAT and self._is_quantized(index):
             self._float_interior.append(group.name)

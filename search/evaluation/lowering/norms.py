@@ -1,4 +1,4 @@
-"""Softmax and LayerNormalization, native or recognised in pieces, in the integer form a chip uses (int16 inside)."""
+"""Softmax and the normalisations, native or recognised in pieces, in the integer form a chip uses (int16 inside)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from search.simulator.program import LayerNorm, Move, Softmax
 from search.simulator.rescale import Int64Array
 
 Place = tuple[onnx.NodeProto, int]
+_RMS = frozenset({"RMSNormalization", "SimplifiedLayerNormalization"})
+_NORMS = frozenset({"Softmax", "LayerNormalization", "InstanceNormalization", "GroupNormalization"}) | _RMS
 
 
 def lower_norm(site: Site) -> bool:
@@ -25,7 +27,7 @@ def lower_norm(site: Site) -> bool:
     if None in reads or len({read.operand for read in reads if read is not None}) != 1:
         return False
     read = reads[0]
-    if read is None or site.group.op_type not in ("Softmax", "LayerNormalization"):
+    if read is None or site.group.op_type not in _NORMS:
         return False
     return _softmax(site, read) if site.group.op_type == "Softmax" else _layer_norm(site, read)
 
@@ -64,12 +66,24 @@ def _constant_axes(site: Site, node: onnx.NodeProto) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """A LayerNormalization: axes from the front, epsilon, and where its factor and addend are."""
+    """A normalisation as the step has it.
+
+    Attributes:
+        axes: From the front.
+        epsilon: Added to the variance.
+        gamma: Where its factor is.
+        beta: Where its addend is.
+        groups: Groups of channels that are normalised together (InstanceNormalization: as many as channels), whose
+            factor and addend belong to channels; None where these lie along the normalised axes.
+        centred: Whether the mean is taken off.
+    """
 
     axes: tuple[int, ...]
     epsilon: float
     gamma: Place | None
     beta: Place | None
+    groups: int | None = None
+    centred: bool = True
 
 
 def _layer_norm(site: Site, read: Quantity) -> bool:
@@ -78,6 +92,8 @@ def _layer_norm(site: Site, read: Quantity) -> bool:
     parts = None if sizes is None else _parts(site, len(sizes))
     if sizes is None or parts is None or any(sizes[axis] <= 0 for axis in parts.axes):
         return False
+    if parts.groups is not None:
+        return _grouped_norm(site, read, parts, sizes, parts.groups)
     rank = len(sizes)
     order = (*(axis for axis in range(rank) if axis not in parts.axes), *parts.axes)
     shape = tuple(sizes[axis] for axis in parts.axes)
@@ -110,12 +126,74 @@ def _layer_norm(site: Site, read: Quantity) -> bool:
         fraction=made.fraction,
         result_bits=made.result_bits,
         rescale=made.rescale,
+        centred=parts.centred,
     )
     if not is_turned:
         return site.done(step)
     site.ledger.steps.append(step)
     back = tuple(int(axis) for axis in np.argsort(order))
     return site.done(_transpose(site, output, site.output, back))
+
+
+def _grouped_norm(site: Site, read: Quantity, parts: _Parts, sizes: tuple[int, ...], groups: int) -> bool:
+    """Normalise ``[N, groups, C / groups, ...]`` over all but the first two axes; factor and addend per channel."""
+    if read.grid is None or site.out_grid is None or sizes[1] % groups or any(size <= 0 for size in sizes[1:]):
+        return False
+    inside = (sizes[1] // groups, *sizes[2:])
+    gamma, beta = (_per_channel(site, place, groups, inside) for place in (parts.gamma, parts.beta))
+    if gamma is None or beta is None:
+        return False
+    made = layer_norm_constants(
+        read.grid,
+        site.out_grid,
+        site.widths,
+        n=math.prod(inside),
+        gamma=gamma.integers,
+        gamma_scale=gamma.scale,
+        beta=beta.real,
+        epsilon=parts.epsilon,
+        node=site.name,
+    )
+    site.warn(made.warnings)
+    apart = site.ledger.integer_name(f"{read.operand}_groups", read.grid)
+    normalised = site.ledger.integer_name(f"{site.value}_groups", site.out_grid)
+    step = LayerNorm(
+        name=site.name,
+        output=normalised,
+        input=apart,
+        axis=2,
+        gamma=made.gamma,
+        beta=made.beta,
+        epsilon=made.epsilon,
+        fraction=made.fraction,
+        result_bits=made.result_bits,
+        rescale=made.rescale,
+    )
+    return site.done(
+        _reshape(site, str(read.operand), apart, (0, groups, *inside)),
+        step,
+        _reshape(site, normalised, site.output, (0, *sizes[1:])),
+    )
+
+
+def _reshape(site: Site, source: str, output: str, shape: tuple[int, ...]) -> Move:
+    target = site.ledger.constant(f"{output}_shape", np.asarray(shape, np.int64))
+    node = onnx.helper.make_node("Reshape", [source, target], [output], name=f"{site.name}/{output}")
+    return Move(name=site.name, output=output, node=node)
+
+
+def _per_channel(site: Site, place: Place | None, groups: int, inside: tuple[int, ...]) -> _Constant | None:
+    """A constant of one number per channel, or per group, against ``[groups, C / groups, ...]``."""
+    if place is None:
+        return _Constant(None, 1.0)
+    weight = site.weight(*place)
+    if weight is None or weight.axis is not None:
+        return None
+    values = without_zero_point(weight)
+    channels = inside[0] if values.size == groups * inside[0] else 1
+    if values.size != groups * channels:
+        return None
+    return _Constant(values.reshape(groups, channels, *[1] * (len(inside) - 1)), float(weight.scales))
 
 
 def _turned(site: Site, read: Quantity, order: tuple[int, ...]) -> str:
@@ -138,6 +216,20 @@ def _parts(site: Site, rank: int) -> _Parts | None:
         first = attributes.integer(node, "axis", -1) % rank
         beta = None if site.is_absent(node, 2) else (node, 2)
         return _Parts(tuple(range(first, rank)), attributes.number(node, "epsilon", 1e-5), (node, 1), beta)
+    if node.op_type in _RMS:
+        first = attributes.integer(node, "axis", -1) % rank
+        epsilon = attributes.number(node, "epsilon", 1e-5)
+        return _Parts(tuple(range(first, rank)), epsilon, (node, 1), None, centred=False)
+    if node.op_type in ("InstanceNormalization", "GroupNormalization"):
+        sizes = site.sizes(node.input[0])
+        channels = sizes[1] if sizes is not None else 1
+        groups = attributes.integer(node, "num_groups", channels)
+        epsilon = attributes.number(node, "epsilon", 1e-5)
+        return _Parts(tuple(range(2, rank)), epsilon, (node, 1), (node, 2), groups=groups)
+    return _written_out(site, rank)
+
+
+def _written_out(site: Site, rank: int) -> _Parts | None:
     writers = {name: one for one in site.nodes for name in one.output}
     mean = next((one for one in site.nodes if one.op_type == "ReduceMean"), None)
     axes = None if mean is None else _constant_axes(site, mean)
@@ -155,7 +247,9 @@ def _parts(site: Site, rank: int) -> _Parts | None:
             epsilon = site.scalar(one, index)
         else:
             addend = (one, index)
-    return None if epsilon is None else _Parts(tuple(sorted(axis % rank for axis in axes)), epsilon, gamma, addend)
+    centred = site.group.op_type not in _RMS
+    axes = tuple(sorted(axis % rank for axis in axes))
+    return None if epsilon is None else _Parts(axes, epsilon, gamma, addend, centred=centred)
 
 
 @dataclass(frozen=True, eq=False)

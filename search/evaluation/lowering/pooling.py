@@ -1,4 +1,4 @@
-"""MaxPool, AveragePool, GlobalAveragePool and ReduceMean."""
+"""MaxPool, AveragePool, GlobalAveragePool, ReduceMean and ReduceSum."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _axes(site: Site) -> tuple[int, ...] | None:
     rank = len(sizes)
     if node.op_type == "GlobalAveragePool":
         return tuple(range(2, rank))
-    if node.op_type != "ReduceMean":
+    if node.op_type not in ("ReduceMean", "ReduceSum"):
         return None
     given = None if site.is_absent(node, 1) else site.constant(node, 1)
     if given is None:
@@ -90,7 +90,7 @@ def _mean(site: Site, read: Quantity, axes: tuple[int, ...], *, keepdims: bool) 
     sizes = site.sizes(site.node.input[0])
     if sizes is None or any(sizes[axis] <= 0 for axis in axes) or read.grid is None or site.out_grid is None:
         return False
-    count = math.prod(sizes[axis] for axis in axes)
+    count = 1 if site.node.op_type == "ReduceSum" else math.prod(sizes[axis] for axis in axes)
     made = mean_rescale(read.grid, site.out_grid, count, site.widths, node=site.name)
     site.warn(made.warnings)
     return site.done(_mean_step(site, read, axes, made.rescale, keepdims=keepdims))

@@ -1,4 +1,4 @@
-"""Relu, LeakyRelu, PRelu and Clip that no gemm took in: one factor for each sign, then bounds."""
+"""Relu, LeakyRelu, PRelu, Abs and Clip that no gemm took in: one factor for each sign, then bounds."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def lower_activation(site: Site) -> bool:
         return False
     if node.op_type == "Relu":
         return _rectify(site, read, grid, _Slope(np.zeros(())))
+    if node.op_type == "Abs":
+        return _rectify(site, read, grid, _Slope(np.asarray(-1.0)))
     if node.op_type == "Clip":
         return _clip(site, read, grid)
     slope = _slope(site, node)

@@ -16,6 +16,8 @@ from search.simulator.making.tables import entries_of, table_points
 from search.simulator.program import Table
 
 _POINTS, _RESULT = "points", "result"
+_JUMPING = frozenset({"Floor", "Ceil", "Round", "Sign"})
+"""Functions that jump: a line between two entries would pass through values they never take."""
 
 
 def lower_table(site: Site) -> bool:
@@ -26,7 +28,7 @@ def lower_table(site: Site) -> bool:
     if grid is None or None in reads or len(names) != 1 or not _is_self_contained(site):
         return False
     read = reads[0]
-    if read is None or read.grid is None:
+    if read is None or read.grid is None or (read.grid.bits > 8 and site.node.op_type in _JUMPING):
         return False
     found = entries_of(_values(site, read.grid), read.grid, grid)
     return site.done(

@@ -1,9 +1,12 @@
-"""LayerNormalization that an exporter split.
+"""LayerNormalization and RMSNorm that an exporter split.
 
-``(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps)``, then optionally times gamma and plus beta.
+``(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps)``, then optionally times gamma and plus beta. TensorFlow writes it
+as ``x * f + (beta - mean(x) * f)`` with ``f = gamma / sqrt(...)``. RMSNorm is ``x / sqrt(mean(x^2) + eps)``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -29,6 +32,24 @@ def match_layer_norm(last: ir.Node) -> Pattern | None:
     return None
 
 
+def match_rms_norm(last: ir.Node) -> Pattern | None:
+    """Return the RMSNorm whose division ends in ``last``, or None.
+
+    1. The denominator is ``Sqrt(Add(ReduceMean(square), eps))`` of the numerator itself; powers and reciprocals count.
+    2. The mean does not run over the samples. A constant factor along these axes that follows belongs to it.
+    """
+    for division in quotient(last):
+        spread = _spread(division)
+        if spread is None or spread.square.inputs[0] is not division.numerator or not _is_square(spread.square):
+            continue
+        tail, constants = _affine(division.nodes[-1], spread.axes, ("Mul",))
+        nodes = (*spread.nodes, *division.nodes, *tail)
+        if is_closed(nodes):
+            inputs = places(nodes, division.numerator)
+            return Pattern(op_type="RMSNormalization", nodes=nodes, inputs=inputs, constants=constants)
+    return None
+
+
 def _match(division: Quotient) -> Pattern | None:
     centre = producer(division.numerator, "Sub")
     mean = producer(centre.inputs[1], "ReduceMean") if centre is not None else None
@@ -47,8 +68,17 @@ def _match(division: Quotient) -> Pattern | None:
     return Pattern(op_type="LayerNormalization", nodes=nodes, inputs=places(nodes, source), constants=constants)
 
 
-def _deviation(division: Quotient, source: ir.Value, axes: Axes) -> tuple[ir.Node, ...] | None:
-    """Nodes that compute the standard deviation, or None if that is not what divides."""
+@dataclass(frozen=True)
+class _Spread:
+    """``sqrt(mean(square) + eps)``: its nodes in order, the square first, and the axes of the mean."""
+
+    square: ir.Node
+    nodes: tuple[ir.Node, ...]
+    axes: Axes
+
+
+def _spread(division: Quotient) -> _Spread | None:
+    """What divides, if it is the root of a mean of squares and an epsilon."""
     root: tuple[ir.Node, ...] = ()
     variance: ir.Value | None = division.denominator
     if division.power == 1.0:
@@ -62,19 +92,32 @@ def _deviation(division: Quotient, source: ir.Value, axes: Axes) -> tuple[ir.Nod
     if offset is None:
         return None
     index = 0 if scalar(offset.inputs[1]) is not None else 1
-    spread = producer(offset.inputs[index], "ReduceMean")
-    if spread is None or scalar(offset.inputs[1 - index]) is None or reduced_axes(spread) != axes:
+    mean = producer(offset.inputs[index], "ReduceMean")
+    axes = reduced_axes(mean) if mean is not None else None
+    if mean is None or axes is None or scalar(offset.inputs[1 - index]) is None:
         return None
-    square = producer(spread.inputs[0], "Pow", "Mul")
-    difference = _difference(square, source, axes) if square is not None else None
-    return None if square is None or difference is None else (*difference, square, spread, offset, *root)
+    square = producer(mean.inputs[0], "Pow", "Mul")
+    return None if square is None else _Spread(square, (square, mean, offset, *root), axes)
+
+
+def _deviation(division: Quotient, source: ir.Value, axes: Axes) -> tuple[ir.Node, ...] | None:
+    """Nodes that compute the standard deviation, or None if that is not what divides."""
+    spread = _spread(division)
+    if spread is None or spread.axes != axes:
+        return None
+    difference = _difference(spread.square, source, axes)
+    return None if difference is None else (*difference, *spread.nodes)
+
+
+def _is_square(square: ir.Node) -> bool:
+    if square.op_type == "Pow":
+        return scalar(square.inputs[1]) == 2.0
+    return square.inputs[0] is square.inputs[1]
 
 
 def _difference(square: ir.Node, source: ir.Value, axes: Axes) -> tuple[ir.Node, ...] | None:
     """Nodes of the squared difference, or None if it is no difference of ``source`` and its mean."""
-    if square.op_type == "Pow" and scalar(square.inputs[1]) != 2.0:
-        return None
-    if square.op_type == "Mul" and square.inputs[0] is not square.inputs[1]:
+    if not _is_square(square):
         return None
     centre = producer(square.inputs[0], "Sub")
     mean = producer(centre.inputs[1], "ReduceMean") if centre is not None else None
@@ -83,12 +126,14 @@ def _difference(square: ir.Node, source: ir.Value, axes: Axes) -> tuple[ir.Node,
     return (mean, centre) if reduced_axes(mean) == axes else None
 
 
-def _affine(division: ir.Node, axes: Axes) -> tuple[tuple[ir.Node, ...], tuple[tuple[ir.Node, int], ...]]:
+def _affine(
+    division: ir.Node, axes: Axes, op_types: tuple[str, ...] = ("Mul", "Add")
+) -> tuple[tuple[ir.Node, ...], tuple[tuple[ir.Node, int], ...]]:
     """The Mul and Add by constants that follow."""
     tail: list[ir.Node] = []
     constants: list[tuple[ir.Node, int]] = []
     value = division.outputs[0]
-    for op_type in ("Mul", "Add"):
+    for op_type in op_types:
         node = only_reader(value)
         if node is None or node.op_type != op_type:
             continue

@@ -54,10 +54,11 @@ def _normalised(context: Context, step: LayerNorm) -> str:
     x, axes = graph.doubled(step.input), _axes(context, step)
     n = graph.doubled(graph.add("ReduceProd", graph.add("Shape", step.input, start=step.axis), keepdims=0))
     scaled = graph.add("Mul", x, graph.float64(2.0**step.fraction))
-    mean = graph.add("ReduceSum", scaled, axes, keepdims=1)
-    mean = graph.add("Add", mean, graph.add("Floor", graph.add("Mul", n, graph.float64(0.5))))
-    mean = graph.add("Floor", graph.add("Div", mean, n))
-    d = graph.add("Sub", scaled, mean)
+    d = scaled
+    if step.centred:
+        mean = graph.add("ReduceSum", scaled, axes, keepdims=1)
+        mean = graph.add("Add", mean, graph.add("Floor", graph.add("Mul", n, graph.float64(0.5))))
+        d = graph.add("Sub", scaled, graph.add("Floor", graph.add("Div", mean, n)))
     variance = graph.add("ReduceSum", graph.add("Mul", d, d), axes, keepdims=1)
     variance = graph.add("Add", graph.add("Floor", graph.add("Div", variance, n)), graph.float64(step.epsilon))
     sigma = graph.add("Max", _root(context, variance), graph.float64(1))

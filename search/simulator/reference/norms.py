@@ -27,8 +27,9 @@ def run_layer_norm(step: LayerNorm, values: Values) -> Array:
     x = values.centered(step.input)
     axes = tuple(range(step.axis % x.ndim, x.ndim))
     n = int(np.prod([x.shape[axis] for axis in axes]))
-    mean = ((x.sum(axis=axes, keepdims=True) << step.fraction) + n // 2) // n
-    d = (x << step.fraction) - mean
+    d = x << step.fraction
+    if step.centred:
+        d = d - (d.sum(axis=axes, keepdims=True) + n // 2) // n
     variance = (d * d).sum(axis=axes, keepdims=True) // n + step.epsilon
     sigma = np.maximum(1, integer_root(variance))
     z = np.clip(((2 * d << step.result_bits) + sigma) // (2 * sigma), -(2**15), 2**15 - 1)

@@ -27,16 +27,18 @@ class Softmax(Step):
 class LayerNorm(Step):
     """Normalisation over the last axes from ``axis`` on, int16 inside; ``n`` values each, ``S = sum x'``.
 
+    ``mean = 0`` where it is not ``centred`` (RMSNorm), else
     ``mean = floor((S * 2**F + n // 2) / n)``; ``d = x' * 2**F - mean``; ``V = floor(sum d*d / n) + epsilon``;
     ``sigma = max(1, isqrt(V))``; ``z = clamp(floor((2 * d * 2**K + sigma) / (2 * sigma)), -2**15, 2**15 - 1)``;
     ``y = sat(round_shift(z * gamma * multiplier + beta, shift))`` with ``multiplier, shift`` = ``rescale``.
 
     Attributes:
-        gamma: int64 of the normalised shape, or ``[]`` 1.
-        beta: int64, already at ``2**shift``, of the normalised shape or ``[]`` 0.
+        gamma: int64 that broadcasts against the input, or ``[]`` 1.
+        beta: int64, already at ``2**shift``, that broadcasts against the input, or ``[]`` 0.
         epsilon: In units of ``(scale * 2**-F)**2``.
         fraction: F.
         result_bits: K.
+        centred: Whether the mean is taken off.
     """
 
     input: str
@@ -47,3 +49,4 @@ class LayerNorm(Step):
     fraction: int
     result_bits: int
     rescale: Rescale
+    centred: bool = True
