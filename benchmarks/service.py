@@ -166,7 +166,7 @@ def computing(client: Client) -> int:
     """Process id of a worker that has an evaluator; its only child forks them."""
     while True:
         for worker in client.server.workers():
-            if any(children_of(nursery) for nursery in children_of(worker.pid)):
+            if any(children_of(fork_server) for fork_server in children_of(worker.pid)):
                 return worker.pid
 
 

@@ -23,8 +23,8 @@ from service.store.db.engine import Database
 from service.store.db.studies import Study
 from service.store.retention.quota import over_quota, watch_quota
 from service.store.settings import Settings
+from workers.database_retry import read, retry, write
 from workers.failures import StudyFailedError
-from workers.patience import insist, read, write
 
 ASK_S = 1.0
 """How often a long copy looks whether its study is still wanted."""
@@ -97,7 +97,7 @@ class Arrivals:
 
         def keep(chunks: Iterator[bytes], limit: int) -> Kept:
             staged = self.store.stage(self._while_wanted(row, chunks), limit=limit)
-            insist(lambda: uploads.keep(self.database, self.store, row.tenant_id, staged))
+            retry(lambda: uploads.keep(self.database, self.store, row.tenant_id, staged))
             return Kept(staged.digest, staged.size)
 
         found = fetch(open_place(setting), path, key=key, limit=limit_of(key, self.settings), keep=keep)

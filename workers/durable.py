@@ -30,22 +30,22 @@ from sqlalchemy.engine import Connection, make_url
 
 from search.canonical import digest_bytes
 from service.store.settings import Settings
-from workers.alarm import Alarm
-from workers.bell import Bell
-from workers.patience import insist
+from workers.database_retry import retry
+from workers.wakeable import WakeableEvent
+from workers.wakeup import WakeUps
 
 VERSION = "engine-2"
 """Goes up only when a workflow's body changes: workers of the old version then finish what they began."""
 APPLICATION = "bitbudget"
 SEARCH, EVAL = "search", "eval"
 COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
-_POLL_S = 1.0  # what is in line waits so long only if the bell was not heard
+_POLL_S = 1.0  # what is in line waits so long only if no wake-up arrived
 _MIDDLE = 2**30
 _LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 _GIVEN_UP = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
-class Hands(Protocol):
+class WorkflowHandlers(Protocol):
     """What the workflows call; ``workers.runner.Runner`` is it."""
 
     async def propose(self, study_id: str, run: int) -> dict[str, Any]:
@@ -61,14 +61,14 @@ class Hands(Protocol):
         ...
 
 
-_hands: list[Hands] = []
-_bells: list[Bell] = []
+_handlers: list[WorkflowHandlers] = []
+_wake_ups: list[WakeUps] = []
 
 
 @DBOS.step()
 async def propose(study: str, run: int) -> dict[str, Any]:
     """What is next, recorded: a replay gets the same answer, and one that was taken over ends here."""
-    found = await _hands[0].propose(study, run)
+    found = await _handlers[0].propose(study, run)
     if not found["tasks"]:
         look_after_this(SEARCH)
     return found
@@ -77,12 +77,12 @@ async def propose(study: str, run: int) -> dict[str, Any]:
 @DBOS.step(preemptible=True)
 async def compute(study: str, no: int) -> None:
     """A task; recorded as done, its results are in our own rows."""
-    await _hands[0].compute(study, no)
+    await _handlers[0].compute(study, no)
 
 
 async def settle(study: str, nos: list[int], names: list[str]) -> None:
     """The end of tasks that others compute, too. No step: a replay finds their results and does not wait."""
-    await _hands[0].settle(study, nos, lambda: asyncio.to_thread(insist, lambda: _are_over(names)))
+    await _handlers[0].settle(study, nos, lambda: asyncio.to_thread(retry, lambda: _are_over(names)))
 
 
 @DBOS.workflow(name="task", max_recovery_attempts=100)
@@ -112,12 +112,12 @@ def look_after_this(queue: str = EVAL) -> None:
     """Let this worker look for what is next in line as soon as DBOS has closed the workflow that runs here."""
     running = asyncio.current_task()
     if running is not None:
-        running.add_done_callback(lambda _: _bells[0].ring_here(queue))
+        running.add_done_callback(lambda _: _wake_ups[0].send_here(queue))
 
 
 def tell_line() -> None:
     """Let all workers look for tasks."""
-    _bells[0].ring(EVAL)
+    _wake_ups[0].send(EVAL)
 
 
 def _are_over(names: list[str]) -> bool:
@@ -158,10 +158,10 @@ def migrate(settings: Settings) -> None:
     DBOS.migrate(system_url(settings))
 
 
-def launch(settings: Settings, executor: str, hands: Hands, bell: Bell) -> None:
+def launch(settings: Settings, executor: str, handlers: WorkflowHandlers, wake_ups: WakeUps) -> None:
     """Let this process run workflows, as ``executor``: a name that no other life of a worker ever has."""
     quiet()
-    _hands[:], _bells[:] = [hands], [bell]
+    _handlers[:], _wake_ups[:] = [handlers], [wake_ups]
     config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": system_url(settings),
@@ -179,18 +179,18 @@ def launch(settings: Settings, executor: str, hands: Hands, bell: Bell) -> None:
     coordinators = max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * settings.slots)
     for name, most in ((SEARCH, coordinators), (EVAL, settings.slots)):
         DBOS.register_queue(name, worker_concurrency=most, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
-        threading.Thread(target=_take, args=(name, most, bell), name=f"takes-{name}", daemon=True).start()
+        threading.Thread(target=_take, args=(name, most, wake_ups), name=f"takes-{name}", daemon=True).start()
 
 
-def _take(name: str, most: int, bell: Bell) -> None:
-    """DBOS's own loop over a queue, which looks whenever the bell rings, not only when it is time."""
+def _take(name: str, most: int, wake_ups: WakeUps) -> None:
+    """DBOS's own loop over a queue, which polls at every wake-up, not only when it is time."""
     queue = DBOS.retrieve_queue(name)
     assert queue is not None
     queue.database_backed_queue = False  # what counts is the size of this worker, not that of the one that came last
     queue._worker_concurrency = most
-    alarm = Alarm()
-    with bell.waking(name, alarm.ring):
-        queue_worker_thread(alarm, _dbos(), queue)
+    event = WakeableEvent()
+    with wake_ups.subscribed(name, event.wake):
+        queue_worker_thread(event, _dbos(), queue)
 
 
 _ALWAYS: Any = "always_update"

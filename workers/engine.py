@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 
 from service.store.db.studies import Study
 from service.store.settings import Settings
-from workers.bell import ring_for
 from workers.durable import SEARCH, Client
+from workers.wakeup import wake_from
 
 
 class DbosEngine:
@@ -25,7 +25,7 @@ class DbosEngine:
         """Put a queued study in line; it is in line exactly if the transaction commits."""
         timeout = study.timeout_s or self._settings.study_wall_s
         self._client.enqueue(connection, study.id, study.version, priority=study.priority, timeout_s=timeout)
-        ring_for(connection, self._settings, SEARCH)
+        wake_from(connection, self._settings, SEARCH)
 
     def cancel(self, connection: Connection, study: Study) -> None:
         """Nothing: the row says it."""

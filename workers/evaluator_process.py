@@ -19,7 +19,7 @@ from typing import Any
 
 from search.canonical import canonical_json
 from workers.failures import Reported, StudyFailedError
-from workers.nursery import Born, EvaluatorDiedError
+from workers.fork_server import EvaluatorDiedError, EvaluatorHandle
 
 KEPT_ERRORS = 40
 END_S = 5.0
@@ -43,25 +43,25 @@ class Open:
 class EvaluatorProcess:
     """One process. It serves one study in its life, so that no study meets what another one left."""
 
-    def __init__(self, born: Born, folder: Path, wall_s: float) -> None:
-        self._born = born
+    def __init__(self, handle: EvaluatorHandle, folder: Path, wall_s: float) -> None:
+        self._handle = handle
         self._wall_s = wall_s
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._drain = asyncio.create_task(self._read_errors())
         self.folder = folder
-        self.environment = born.environment
+        self.environment = handle.environment
         self.study_id: str | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether it can be asked."""
-        return not self._born.ended.done()
+        return not self._handle.ended.done()
 
     @property
     def resident_bytes(self) -> float:
         """Memory it occupies; infinite where the system does not tell."""
         try:
-            pages = int(Path(f"/proc/{self._born.pid}/statm").read_text().split()[1])
+            pages = int(Path(f"/proc/{self._handle.pid}/statm").read_text().split()[1])
         except (OSError, ValueError, IndexError):
             return math.inf
         return float(pages * os.sysconf("SC_PAGE_SIZE"))
@@ -125,25 +125,25 @@ class EvaluatorProcess:
         """End it with everything it started, and delete its directory."""
         try:
             if self.is_alive:
-                for end in (os.killpg, os.kill):  # one that has just been born leads no group yet
+                for end in (os.killpg, os.kill):  # one that was just forked leads no group yet
                     with suppress(ProcessLookupError):
-                        end(self._born.pid, signal.SIGKILL)
-                await asyncio.shield(self._born.ended)  # others wait for it too
+                        end(self._handle.pid, signal.SIGKILL)
+                await asyncio.shield(self._handle.ended)  # others wait for it too
         finally:
             self._drain.cancel()
-            self._born.close()
+            self._handle.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         try:
-            self._born.writer.write(canonical_json(message).encode() + b"\n")
-            await self._born.writer.drain()
+            self._handle.writer.write(canonical_json(message).encode() + b"\n")
+            await self._handle.writer.drain()
         except (BrokenPipeError, ConnectionResetError):
             raise await self._death() from None
 
     async def _line(self, wall_s: float) -> dict[str, Any]:
         try:
-            data = await asyncio.wait_for(self._born.reader.readline(), wall_s)
+            data = await asyncio.wait_for(self._handle.reader.readline(), wall_s)
             value = json.loads(data) if data else None
         except TimeoutError:
             text = f"One step of the evaluation took longer than {wall_s:g} s, which is the limit."
@@ -160,7 +160,7 @@ class EvaluatorProcess:
 
     async def _death(self) -> Exception:
         try:
-            code = await asyncio.wait_for(asyncio.shield(self._born.ended), END_S)
+            code = await asyncio.wait_for(asyncio.shield(self._handle.ended), END_S)
         except TimeoutError:
             return EvaluatorDiedError("The evaluator closed its pipe.")
         if code == -signal.SIGXCPU:
@@ -176,5 +176,5 @@ class EvaluatorProcess:
 
     async def _read_errors(self) -> None:
         """Keep the last of what it prints; a flood of it costs nothing."""
-        while data := await self._born.errors.read(2**16):
+        while data := await self._handle.errors.read(2**16):
             self._errors.extend(line[:500] for line in data.decode(errors="replace").splitlines() if line.strip())

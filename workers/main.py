@@ -14,14 +14,14 @@ from service.store.db.engine import connect
 from service.store.db.migrate import prepare
 from service.store.settings import Settings
 from workers import durable
-from workers.bell import bell_of
+from workers.database_retry import retry
 from workers.engine import DbosEngine
 from workers.evaluator.guard import hide
-from workers.patience import insist
 from workers.recovery import Recovery, new_executor
 from workers.runner import Runner
 from workers.stopping import StopRequest
 from workers.upkeep import Upkeep
+from workers.wakeup import wake_ups_of
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ class Worker:
         self._database = connect(settings.database, pool_size=settings.database_pool)
         self._executor = new_executor()
         self._store = BlobStore(settings.blobs_dir)
-        self._bell = bell_of(settings, self._database, self._executor)
-        self._runner = Runner(settings, self._database, self._store, self._executor, self._bell)
+        self._wake_ups = wake_ups_of(settings, self._database, self._executor)
+        self._runner = Runner(settings, self._database, self._store, self._executor, self._wake_ups)
         self._upkeep = Upkeep(settings, self._database, self._store)
         self._recovery = Recovery(settings, self._database, self._executor, DbosEngine(settings))
 
@@ -68,9 +68,9 @@ class Worker:
             WrongSchemaError: If the database is not this program's.
         """
         prepare(self._database)
-        insist(self._recovery.beat)
-        self._bell.start()
-        durable.launch(self.settings, self._executor, self._runner, self._bell)
+        retry(self._recovery.beat)
+        self._wake_ups.start()
+        durable.launch(self.settings, self._executor, self._runner, self._wake_ups)
         _log.info("worker %s takes part with %d slots", self._executor, self.settings.slots)
         self.tick()
         self._upkeep.start()
@@ -100,4 +100,4 @@ class Worker:
         self._runner.close()
         with contextlib.suppress(Exception):
             self._recovery.leave()
-        self._bell.close()
+        self._wake_ups.close()

@@ -1,6 +1,6 @@
-"""The evaluators of one worker: as many at work as it has slots, kept warm between tasks of their study.
+"""The pool of evaluators of one worker: as many at work as it has slots, kept warm between tasks of their study.
 
-A process serves one study in its life; it is forked from the nursery, which has loaded the libraries. Studies take
+A process serves one study in its life; it is forked from the fork server, which has loaded the libraries. Studies take
 turns, round by round: those in turn keep their evaluators, with model and data loaded, as long as there is memory.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from service.machine import memory_bytes
 from service.store.settings import Settings
 from workers.evaluator_process import EvaluatorProcess
-from workers.nursery import EvaluatorDiedError, Nursery
+from workers.fork_server import EvaluatorDiedError, ForkServer
 
 MAX_PAUSE_S = 30.0
 MOST_WARM = 8
@@ -35,7 +35,7 @@ class Pool:
         self._slots = asyncio.Semaphore(settings.slots)
         self._warm: list[EvaluatorProcess] = []  # idle, longest first
         self._busy: set[EvaluatorProcess] = set()
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServer | None = None
         self._starting = asyncio.Lock()
         self._numbers = count()
 
@@ -77,19 +77,19 @@ class Pool:
         for process in [*self._warm, *self._busy]:
             await process.kill()
         self._warm.clear()
-        if self._nursery is not None:
-            await self._nursery.close()
-            self._nursery = None
+        if self._fork_server is not None:
+            await self._fork_server.close()
+            self._fork_server = None
 
     async def _take(self, study_id: str) -> EvaluatorProcess:
         mine = next((one for one in self._warm if one.study_id == study_id and one.is_alive), None)
         if mine is not None:
             self._warm.remove(mine)
             return mine
-        nursery = await self._ready()
+        fork_server = await self._ready()
         folder = self._place / f"{next(self._numbers)}"
         folder.mkdir(parents=True, mode=0o700)
-        return EvaluatorProcess(await nursery.bear(folder), folder, self._settings.evaluator_wall_s)
+        return EvaluatorProcess(await fork_server.spawn(folder), folder, self._settings.evaluator_wall_s)
 
     async def _put_back(self, process: EvaluatorProcess) -> None:
         if process.is_alive:
@@ -104,15 +104,15 @@ class Pool:
         most = min(self._settings.evaluator_memory_bytes, IDLE_SHARE * memory_bytes())
         return len(self._warm) > MOST_WARM or sum(one.resident_bytes for one in self._warm) > most
 
-    async def _ready(self) -> Nursery:
-        """The nursery, started again if it has ended."""
+    async def _ready(self) -> ForkServer:
+        """The fork server, started again if it has ended."""
         async with self._starting:
             pause = 1.0
-            while self._nursery is None or not self._nursery.is_alive:
+            while self._fork_server is None or not self._fork_server.is_alive:
                 try:
-                    self._nursery = await Nursery.start(self._settings)
+                    self._fork_server = await ForkServer.start(self._settings)
                 except (EvaluatorDiedError, OSError) as error:
                     _log.warning("%s", error)  # no study is to blame: try until the machine lets us
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, MAX_PAUSE_S)
-            return self._nursery
+            return self._fork_server

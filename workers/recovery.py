@@ -23,7 +23,7 @@ from service.store.settings import Settings
 from workers import durable
 from workers.engine import DbosEngine
 from workers.failures import StudyFailedError
-from workers.ledger import Ledger, run_of
+from workers.study_repository import StudyRepository, run_of
 
 STRANDED_TICKS = 3
 """A study without a place in line for so many ticks gets a new one."""
@@ -55,7 +55,7 @@ class Recovery:
     _unwanted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(self.database, self.executor)
+        self._repository = StudyRepository(self.database, self.executor)
 
     def beat(self, state: str = "active") -> None:
         """Say that this worker is alive."""
@@ -100,7 +100,7 @@ class Recovery:
             cancelling = studies.in_states(connection, ("cancelling",))
         self._end_unwanted(runs, going)
         for study_id in set(cancelling) - runs.keys():  # the others end with what they deliver
-            self._ledger.settle(study_id, self.settings.dead_s)
+            self._repository.settle(study_id, self.settings.dead_s)
         stranded = [study_id for study_id in going if study_id not in runs]
         self._stranded = {study_id: self._stranded.get(study_id, 0) + 1 for study_id in stranded}
         for study_id, count in self._stranded.items():
@@ -120,20 +120,20 @@ class Recovery:
     def _is_going(self, study_id: str, going: Collection[str]) -> bool:
         if study_id in going:
             return True
-        row = self._ledger.study(study_id)  # it may have been submitted after ``going`` was read
+        row = self._repository.study(study_id)  # it may have been submitted after ``going`` was read
         return row is not None and row.state not in (*TERMINAL, "paused")
 
     def _rescue(self, study_id: str) -> None:
         """A study that should run and has no workflow: out of time, failed for good, or never put in line."""
-        row = self._ledger.study(study_id)
+        row = self._repository.study(study_id)
         if row is None or row.state not in ("queued", "running"):
             return
         status = durable.last_status(study_id)
         if row.state == "running" and status == "CANCELLED":
-            self._ledger.fail(study_id, _timeout(row, self.settings))
+            self._repository.fail(study_id, _timeout(row, self.settings))
         elif status in ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             text = "The study was interrupted too often, or its workers could not go on with it."
-            self._ledger.fail(study_id, StudyFailedError("internal-error", "system", text))
+            self._repository.fail(study_id, StudyFailedError("internal-error", "system", text))
         else:
             _log.warning("study %s had lost its place in line", study_id)
             with self.database.writing() as connection:

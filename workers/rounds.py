@@ -57,7 +57,7 @@ class Round:
 
 
 @dataclass
-class Standing:
+class StudyReplay:
     """A study's replay with the results it has seen.
 
     Attributes:
@@ -77,7 +77,7 @@ class Standing:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, study: StudyProblem) -> Standing:
+    def of(cls, study: StudyProblem) -> StudyReplay:
         """A study of which nothing is known yet."""
         return cls(study, Replay(study.problem))
 
@@ -130,14 +130,14 @@ class Standing:
 _STOPS: Mapping[str, Stop] = {stop: stop for stop in ("time", "evaluations", "interrupt", "cancel")}
 
 
-class Standings:
+class ReplayCache:
     """The replays a worker has in memory."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[object, Standing]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[object, StudyReplay]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, study_id: str, source: object, problem: Callable[[], StudyProblem]) -> Standing:
+    def get(self, study_id: str, source: object, problem: Callable[[], StudyProblem]) -> StudyReplay:
         """Return the replay of a study, a new one if what its problem is made from has changed.
 
         Args:
@@ -148,7 +148,7 @@ class Standings:
         with self._lock:
             kept = self._kept.pop(study_id, None)
             if kept is None or kept[0] != source:
-                kept = (source, Standing.of(problem()))
+                kept = (source, StudyReplay.of(problem()))
             self._kept[study_id] = kept
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

@@ -1,4 +1,4 @@
-"""The two things a worker does for a study: say what is next, and compute a task. What DBOS calls, without DBOS.
+"""The workflow handlers of a worker: say what a study needs next, and compute a task. What DBOS calls, without DBOS.
 
 Nothing here keeps anything that matters: a worker may die at any line.
 """
@@ -27,40 +27,40 @@ from service.store.db.engine import Database
 from service.store.db.studies import Study
 from service.store.settings import Settings
 from workers.arrivals import Arrivals
-from workers.bell import Bell
+from workers.database_retry import retry
 from workers.derived import DELIVER
 from workers.evaluator_process import EvaluatorProcess, Open, StorageError
 from workers.failures import StudyFailedError, failure_of
+from workers.fork_server import EvaluatorDiedError
 from workers.inputs import Inputs
-from workers.ledger import File, Hold, Ledger, LostError, is_wanted
 from workers.media import media_type
-from workers.nursery import EvaluatorDiedError
-from workers.patience import insist
 from workers.pool import Pool
 from workers.problem import StudyProblem, study_problem
-from workers.rounds import Standing, Standings, limits_of
+from workers.rounds import ReplayCache, StudyReplay, limits_of
 from workers.settling import settle
+from workers.study_repository import File, Hold, LostError, StudyRepository, is_wanted
 from workers.summary import summary_of
+from workers.wakeup import WakeUps
 
 WATCH_S = 0.5
 """How often a running task looks whether it is still wanted."""
 DELIVERY_S = 60.0
 """How long a study that is being cancelled may compute one step of what it delivers."""
-STORAGE_PATIENCE_S = 900.0
+STORAGE_WAIT_S = 900.0
 CHUNK = 2**20
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Runner:
-    """One worker's hands.
+    """The workflow handlers of one worker.
 
     Attributes:
         settings: Limits and places.
         database: Shared with all processes.
         store: Blobs.
         executor: Name of this life of the worker.
-        bell: Told when a task of a study has ended; named after the study.
+        wake_ups: Told when a task of a study has ended; named after the study.
         draining: Set once nothing new may begin.
     """
 
@@ -68,7 +68,7 @@ class Runner:
     database: Database
     store: BlobStore
     executor: str
-    bell: Bell
+    wake_ups: WakeUps
     draining: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -76,10 +76,10 @@ class Runner:
         self.pool = Pool(self.settings, self.place)
         self.running: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ledger = Ledger(self.database, self.executor)
+        self._repository = StudyRepository(self.database, self.executor)
         self._inputs = Inputs(self.store)
         self._arrivals = Arrivals(self.settings, self.database, self.store)
-        self._standings = Standings()
+        self._replays = ReplayCache()
 
     def tidy(self) -> None:
         """End idle evaluators whose study has ended; for other threads."""
@@ -112,32 +112,32 @@ class Runner:
         try:
             found = await asyncio.to_thread(self._propose, study_id, run, environment)
         except StudyFailedError as failure:
-            await asyncio.to_thread(self._ledger.fail, study_id, failure)
+            await asyncio.to_thread(self._repository.fail, study_id, failure)
             return _nothing()
         except SearchError as error:
-            await asyncio.to_thread(self._ledger.fail, study_id, failure_of(error))
+            await asyncio.to_thread(self._repository.fail, study_id, failure_of(error))
             return _nothing()
         except Exception as error:  # noqa: BLE001  # a mistake of ours: the study fails, the worker goes on
             _log.exception("study %s: what is next could not be found out", study_id)
-            self._standings.forget(study_id)
+            self._replays.forget(study_id)
             unknown = StudyFailedError("internal-error", "system", f"{type(error).__name__}: {error}")
-            await asyncio.to_thread(self._ledger.fail, study_id, unknown)
+            await asyncio.to_thread(self._repository.fail, study_id, unknown)
             return _nothing()
         if not found["tasks"]:
-            self._standings.forget(study_id)
-            await asyncio.to_thread(self._ledger.settle, study_id, self.settings.dead_s)
+            self._replays.forget(study_id)
+            await asyncio.to_thread(self._repository.settle, study_id, self.settings.dead_s)
         return found
 
     def _propose(self, study_id: str, run: int, environment: Mapping[str, str]) -> dict[str, Any]:
-        row = self._ledger.begin_study(study_id, run)
+        row = self._repository.begin_study(study_id, run)
         row = None if row is None else self._arrivals.bring(row)
         if row is None:
             return _nothing()
-        row = self._ledger.pin(row, environment)
-        standing = self._standings.get(study_id, (row.problem, environment), lambda: self._problem(row, environment))
-        with standing.lock:
-            found = self._advance(standing, row)
-        stored = self._ledger.store_round(row, found)
+        row = self._repository.pin(row, environment)
+        study_replay = self._replays.get(study_id, (row.problem, environment), lambda: self._problem(row, environment))
+        with study_replay.lock:
+            found = self._advance(study_replay, row)
+        stored = self._repository.store_round(row, found)
         if not stored and row.state == "running":  # it may be cancelled meanwhile: then it delivers
             return self._propose(study_id, run, environment) if self._is_cancelling(study_id) else _nothing()
         return {
@@ -148,12 +148,12 @@ class Runner:
         }
 
     def _is_cancelling(self, study_id: str) -> bool:
-        row = self._ledger.study(study_id)
+        row = self._repository.study(study_id)
         return row is not None and row.state == "cancelling"
 
-    def _advance(self, standing: Standing, row: Study) -> Any:
-        self._ledger.read(lambda c: standing.catch_up(c, row.id))
-        return standing.advance(row)
+    def _advance(self, study_replay: StudyReplay, row: Study) -> Any:
+        self._repository.read(lambda c: study_replay.catch_up(c, row.id))
+        return study_replay.advance(row)
 
     def _problem(self, row: Study, environment: Mapping[str, str]) -> StudyProblem:
         return study_problem(row.spec, row.problem or {"inputs": {}}, environment, self.store.read)
@@ -173,23 +173,23 @@ class Runner:
             work.cancel()
             await asyncio.wait({work})
             self.running.discard(key)
-            self.bell.ring(study_id)
+            self.wake_ups.send(study_id)
         if not work.cancelled() and (error := work.exception()) is not None:
             raise error
         await self._unless_draining()
 
     async def settle(self, study_id: str, nos: Sequence[int], is_over: Callable[[], Awaitable[bool]]) -> None:
         """Wait until all items of these tasks have results, the study wants none any more, or ``is_over``."""
-        await settle(self._ledger, self.bell, study_id, nos, is_over)
+        await settle(self._repository, self.wake_ups, study_id, nos, is_over)
 
     async def _watch(self, study_id: str, no: int, work: asyncio.Task[None]) -> None:
         """End the work, and with it its process, as soon as its study does not want it any more."""
         begun = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_S)
-            row = await asyncio.to_thread(self._ledger.study, study_id)
+            row = await asyncio.to_thread(self._repository.study, study_id)
             if row is not None and row.state == "cancelling" and time.monotonic() - begun > DELIVERY_S:
-                await asyncio.to_thread(self._ledger.give_up_delivering, study_id)
+                await asyncio.to_thread(self._repository.give_up_delivering, study_id)
                 row = None
             if row is None or not is_wanted(row, no):
                 work.cancel()
@@ -201,18 +201,18 @@ class Runner:
             await asyncio.Event().wait()
 
     async def _compute(self, study_id: str, no: int) -> None:
-        hold = await asyncio.to_thread(self._ledger.begin_task, study_id, no)
+        hold = await asyncio.to_thread(self._repository.begin_task, study_id, no)
         if hold is None:
             return
         try:
             await self._persist(hold)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.to_thread(self._ledger.end_task, hold, "cancelled"))
+            await asyncio.shield(asyncio.to_thread(self._repository.end_task, hold, "cancelled"))
             raise
 
     async def _persist(self, hold: Hold) -> None:
         """Attempt the task until it has an end."""
-        deadline = time.monotonic() + STORAGE_PATIENCE_S
+        deadline = time.monotonic() + STORAGE_WAIT_S
         pause = 1.0
         while True:
             try:
@@ -220,11 +220,11 @@ class Runner:
                 return
             except LostError:
                 _log.info("task %s of study %s is not ours any more", hold.task.no, hold.study.id)
-                await asyncio.to_thread(self._ledger.end_task, hold, "cancelled")  # unless another attempt has begun
+                await asyncio.to_thread(self._repository.end_task, hold, "cancelled")
                 return
             except (StorageError, StorageFullError) as error:
                 if time.monotonic() > deadline:
-                    text = f"Nothing could be written for {STORAGE_PATIENCE_S:g} s: {error}"
+                    text = f"Nothing could be written for {STORAGE_WAIT_S:g} s: {error}"
                     await self._fail(hold, StudyFailedError("storage-full", "system", text))
                     return
                 _log.warning("study %s waits for storage: %s", hold.study.id, error)
@@ -236,11 +236,11 @@ class Runner:
             except StudyFailedError as failure:
                 await self._fail(hold, failure)
                 return
-            hold = await asyncio.to_thread(self._ledger.again, hold)
+            hold = await asyncio.to_thread(self._repository.again, hold)
 
     async def _survives(self, hold: Hold, death: EvaluatorDiedError) -> bool:
         """Count a death; a study that has killed too many evaluators fails."""
-        count = await asyncio.to_thread(self._ledger.count_death, hold)
+        count = await asyncio.to_thread(self._repository.count_death, hold)
         _log.warning("study %s: %s (%d)", hold.study.id, death, count)
         if count < self.settings.max_evaluator_deaths:
             return True
@@ -249,8 +249,8 @@ class Runner:
         return False
 
     async def _fail(self, hold: Hold, failure: StudyFailedError) -> None:
-        await asyncio.to_thread(self._ledger.end_task, hold, "failed", failure.to_json())
-        await asyncio.to_thread(self._ledger.fail, hold.study.id, failure)
+        await asyncio.to_thread(self._repository.end_task, hold, "failed", failure.to_json())
+        await asyncio.to_thread(self._repository.fail, hold.study.id, failure)
 
     async def _attempt(self, hold: Hold) -> None:
         if hold.study.state == "cancelling":
@@ -282,7 +282,7 @@ class Runner:
         asked = (hold.task.payload or {}).get("items", ())
         left = {digest: one for digest, one in zip(hold.digests, asked, strict=True) if digest not in hold.known}
         if not left:
-            await asyncio.to_thread(self._ledger.end_task, hold, "succeeded")
+            await asyncio.to_thread(self._repository.end_task, hold, "succeeded")
             return
         message = {"op": "run", "items": list(left.values()), "cpu_s": self.settings.evaluator_cpu_s}
         async for line in process.ask(message, self._fetch):
@@ -290,7 +290,7 @@ class Runner:
             if left and (self.draining.is_set() or self._is_late(hold.study, seconds)):
                 await process.stop_after_item()
         if left:
-            await asyncio.to_thread(self._ledger.end_task, hold, "queued")
+            await asyncio.to_thread(self._repository.end_task, hold, "queued")
 
     def _is_late(self, row: Study, seconds: float) -> bool:
         limit = limits_of(row).max_seconds
@@ -305,7 +305,7 @@ class Runner:
             raise StudyFailedError("internal-error", "system", "The evaluator answered what it was not asked.")
         blobs = {str(name): self._keep(process, hold, file).digest for name, file in dict(line["blobs"]).items()}
         result = ItemResult(str(digest), str(line["kind"]), line["data"], blobs, seconds=float(line["seconds"]))
-        seconds = self._ledger.put_item(hold, result, is_last=len(left) == 1)
+        seconds = self._repository.put_item(hold, result, is_last=len(left) == 1)
         del left[result.digest]
         return seconds
 
@@ -319,12 +319,12 @@ class Runner:
             uploads.keep(self.database, self.store, hold.study.tenant_id, staged)
             return staged
 
-        kept = insist(keep)
+        kept = retry(keep)
         path.unlink()
         return File(name=str(name), digest=kept.digest, size=kept.size, media_type="application/octet-stream")
 
     async def _deliver(self, process: EvaluatorProcess, hold: Hold) -> None:
-        results = await asyncio.to_thread(self._ledger.read, lambda c: items.read(c, hold.study.id))
+        results = await asyncio.to_thread(self._repository.read, lambda c: items.read(c, hold.study.id))
         message = {
             "op": DELIVER,
             "results": [vars(result) for result in results.values()],
@@ -337,7 +337,7 @@ class Runner:
             kept = await asyncio.to_thread(self._keep, process, hold, line.get("file"))
             files.append(File(name=name, digest=kept.digest, size=kept.size, media_type=media_type(name)))
         changes = await asyncio.to_thread(summary_of, files, self.store.read)
-        await asyncio.to_thread(self._ledger.succeed, hold, files, changes)
+        await asyncio.to_thread(self._repository.succeed, hold, files, changes)
 
 
 def _evaluator_key(row: Study) -> str:

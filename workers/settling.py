@@ -5,32 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from workers.bell import Bell
-from workers.ledger import Ledger
+from workers.study_repository import StudyRepository
+from workers.wakeup import WakeUps
 
 POLL_S = 1.0
-"""How often to look if the bell is not heard."""
+"""How often to look if no wake-up arrives."""
 MANY = 4
 PAUSE_S, MOST_PAUSE_S = 0.005, 0.1
-"""Before the next look, for every task beyond ``MANY`` that was open at the last one: a ring is the end of one task."""
+"""Before the next poll, for every task beyond ``MANY`` that was open at the last: a wake-up is the end of one task."""
 
 
 async def settle(
-    ledger: Ledger, bell: Bell, study_id: str, nos: Sequence[int], is_over: Callable[[], Awaitable[bool]]
+    repository: StudyRepository,
+    wake_ups: WakeUps,
+    study_id: str,
+    nos: Sequence[int],
+    is_over: Callable[[], Awaitable[bool]],
 ) -> None:
     """Wait until all items of the tasks ``nos`` have results, or the study wants none any more.
 
     Args:
-        ledger: The rows.
-        bell: Rung for the study whenever one of its tasks has ended.
+        repository: The rows.
+        wake_ups: Sent for the study whenever one of its tasks has ended.
         study_id: The study.
         nos: Its tasks.
         is_over: Whether nobody works on the tasks any more, with results or without.
     """
-    tasks = await asyncio.to_thread(ledger.items_of, study_id, nos)
+    tasks = await asyncio.to_thread(repository.items_of, study_id, nos)
     left = frozenset[str]().union(*tasks)
-    with bell.heard(study_id) as news:
-        while left := await asyncio.to_thread(ledger.left_of, study_id, nos, left):
+    with wake_ups.awaited(study_id) as news:
+        while left := await asyncio.to_thread(repository.left_of, study_id, nos, left):
             try:
                 await asyncio.wait_for(news.wait(), POLL_S)
             except TimeoutError:

@@ -9,7 +9,7 @@ from typing import Any
 from search.records.result import Result
 from search.study.delivery import RESULT
 from workers.failures import StudyFailedError
-from workers.ledger import File
+from workers.study_repository import File
 
 MAX_RESULT_BYTES = 256 * 2**20
 _ELSEWHERE = frozenset({"assignment", "trials", "findings", "artifacts"})

@@ -219,7 +219,7 @@ class Worker:
 
     def children(self) -> list[int]:
         """Process ids of its evaluators, which are forked by its only child."""
-        return [pid for nursery in children_of(self.process.pid) for pid in children_of(nursery)]
+        return [pid for fork_server in children_of(self.process.pid) for pid in children_of(fork_server)]
 
     def processes(self) -> list[int]:
         """Process ids of everything it started, and its own."""

@@ -16,10 +16,10 @@ from service.store.settings import Settings
 from tests.service.databases import sqlite_database
 from tests.service.store.db.rows import study, tenant
 from workers import runner as runner_module
-from workers.bell import bell_of
 from workers.failures import StudyFailedError
-from workers.ledger import Ledger, is_wanted
 from workers.runner import Runner
+from workers.study_repository import StudyRepository, is_wanted
+from workers.wakeup import wake_ups_of
 
 __all__ = ["sqlite_database"]
 
@@ -46,16 +46,16 @@ def state(database: Database, study_id: str) -> str:
 
 
 def test_it_goes_on_with_the_best_so_far_and_begins_nothing_else(sqlite_database: Database, cancelling: str) -> None:
-    ledger = Ledger(sqlite_database, "worker")
-    assert ledger.begin_study(cancelling, 0) is None  # an earlier run
-    row = ledger.begin_study(cancelling, 1)
+    repository = StudyRepository(sqlite_database, "worker")
+    assert repository.begin_study(cancelling, 0) is None  # an earlier run
+    row = repository.begin_study(cancelling, 1)
     assert row is not None
     assert (row.state, row.stopped) == ("cancelling", "cancel")
     assert not is_wanted(row, 1)
-    assert ledger.begin_task(cancelling, 1) is None
-    hold = ledger.begin_task(cancelling, 2)
+    assert repository.begin_task(cancelling, 1) is None
+    hold = repository.begin_task(cancelling, 2)
     assert hold is not None
-    assert ledger.is_ours(hold)
+    assert repository.is_ours(hold)
 
 
 def test_one_that_has_begun_nothing_ends_at_once(sqlite_database: Database) -> None:
@@ -63,9 +63,9 @@ def test_one_that_has_begun_nothing_ends_at_once(sqlite_database: Database) -> N
         made = study(connection, tenant(connection)).id
         studies.transition(connection, made, expect={"queued"}, to="running")
         studies.transition(connection, made, expect={"running"}, to="cancelling")
-    ledger = Ledger(sqlite_database, "worker")
-    assert ledger.begin_study(made, 0) is None
-    assert ledger.settle(made, 45.0)
+    repository = StudyRepository(sqlite_database, "worker")
+    assert repository.begin_study(made, 0) is None
+    assert repository.settle(made, 45.0)
     assert state(sqlite_database, made) == "cancelled"
 
 
@@ -75,8 +75,8 @@ def test_what_takes_too_long_is_given_up(
     monkeypatch.setattr(runner_module, "WATCH_S", 0.001)
     monkeypatch.setattr(runner_module, "DELIVERY_S", 0.05)
     settings = Settings(data_dir=tmp_path)
-    bell = bell_of(settings, sqlite_database, "worker")
-    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", bell)
+    wake_ups = wake_ups_of(settings, sqlite_database, "worker")
+    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", wake_ups)
 
     async def work() -> Any:
         endless: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(3600))
@@ -89,5 +89,5 @@ def test_what_takes_too_long_is_given_up(
 
 
 def test_a_failure_while_it_delivers_ends_it_cancelled(sqlite_database: Database, cancelling: str) -> None:
-    Ledger(sqlite_database, "worker").fail(cancelling, StudyFailedError("internal-error", "system", "x"))
+    StudyRepository(sqlite_database, "worker").fail(cancelling, StudyFailedError("internal-error", "system", "x"))
     assert state(sqlite_database, cancelling) == "cancelled"

@@ -19,13 +19,13 @@ from service.store.db.engine import Database
 from service.store.settings import Settings
 from tests.service.databases import sqlite_database
 from tests.workers.installation import children_of, is_running
-from workers import nursery as nursery_module
-from workers.bell import bell_of
+from workers import fork_server as fork_server_module
 from workers.evaluator import guard
 from workers.evaluator_process import KEPT_ERRORS, EvaluatorProcess
 from workers.failures import StudyFailedError
-from workers.nursery import Born, EvaluatorDiedError, Nursery
+from workers.fork_server import EvaluatorDiedError, EvaluatorHandle, ForkServer
 from workers.runner import Runner
+from workers.wakeup import wake_ups_of
 
 __all__ = ["sqlite_database"]
 
@@ -51,14 +51,16 @@ async def taken_over(folder: Path, script: str) -> AsyncIterator[EvaluatorProces
         stderr=asyncio.subprocess.PIPE,
         cwd=folder,
         start_new_session=True,
-        limit=nursery_module.MAX_LINE,
+        limit=fork_server_module.MAX_LINE,
     )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     ended = asyncio.ensure_future(gone(process))
-    born = Born(process.pid, process.stdout, process.stdin, process.stderr, ended, {}, process.stdin.transport)
-    found = EvaluatorProcess(born, folder, WAIT_S)
+    handle = EvaluatorHandle(
+        process.pid, process.stdout, process.stdin, process.stderr, ended, {}, process.stdin.transport
+    )
+    found = EvaluatorProcess(handle, folder, WAIT_S)
     try:
         yield found
     finally:
@@ -93,7 +95,7 @@ def test_an_answer_that_is_none_is_an_error_of_the_study(tmp_path: Path, said: s
 
 
 def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nursery_module, "MAX_LINE", 2**16)
+    monkeypatch.setattr(fork_server_module, "MAX_LINE", 2**16)
 
     async def work() -> None:
         async with taken_over(tmp_path, "read x; yes | tr -d '\\n'") as process:
@@ -139,30 +141,30 @@ def test_it_knows_no_secret_and_whatever_it_starts_ends_with_it(
         monkeypatch.setenv(name, value)
 
     async def work() -> None:
-        nursery = await Nursery.start(Settings(data_dir=tmp_path, evaluator_memory_bytes=2**33))
+        fork_server = await ForkServer.start(Settings(data_dir=tmp_path, evaluator_memory_bytes=2**33))
         try:
-            born = await nursery.bear(tmp_path)
-            process = EvaluatorProcess(born, tmp_path / "gone", WAIT_S)
+            handle = await fork_server.spawn(tmp_path)
+            process = EvaluatorProcess(handle, tmp_path / "gone", WAIT_S)
             assert await asked(process) == []
-            environment = Path(f"/proc/{born.pid}/environ").read_bytes()
+            environment = Path(f"/proc/{handle.pid}/environ").read_bytes()
             assert b"PATH=" in environment
             assert b"hunter2" not in environment
             assert b"BITBUDGET" not in environment
-            assert os.getpgid(born.pid) == born.pid != os.getpgid(0)
-            limits = Path(f"/proc/{born.pid}/limits").read_text()
+            assert os.getpgid(handle.pid) == handle.pid != os.getpgid(0)
+            limits = Path(f"/proc/{handle.pid}/limits").read_text()
             assert "Max address space         8589934592" in limits
             assert "Max core file size        0" in limits
-            status = Path(f"/proc/{born.pid}/status").read_text()
+            status = Path(f"/proc/{handle.pid}/status").read_text()
             assert "NoNewPrivs:\t1" in status
             parent = int(status.split("PPid:")[1].split()[0])
             os.kill(parent, signal.SIGKILL)
-            assert await born.ended == -signal.SIGKILL
-            while is_running(born.pid):
+            assert await handle.ended == -signal.SIGKILL
+            while is_running(handle.pid):
                 await asyncio.sleep(0.01)
-            assert children_of(born.pid) == []
+            assert children_of(handle.pid) == []
             await process.kill()
         finally:
-            await nursery.close()
+            await fork_server.close()
 
     run(work)
 
@@ -206,8 +208,8 @@ def test_a_result_that_was_not_asked_for_is_refused(
     tmp_path: Path, sqlite_database: Database, line: dict[str, Any]
 ) -> None:
     settings = Settings(data_dir=tmp_path)
-    bell = bell_of(settings, sqlite_database, "worker")
-    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", bell)
+    wake_ups = wake_ups_of(settings, sqlite_database, "worker")
+    runner = Runner(settings, sqlite_database, BlobStore(tmp_path / "blobs"), "worker", wake_ups)
     nobody: Any = None
     with pytest.raises(StudyFailedError, match="not asked"):
         runner._take_item(nobody, nobody, {"0" * 64: {"kind": "evaluate"}}, line)

@@ -16,9 +16,9 @@ from service.store.db.tasks import TaskPlan
 from service.store.settings import Settings
 from tests.service.databases import sqlite_database
 from workers import settling
-from workers.bell import Bell, bell_of
-from workers.ledger import Ledger
 from workers.rounds import item_digests
+from workers.study_repository import StudyRepository
+from workers.wakeup import WakeUps, wake_ups_of
 
 __all__ = ["sqlite_database"]
 
@@ -27,8 +27,8 @@ PAYLOADS = [{"items": [{"kind": "evaluate", "context": "c", "params": {"n": n}}]
 
 
 @pytest.fixture
-def bell(sqlite_database: Database, tmp_path: Path) -> Iterator[Bell]:
-    made = bell_of(Settings(data_dir=tmp_path), sqlite_database, "worker")
+def wake_ups(sqlite_database: Database, tmp_path: Path) -> Iterator[WakeUps]:
+    made = wake_ups_of(Settings(data_dir=tmp_path), sqlite_database, "worker")
     yield made
     made.close()
 
@@ -57,16 +57,18 @@ def store(database: Database, study: str, n: int) -> None:
 
 
 def settled(
-    database: Database, bell: Bell, study: str, then: Callable[[], None], is_over: Callable[[], Awaitable[bool]]
+    database: Database, wake_ups: WakeUps, study: str, then: Callable[[], None], is_over: Callable[[], Awaitable[bool]]
 ) -> None:
     """Wait for the round while something happens."""
 
     async def wait() -> None:
-        waiting = asyncio.create_task(settling.settle(Ledger(database, "worker"), bell, study, [1, 2], is_over))
+        waiting = asyncio.create_task(
+            settling.settle(StudyRepository(database, "worker"), wake_ups, study, [1, 2], is_over)
+        )
         await asyncio.sleep(0.05)
         assert not waiting.done()
         then()
-        bell.ring(study)
+        wake_ups.send(study)
         await asyncio.wait_for(waiting, WAIT_S)
 
     asyncio.run(wait())
@@ -76,21 +78,21 @@ async def never() -> bool:
     return False
 
 
-def test_it_ends_with_the_last_result(sqlite_database: Database, bell: Bell, study: str) -> None:
+def test_it_ends_with_the_last_result(sqlite_database: Database, wake_ups: WakeUps, study: str) -> None:
     store(sqlite_database, study, 0)
-    settled(sqlite_database, bell, study, lambda: store(sqlite_database, study, 1), never)
+    settled(sqlite_database, wake_ups, study, lambda: store(sqlite_database, study, 1), never)
 
 
-def test_it_ends_with_a_study_that_does_not_run(sqlite_database: Database, bell: Bell, study: str) -> None:
+def test_it_ends_with_a_study_that_does_not_run(sqlite_database: Database, wake_ups: WakeUps, study: str) -> None:
     def pause() -> None:
         with sqlite_database.writing() as c:
             studies.transition(c, study, expect={"running"}, to="paused")
 
-    settled(sqlite_database, bell, study, pause, never)
+    settled(sqlite_database, wake_ups, study, pause, never)
 
 
 def test_it_ends_when_nobody_works_on_it(
-    sqlite_database: Database, bell: Bell, study: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, wake_ups: WakeUps, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "POLL_S", 0.2)
     over = iter([False, True])
@@ -98,11 +100,11 @@ def test_it_ends_when_nobody_works_on_it(
     async def is_over() -> bool:
         return next(over)
 
-    settled(sqlite_database, bell, study, lambda: None, is_over)
+    settled(sqlite_database, wake_ups, study, lambda: None, is_over)
 
 
 def test_a_task_that_was_given_up_is_an_error(
-    sqlite_database: Database, bell: Bell, study: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, wake_ups: WakeUps, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settling, "POLL_S", 0.2)
 
@@ -110,4 +112,4 @@ def test_a_task_that_was_given_up_is_an_error(
         raise RuntimeError("Given up: a.")
 
     with pytest.raises(RuntimeError, match="Given up"):
-        settled(sqlite_database, bell, study, lambda: None, is_over)
+        settled(sqlite_database, wake_ups, study, lambda: None, is_over)

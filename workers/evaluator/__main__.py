@@ -1,4 +1,4 @@
-"""``python -m workers.evaluator``: the nursery of a worker's evaluators; started by a worker, never by hand.
+"""The fork server (``python -m workers.evaluator``) of a worker's evaluators; started by a worker, never by hand.
 
 It loads the libraries once and then forks an evaluator per request: loading them takes seconds, a fork milliseconds. It
 never sees an input itself, so every evaluator starts from the same clean state. One thread only: that is what makes
@@ -34,12 +34,12 @@ def main() -> None:
     from workers.evaluator.serving import environment  # noqa: PLC0415  # nothing may outlive the worker even here
 
     gc.freeze()  # what is loaded stays, and pages that the collector leaves alone are shared by all evaluators
-    nursery = _Nursery(socket.socket(fileno=number), memory_bytes, file_bytes)
-    nursery.send(environment=environment())
-    nursery.serve()
+    fork_server = _ForkServer(socket.socket(fileno=number), memory_bytes, file_bytes)
+    fork_server.send(environment=environment())
+    fork_server.serve()
 
 
-class _Nursery:
+class _ForkServer:
     """Forks evaluators and tells how they ended."""
 
     def __init__(self, control: socket.socket, memory_bytes: int, file_bytes: int) -> None:
@@ -69,18 +69,18 @@ class _Nursery:
                 self._fork(json.loads(data)["folder"], descriptors)
 
     def _fork(self, folder: str, descriptors: list[int]) -> None:
-        nursery = os.getpid()
+        fork_server = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
-                self._be_evaluator(folder, descriptors, nursery)
+                self._be_evaluator(folder, descriptors, fork_server)
             finally:
                 os._exit(70)  # never back into the loop above
         for descriptor in descriptors:
             os.close(descriptor)
         self.send(started=pid)
 
-    def _be_evaluator(self, folder: str, descriptors: list[int], nursery: int) -> None:
+    def _be_evaluator(self, folder: str, descriptors: list[int], fork_server: int) -> None:
         from workers.evaluator.serving import serve  # noqa: PLC0415  # loaded already
 
         pipe, errors = descriptors
@@ -96,7 +96,7 @@ class _Nursery:
         os.chdir(folder)
         os.environ.update(HOME=folder, TMPDIR=folder)
         tempfile.tempdir = None
-        restrict(memory_bytes=self._memory_bytes, file_bytes=self._file_bytes, parent=nursery)
+        restrict(memory_bytes=self._memory_bytes, file_bytes=self._file_bytes, parent=fork_server)
         serve(Pipe())
         os._exit(0)
 

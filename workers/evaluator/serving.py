@@ -40,15 +40,15 @@ def environment() -> dict[str, str]:
 def serve(pipe: Pipe) -> None:
     """Answer requests one after the other; the first must be ``open``."""
     os.makedirs(OUT, exist_ok=True)
-    desk: _Desk | None = None
+    session: _Session | None = None
     while True:
         message = pipe.receive()
         pipe.begin()
         try:
             if message["op"] == "open":
-                desk = _open(pipe, message)
-            elif desk is not None:
-                desk.answer(message)
+                session = _open(pipe, message)
+            elif session is not None:
+                session.answer(message)
             pipe.send("done")
         except StudyFailedError as failure:
             pipe.send("error", error=failure.to_json())
@@ -66,10 +66,10 @@ def serve(pipe: Pipe) -> None:
             pipe.send("error", error=StudyFailedError("internal-error", "system", text).to_json())
 
 
-def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Desk:
+def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Session:
     files = _Files(pipe, {digest: Path(path) for digest, path in message["paths"].items()})
     study = study_problem(message["spec"], message["problem"], message["environment"], files.get)
-    return _Desk(pipe, ItemRunner(study.problem, files), files)
+    return _Session(pipe, ItemRunner(study.problem, files), files)
 
 
 @dataclass
@@ -95,7 +95,7 @@ class _Files:
         return self._blobs[digest].read_bytes()
 
 
-class _Desk:
+class _Session:
     """One study, open."""
 
     def __init__(self, pipe: Pipe, runner: ItemRunner, files: _Files) -> None:

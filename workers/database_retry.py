@@ -1,4 +1,4 @@
-"""A finished evaluation must not be lost because the database is away for a minute: wait until it is back."""
+"""Retries of transactions while the database is away: no finished evaluation is lost for an outage of a minute."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 def read(database: Database, work: Callable[[Connection], T]) -> T:
     """Return what ``work`` reads in one transaction, however long the database is away."""
-    return insist(lambda: _within(database.reading, work))
+    return retry(lambda: _within(database.reading, work))
 
 
 def write(database: Database, work: Callable[[Connection], T]) -> T:
     """Do ``work`` in one writing transaction, again from its start whenever the database went away."""
-    return insist(lambda: _within(database.writing, work))
+    return retry(lambda: _within(database.writing, work))
 
 
-def insist(work: Callable[[], T]) -> T:
+def retry(work: Callable[[], T]) -> T:
     """Do ``work``, again from its start as long as the database is away."""
     told = False
     while True:

@@ -1,7 +1,7 @@
-"""The bell: whoever has news for others rings it, and whoever waits looks at once instead of at the next poll.
+"""Wake-ups between processes: who changed rows tells those that poll for them to poll now.
 
-A ring carries a name and nothing else; what has happened is in the rows. A ring that gets lost costs time only, because
-everybody who waits also looks without one, every second or so.
+A wake-up carries a name and nothing else; what has happened is in the rows. One that gets lost costs time only, because
+everybody who waits also polls without one, every second or so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sqlalchemy.engine import Connection
 
 from service.store.db.engine import Database
 from service.store.settings import Settings
-from workers.channel import Channel, notify
-from workers.pipes import Pipes, tell
+from workers.wakeup_local import LocalTransport, tell
+from workers.wakeup_postgresql import PostgresqlTransport, notify
 
 CLOSE_S = 5.0
 NOBODY = "-"
@@ -29,8 +29,8 @@ NOBODY = "-"
 _log = logging.getLogger(__name__)
 
 
-class Wire(Protocol):
-    """Carries rings between processes."""
+class Transport(Protocol):
+    """Carries wake-ups between processes."""
 
     def tell(self, name: str) -> None:
         """Tell all other processes; may block for a moment, and may fail with any exception."""
@@ -45,34 +45,34 @@ class Wire(Protocol):
         ...
 
 
-class Bell:
-    """One process's end of the bell; for all of its threads."""
+class WakeUps:
+    """The wake-ups one process sends and receives; for all of its threads."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._lock = threading.Lock()
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._teller = threading.Thread(target=self._tell, name="bell-tells", daemon=True)
+        self._teller = threading.Thread(target=self._tell, name="wakeup-sender", daemon=True)
 
     def start(self) -> None:
         """Take part: tell others, and hear them."""
         self._teller.start()
-        threading.Thread(target=self._hear, name="bell-hears", daemon=True).start()
+        threading.Thread(target=self._hear, name="wakeup-listener", daemon=True).start()
 
     def close(self) -> None:
-        """Take no part any more; what was rung before is told."""
+        """Take no part any more; what was sent before is told."""
         self._outbox.put(None)
         if self._teller.is_alive():
             self._teller.join(CLOSE_S)
-        self._wire.close()
+        self._transport.close()
 
-    def ring(self, name: str) -> None:
+    def send(self, name: str) -> None:
         """Wake whoever waits for ``name``, here and elsewhere; returns at once and never fails."""
-        self.ring_here(name)
+        self.send_here(name)
         self._outbox.put(name)
 
-    def ring_here(self, name: str) -> None:
+    def send_here(self, name: str) -> None:
         """Wake whoever waits for ``name`` in this process."""
         with self._lock:
             listeners = tuple(self._listeners.get(name, ()))
@@ -80,8 +80,8 @@ class Bell:
             wake()
 
     @contextmanager
-    def waking(self, name: str, wake: Callable[[], None]) -> Iterator[None]:
-        """Call ``wake`` for every ring of ``name``, from any thread; it must not block."""
+    def subscribed(self, name: str, wake: Callable[[], None]) -> Iterator[None]:
+        """Call ``wake`` for every wake-up of ``name``, from any thread; it must not block."""
         with self._lock:
             self._listeners.setdefault(name, []).append(wake)
         try:
@@ -93,14 +93,14 @@ class Bell:
                     del self._listeners[name]
 
     @contextmanager
-    def heard(self, name: str) -> Iterator[asyncio.Event]:
-        """An event of the running loop that every ring of ``name`` sets."""
+    def awaited(self, name: str) -> Iterator[asyncio.Event]:
+        """An event of the running loop that every wake-up of ``name`` sets."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
-        with self.waking(name, lambda: _in(loop, event.set)):
+        with self.subscribed(name, lambda: _in(loop, event.set)):
             yield event
 
     def _tell(self) -> None:
-        """Pass rings on; equal ones that have gathered meanwhile are one."""
+        """Pass wake-ups on; equal ones that have gathered meanwhile are one."""
         gathered: dict[str | None, None] = {}
         while None not in gathered:
             gathered = {self._outbox.get(): None}
@@ -112,15 +112,15 @@ class Bell:
 
     def _pass_on(self, name: str) -> None:
         try:
-            self._wire.tell(name)
+            self._transport.tell(name)
         except Exception as error:  # noqa: BLE001  # whoever should have heard it looks soon anyway
-            _log.debug("the bell was not heard: %s", error)
+            _log.debug("a wake-up was not sent: %s", error)
 
     def _hear(self) -> None:
         try:
-            self._wire.listen(self.ring_here)
+            self._transport.listen(self.send_here)
         except Exception as error:  # noqa: BLE001  # this worker is slower to begin, and right all the same
-            _log.warning("this worker does not hear the bell of others: %s: %s", type(error).__name__, error)
+            _log.warning("this worker receives no wake-ups of others: %s: %s", type(error).__name__, error)
 
 
 def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -128,11 +128,11 @@ def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(call)
 
 
-def ring_for(connection: Connection, settings: Settings, name: str) -> None:
-    """Ring from inside a transaction, for a process that has no bell; never fails for want of somebody who hears it.
+def wake_from(connection: Connection, settings: Settings, name: str) -> None:
+    """Send a wake-up from inside a transaction, for a process without ``WakeUps``; never fails for want of a receiver.
 
-    PostgreSQL tells once the transaction commits. Pipes tell at once: whoever looks before the commit looks again soon
-    (``alarm.ECHO_S``).
+    PostgreSQL tells once the transaction commits, pipes at once: whoever polls before the commit polls again soon
+    (``wakeable.REPEAT_S``).
     """
     if connection.dialect.name == "postgresql":
         notify(connection, name, own=NOBODY)
@@ -142,10 +142,11 @@ def ring_for(connection: Connection, settings: Settings, name: str) -> None:
 
 
 def _pipes_dir(settings: Settings) -> Path:
-    return settings.data_dir.absolute() / "bells"
+    return settings.data_dir.absolute() / "wakeups"
 
 
-def bell_of(settings: Settings, database: Database, executor: str) -> Bell:
-    """The bell of an installation: named pipes beside a SQLite file, a channel of PostgreSQL."""
-    wire: Wire = Pipes(_pipes_dir(settings), executor) if database.is_sqlite else Channel(database, executor)
-    return Bell(wire)
+def wake_ups_of(settings: Settings, database: Database, executor: str) -> WakeUps:
+    """The wake-ups of an installation: named pipes beside a SQLite file, a channel of PostgreSQL."""
+    if database.is_sqlite:
+        return WakeUps(LocalTransport(_pipes_dir(settings), executor))
+    return WakeUps(PostgresqlTransport(database, executor))

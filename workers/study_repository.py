@@ -1,4 +1,4 @@
-"""Everything a worker writes about a study, each in one transaction, whatever becomes of the worker afterwards.
+"""The repository of studies: everything a worker writes about one, each in one transaction.
 
 Two workers may believe that a study or a task is theirs (one was stopped and taken over meanwhile): a task's attempt
 number decides, and the first result of an item stays.
@@ -20,9 +20,9 @@ from service.store.db import artifacts, events, items, studies, tasks, trials, w
 from service.store.db.engine import Database
 from service.store.db.studies import Study
 from service.store.db.tasks import TaskRow
+from workers.database_retry import T, read, write
 from workers.derived import phase_of
 from workers.failures import StudyFailedError
-from workers.patience import T, read, write
 from workers.rounds import Round, item_digests
 
 LIVE = frozenset({"queued", "running"})
@@ -67,8 +67,8 @@ class File:
     media_type: str
 
 
-class Ledger:
-    """The database of one worker."""
+class StudyRepository:
+    """What one worker reads and writes of studies, tasks and results."""
 
     def __init__(self, database: Database, executor: str) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The bell's wire between machines: a channel of the PostgreSQL database they share (NOTIFY and LISTEN)."""
+"""Wake-ups between machines, over NOTIFY and LISTEN of the PostgreSQL database they share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def notify(connection: Connection, name: str, *, own: str) -> None:
     connection.execute(sa.select(sa.func.pg_notify(CHANNEL, f"{own} {name}")))
 
 
-class Channel:
+class PostgresqlTransport:
     """One connection that listens, besides those of ``database``.
 
     Args:
@@ -55,7 +55,7 @@ class Channel:
         self._closed = True
 
     def _listen(self, url: str, heard: Callable[[str], None]) -> None:
-        with psycopg.connect(url, autocommit=True, application_name="bitbudget-bell", **_KEEP_ALIVE) as connection:
+        with psycopg.connect(url, autocommit=True, application_name="bitbudget-wakeup", **_KEEP_ALIVE) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             while not self._closed:
                 for note in connection.notifies(timeout=PAUSE_S):

@@ -1,4 +1,4 @@
-"""Where a worker's evaluators come from: a process of its own that has loaded the libraries and forks on request."""
+"""The fork server, seen from its worker: a process that has loaded the libraries and forks evaluators on request."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class EvaluatorDiedError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Born:
-    """An evaluator that has just begun.
+class EvaluatorHandle:
+    """A forked evaluator: its process id, its pipes, its end.
 
     Attributes:
         pid: Its process id, which is also its process group.
@@ -55,7 +55,7 @@ class Born:
         self._errors_transport.close()
 
 
-class Nursery:
+class ForkServer:
     """The process, seen from its worker; to be used from one event loop."""
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
@@ -68,7 +68,7 @@ class Nursery:
         self.environment: Mapping[str, str] = {}
 
     @classmethod
-    async def start(cls, settings: Settings) -> Nursery:
+    async def start(cls, settings: Settings) -> ForkServer:
         """Start it and wait until it has loaded its libraries.
 
         Raises:
@@ -93,7 +93,7 @@ class Nursery:
             ready = None
         if ready is None:
             await made.close()
-            raise EvaluatorDiedError("The nursery of the evaluators did not come up.")
+            raise EvaluatorDiedError("the fork server did not come up.")
         made.environment = {str(key): str(value) for key, value in ready["environment"].items()}
         made._listening = asyncio.create_task(made._listen())
         return made
@@ -103,22 +103,22 @@ class Nursery:
         """Whether it can be asked for evaluators."""
         return self._listening is not None and not self._listening.done()
 
-    async def bear(self, folder: Path) -> Born:
+    async def spawn(self, folder: Path) -> EvaluatorHandle:
         """Fork an evaluator that works in ``folder``.
 
         Whoever is cancelled while waiting leaves nothing: an evaluator nobody wants finds its pipe closed and ends.
 
         Raises:
-            EvaluatorDiedError: If the nursery has ended.
+            EvaluatorDiedError: If the fork server has ended.
         """
-        birth = asyncio.create_task(self._bear(folder))
+        spawning = asyncio.create_task(self._spawn(folder))
         try:
-            return await asyncio.shield(birth)
+            return await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            birth.add_done_callback(_abandon)
+            spawning.add_done_callback(_abandon)
             raise
 
-    async def _bear(self, folder: Path) -> Born:
+    async def _spawn(self, folder: Path) -> EvaluatorHandle:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -135,7 +135,7 @@ class Nursery:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(errors), os.fdopen(read_end, "rb", buffering=0)
         )
-        return Born(pid, reader, writer, errors, ended, self.environment, transport)
+        return EvaluatorHandle(pid, reader, writer, errors, ended, self.environment, transport)
 
     async def close(self) -> None:
         """End it, and with it every evaluator that is left."""
@@ -150,12 +150,12 @@ class Nursery:
         """Process id of a new evaluator, and what will be its exit status; it may have ended already."""
         async with self._asking:
             if not self.is_alive:
-                raise EvaluatorDiedError("The nursery of the evaluators has ended.")
+                raise EvaluatorDiedError("the fork server has ended.")
             self._started = asyncio.get_running_loop().create_future()
             try:
                 socket.send_fds(self._control, [json.dumps({"folder": str(folder)}).encode()], descriptors)
             except OSError as error:
-                raise EvaluatorDiedError(f"The nursery of the evaluators has ended: {error.strerror}.") from None
+                raise EvaluatorDiedError(f"the fork server has ended: {error.strerror}.") from None
             return await self._started
 
     async def _listen(self) -> None:
@@ -171,7 +171,7 @@ class Nursery:
         for ended in self._ends.values():
             _settle(ended, _KILLED)
         if self._started is not None and not self._started.done():
-            self._started.set_exception(EvaluatorDiedError("The nursery of the evaluators has ended."))
+            self._started.set_exception(EvaluatorDiedError("the fork server has ended."))
 
     async def _message(self) -> dict[str, Any] | None:
         try:
@@ -182,10 +182,10 @@ class Nursery:
         return found
 
 
-def _abandon(birth: asyncio.Task[Born]) -> None:
+def _abandon(spawning: asyncio.Task[EvaluatorHandle]) -> None:
     """Close the pipe of an evaluator that came too late."""
-    if not birth.cancelled() and birth.exception() is None:
-        birth.result().close()
+    if not spawning.cancelled() and spawning.exception() is None:
+        spawning.result().close()
 
 
 def _settle(ended: asyncio.Future[int], status: int) -> None:

@@ -14,7 +14,7 @@ from service.store.db.engine import Database
 from service.store.db.errors import DatabaseBusyError
 from service.store.db.schema import tenants
 from tests.service.databases import database
-from workers import patience
+from workers import database_retry
 
 __all__ = ["database"]
 
@@ -22,7 +22,7 @@ __all__ = ["database"]
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", found.append)
+    monkeypatch.setattr(database_retry.time, "sleep", found.append)
     return found
 
 
@@ -49,8 +49,8 @@ def test_work_is_done_again_from_its_start_until_the_database_is_back(
         DatabaseBusyError("locked"),
     ]
     with caplog.at_level(logging.WARNING):
-        assert patience.insist(failing(away * 3)) == "done"
-    assert waits == [patience.PAUSE_S] * 12
+        assert database_retry.retry(failing(away * 3)) == "done"
+    assert waits == [database_retry.PAUSE_S] * 12
     assert [record.message for record in caplog.records] == ["the database is away; waiting for it"]
 
 
@@ -59,7 +59,7 @@ def test_work_is_done_again_from_its_start_until_the_database_is_back(
 )
 def test_a_mistake_is_not_repeated(error: Exception, waits: list[float]) -> None:
     with pytest.raises(type(error)):
-        patience.insist(failing([error]))
+        database_retry.retry(failing([error]))
     assert waits == []
 
 
@@ -76,9 +76,9 @@ def test_a_tenth_of_all_writes_fail_and_each_is_there_once(database: Database) -
                 failed += 1
                 raise lost()
 
-        patience.write(database, work)
+        database_retry.write(database, work)
 
     for n in range(200):
         write(f"tenant {n}")
     assert failed > 10
-    assert patience.read(database, lambda c: c.scalar(sa.select(sa.func.count()).select_from(tenants))) == 200
+    assert database_retry.read(database, lambda c: c.scalar(sa.select(sa.func.count()).select_from(tenants))) == 200

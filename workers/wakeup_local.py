@@ -1,6 +1,6 @@
-"""The bell's wire between processes of one machine: a named pipe per process, all in one directory.
+"""Wake-ups between processes of one machine, over named pipes: one per process, all in one directory.
 
-A ring is a line, far below the size up to which a pipe takes all of a write or nothing. A pipe that nobody has open is
+A wake-up is one line, below the size up to which a pipe takes all of a write or nothing. A pipe that nobody has open is
 left from a process that has ended: whoever finds it deletes it.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-_SUFFIX = ".bell"
+_SUFFIX = ".fifo"
 _CHUNK = 2**16
 
 
-class Pipes:
+class LocalTransport:
     """All pipes of a directory; ours is called ``own``.
 
     Args:
@@ -59,7 +59,7 @@ class Pipes:
 
 
 def tell(folder: Path, name: str, *, without: Path | None = None) -> None:
-    """Write to every pipe of a directory; one that is full has rings enough."""
+    """Write to every pipe of a directory; one that is full holds wake-ups enough."""
     for path in folder.glob(f"*{_SUFFIX}"):
         if path != without:
             _write(path, f"{name}\n".encode())

@@ -14,15 +14,15 @@ from service.store.settings import Settings
 from tests.workers.installation import is_running
 from workers import pool as pool_module
 from workers.evaluator_process import EvaluatorProcess
-from workers.nursery import Nursery
+from workers.fork_server import ForkServer
 from workers.pool import Pool
 
 WAIT_S = 60.0
 
 
 @asynccontextmanager
-async def nursery(folder: Path) -> AsyncIterator[Nursery]:
-    found = await Nursery.start(Settings(data_dir=folder, evaluator_memory_bytes=2**33))
+async def fork_server(folder: Path) -> AsyncIterator[ForkServer]:
+    found = await ForkServer.start(Settings(data_dir=folder, evaluator_memory_bytes=2**33))
     try:
         yield found
     finally:
@@ -51,8 +51,8 @@ async def gone(pid: int) -> bool:
 
 def test_one_who_is_cancelled_while_an_evaluator_ends_takes_no_other_with_it(tmp_path: Path) -> None:
     async def work() -> None:
-        async with nursery(tmp_path) as found:
-            process = EvaluatorProcess(await found.bear(tmp_path), tmp_path / "a", WAIT_S)
+        async with fork_server(tmp_path) as found:
+            process = EvaluatorProcess(await found.spawn(tmp_path), tmp_path / "a", WAIT_S)
             assert await answers(process)
             ending = asyncio.create_task(process.kill())
             await asyncio.sleep(0)
@@ -60,7 +60,7 @@ def test_one_who_is_cancelled_while_an_evaluator_ends_takes_no_other_with_it(tmp
             with pytest.raises(asyncio.CancelledError):
                 await ending
             (tmp_path / "b").mkdir()
-            other = EvaluatorProcess(await found.bear(tmp_path / "b"), tmp_path / "b", WAIT_S)
+            other = EvaluatorProcess(await found.spawn(tmp_path / "b"), tmp_path / "b", WAIT_S)
             assert await answers(other)
             await other.kill()
             assert found.is_alive
@@ -70,20 +70,20 @@ def test_one_who_is_cancelled_while_an_evaluator_ends_takes_no_other_with_it(tmp
 
 def test_an_evaluator_belongs_to_its_pipe_though_others_were_cancelled_before(tmp_path: Path) -> None:
     async def work() -> None:
-        async with nursery(tmp_path) as found:
+        async with fork_server(tmp_path) as found:
             for turns in range(12):
-                early = asyncio.create_task(found.bear(tmp_path))
+                early = asyncio.create_task(found.spawn(tmp_path))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 early.cancel()
                 folder = tmp_path / f"{turns}"
                 folder.mkdir()
-                born = await found.bear(folder)
-                process = EvaluatorProcess(born, folder, WAIT_S)
+                handle = await found.spawn(folder)
+                process = EvaluatorProcess(handle, folder, WAIT_S)
                 assert await answers(process)
-                assert Path(f"/proc/{born.pid}/cwd").resolve() == folder
+                assert Path(f"/proc/{handle.pid}/cwd").resolve() == folder
                 await process.kill()
-                assert await gone(born.pid)
+                assert await gone(handle.pid)
                 if early.done() and not early.cancelled():
                     early.result().close()
 
@@ -92,23 +92,23 @@ def test_an_evaluator_belongs_to_its_pipe_though_others_were_cancelled_before(tm
 
 def test_one_that_has_just_been_born_can_be_ended(tmp_path: Path) -> None:
     async def work() -> None:
-        async with nursery(tmp_path) as found:
+        async with fork_server(tmp_path) as found:
             for n in range(20):
                 (tmp_path / f"{n}").mkdir()
-                born = await found.bear(tmp_path / f"{n}")
-                await EvaluatorProcess(born, tmp_path / f"{n}", WAIT_S).kill()
-                assert await gone(born.pid)
+                handle = await found.spawn(tmp_path / f"{n}")
+                await EvaluatorProcess(handle, tmp_path / f"{n}", WAIT_S).kill()
+                assert await gone(handle.pid)
 
     run(work)
 
 
 def test_an_evaluator_that_dies_at_once_is_known_as_dead(tmp_path: Path) -> None:
     async def work() -> None:
-        async with nursery(tmp_path) as found:
-            born = await found.bear(tmp_path / "nowhere")
-            assert await born.ended != 0
-            born.close()
-            again = await found.bear(tmp_path)
+        async with fork_server(tmp_path) as found:
+            handle = await found.spawn(tmp_path / "nowhere")
+            assert await handle.ended != 0
+            handle.close()
+            again = await found.spawn(tmp_path)
             assert is_running(again.pid)
             again.close()
 
