@@ -78,7 +78,7 @@ class ForkServer:
         control.setblocking(False)
         limits = [str(settings.evaluator_memory_bytes), str(MAX_FILE), str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-I", "-m", "workers.evaluator", str(theirs.fileno()), *limits],
+            *[sys.executable, "-I", "-m", f"{__package__}.evaluator", str(theirs.fileno()), *limits],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],

@@ -11,7 +11,7 @@ from airflow.providers.cncf.kubernetes.secret import Secret
 with DAG("bitbudget", schedule=None, start_date=datetime.datetime(2026, 1, 1), catchup=False) as dag:
     search = KubernetesPodOperator(
         task_id="search",
-        image="bitbudget:0.1.0",
+        image="bitbudget:0.2.0",
         cmds=["sh", "-c"],
         # the sidecar waits for return.json: the ending is written whatever happens
         arguments=[

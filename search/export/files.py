@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from search import export
 from search.export.hb_compile import hb_compile_text
 from search.export.hmct_config import hmct_config
 from search.export.json_text import json_line
@@ -62,7 +63,7 @@ def layer_files(document: Mapping[str, Any]) -> dict[str, bytes]:
 
 def ort_script() -> bytes:
     """Return ``ort_quantize.py``: the same text for every solution."""
-    return resources.files("search.export").joinpath("templates", "ort_quantize.py.txt").read_bytes()
+    return resources.files(export).joinpath("templates", "ort_quantize.py.txt").read_bytes()
 
 
 def _horizon_files(solution: Solution) -> dict[str, bytes]:

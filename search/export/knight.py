@@ -7,6 +7,7 @@ import pprint
 from importlib import resources
 from typing import Any
 
+from search import export
 from search.errors import UsageError
 from search.export.knight_config import run_config
 from search.export.knight_mix import mix_config, mix_problems
@@ -45,7 +46,7 @@ def knight_files(solution: Solution) -> dict[str, bytes]:
 
 def infer_script(solution: Solution, plan: KnightPlan) -> str:
     """Return ``infer.py``: the fixed text with the settings of the search written into it."""
-    text = resources.files("search.export").joinpath("templates", "knight_infer.py.txt").read_text("utf-8")
+    text = resources.files(export).joinpath("templates", "knight_infer.py.txt").read_text("utf-8")
     settings = "".join(
         f"{name} = {pprint.pformat(value, width=116, compact=True)}\n" for name, value in _settings(solution, plan)
     )

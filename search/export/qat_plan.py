@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from search import export
 from search.export.qconfig_plan import FIXED_ACTIVATIONS_FROM
 from search.export.report import text
 from search.export.sensitivity_table import SensitivityLine
@@ -60,7 +61,7 @@ def qat_plan(missed: Missed) -> bytes:
 
 def _training(ratio: float | None) -> str:
     better = "Fixed" if ratio is not None and ratio >= FIXED_ACTIVATIONS_FROM else "Learned"
-    steps = resources.files("search.export").joinpath("templates", "qat_training.md").read_text("utf-8")
+    steps = resources.files(export).joinpath("templates", "qat_training.md").read_text("utf-8")
     return steps.format(scales=f"{better} is the better bet here.")
 
 

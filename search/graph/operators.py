@@ -5,9 +5,12 @@ An operator that is not listed here stays float and is reported with its share o
 
 from __future__ import annotations
 
-import onnx_ir as ir
+from typing import TYPE_CHECKING
 
 from search.graph.network import OpClass
+
+if TYPE_CHECKING:  # the targets read the table below, and need no graph
+    import onnx_ir as ir
 
 UNARY = (
     *("Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Silu", "Swish", "Mish", "Erf", "Exp", "Sqrt"),
@@ -85,12 +88,12 @@ PASS_THROUGH = frozenset(
 )
 """Operators that move values without changing them; input 0 and every output share one grid."""
 
-FLOAT_TYPES = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
+FLOAT_TYPES = frozenset({"FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16"})
 
 
 def is_float(value: ir.Value) -> bool:
     """Whether the value holds real numbers."""
-    return value.dtype in FLOAT_TYPES
+    return value.dtype is not None and value.dtype.name in FLOAT_TYPES
 
 
 def attribute_int(node: ir.Node, name: str, default: int) -> int:
@@ -126,7 +129,7 @@ def passes_through(node: ir.Node) -> bool:
 def hands_out(node: ir.Node) -> bool:
     """Whether a Cast brings a float32 value to the type of a model output that nothing else reads."""
     source, output = node.inputs[0], node.outputs[0]
-    is_wide = source is not None and source.dtype is ir.DataType.FLOAT
+    is_wide = source is not None and source.dtype is not None and source.dtype.name == "FLOAT"
     return is_wide and is_float(output) and output.is_graph_output() and not output.uses()
 
 

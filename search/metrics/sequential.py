@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+import scipy
 
 from search.metrics.excess import certainly_missed, excess, headroom
 from search.metrics.goal_check import meets
@@ -190,4 +190,4 @@ def _tail_of_mean(numbers: npt.NDArray[np.float64], *, below: float, share_left:
     variance = float(np.var(numbers, ddof=1))
     if gap <= 0 or variance == 0:
         return 1.0  # equal numbers say nothing about rare other ones
-    return float(stdtr(m - 1, -gap / math.sqrt(variance / m * share_left)))
+    return float(scipy.special.stdtr(m - 1, -gap / math.sqrt(variance / m * share_left)))

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 Values = npt.NDArray[np.float64]
 COUNTS = 0.01  # of the largest value: rows below are the same to everybody
@@ -62,7 +62,7 @@ def _halves(n: int) -> Values:
 
 def _ranks(means: Values) -> Values:
     """Centred ranks of the points, per way to halve, ``[points, ways]``; alike points share a rank."""
-    ranks = np.asarray(stats.rankdata(means, axis=0), dtype=np.float64)
+    ranks = np.asarray(scipy.stats.rankdata(means, axis=0), dtype=np.float64)
     return np.asarray(ranks - ranks.mean(axis=0))
 
 

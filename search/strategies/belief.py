@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Treatment
@@ -224,10 +224,10 @@ def all_met(chances: Sequence[Floats]) -> Floats:
     """
     if len(chances) == 1:
         return chances[0]
-    ends = ndtri(np.clip(np.array(chances), 1e-12, 1.0 - 1e-12))
+    ends = scipy.special.ndtri(np.clip(np.array(chances), 1e-12, 1.0 - 1e-12))
     total = np.zeros(len(chances[0]))
     for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
-        total += weight * np.prod(ndtr((ends + np.sqrt(SHARED) * node) / np.sqrt(1.0 - SHARED)), axis=0)
+        total += weight * np.prod(scipy.special.ndtr((ends + np.sqrt(SHARED) * node) / np.sqrt(1.0 - SHARED)), axis=0)
     return total
 
 

@@ -8,8 +8,10 @@ Noise is not equally loud in all samples: the logarithm of its power is taken as
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from search.strategies.levels import Floats
 
@@ -17,9 +19,15 @@ UNEVEN = 0.7
 FAR = 12.0  # standard deviations beyond which no sample turns over
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _Z = np.linspace(0.0, FAR, 1201)
-_TURNED = ndtr(-_Z[:, np.newaxis] * np.exp(-0.5 * UNEVEN * _NODES)) @ (_WEIGHTS / _WEIGHTS.sum())
+
+
+@cache
+def _turned() -> Floats:
+    """The chance at ``_Z``."""
+    chances = scipy.special.ndtr(-_Z[:, np.newaxis] * np.exp(-0.5 * UNEVEN * _NODES))
+    return np.asarray(chances @ (_WEIGHTS / _WEIGHTS.sum()))
 
 
 def turned(z: Floats) -> Floats:
     """Return the chance for margins ``z >= 0``, of any shape; 0 beyond ``FAR``."""
-    return np.asarray(np.interp(z, _Z, _TURNED, right=0.0))
+    return np.asarray(np.interp(z, _Z, _turned(), right=0.0))

@@ -21,7 +21,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, sparse
+import scipy
 
 from search.assignment import Assignment
 from search.precision import Precision
@@ -112,12 +112,12 @@ class Frontier:
                     terms[variable] = min(terms.get(variable, 0.0) + value, BEYOND)
             rows.add(terms, -np.inf, 1.0)
         n = len(self._costs)
-        matrix = sparse.csr_array((rows.values, (rows.rows, rows.columns)), shape=(len(rows.bounds), n))
+        matrix = scipy.sparse.csr_array((rows.values, (rows.rows, rows.columns)), shape=(len(rows.bounds), n))
         low, high = np.array(rows.bounds).T
-        found = optimize.milp(  # nothing is marked as whole: a linear program
+        found = scipy.optimize.milp(  # nothing is marked as whole: a linear program
             np.array(self._costs) / self._scale,
-            bounds=optimize.Bounds(0.0, 1.0),
-            constraints=optimize.LinearConstraint(matrix, low, high),
+            bounds=scipy.optimize.Bounds(0.0, 1.0),
+            constraints=scipy.optimize.LinearConstraint(matrix, low, high),
             options={"presolve": False},  # takes longer than it saves
         )
         if found.x is None:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+import scipy
 
 from search.metrics.part import Part, merge
 from search.metrics.sequential import fewest_right
@@ -106,7 +106,7 @@ class GoalCurve:
     @property
     def confidence_sd(self) -> float:
         """How many standard deviations the bound lies below the estimate."""
-        return 0.0 if self.goal.confidence is None else float(ndtri(self.goal.confidence))
+        return 0.0 if self.goal.confidence is None else float(scipy.special.ndtri(self.goal.confidence))
 
     def believed(self, noise: float | None) -> tuple[float, float]:
         """Return mean and standard deviation of ``log x`` for a measured noise; wide where it was not measured."""
@@ -132,7 +132,7 @@ class GoalCurve:
             return 0.5
         center, spread = self.believed(noise)
         sd = math.sqrt(spread**2 + PROCESS_SD**2 + (PART_SD * (1.0 - share)) ** 2)
-        return float(ndtr((self._log_limit() - center) / sd))
+        return float(scipy.special.ndtr((self._log_limit() - center) / sd))
 
     def _log_limit(self) -> float:
         """Logarithm of the effective noise at which the goal is just met."""
@@ -158,7 +158,9 @@ class GoalCurve:
         sd = np.sqrt(noise.sd**2 + self._variance)
         if not self.is_rate:
             sd = np.sqrt(sd**2 + (PROCESS_SD * luck.sd) ** 2)
-            return np.asarray(ndtr((self._log_limit() - log_x - PROCESS_SD * luck.mean) / np.maximum(sd, 1e-3)))
+            return np.asarray(
+                scipy.special.ndtr((self._log_limit() - log_x - PROCESS_SD * luck.mean) / np.maximum(sd, 1e-3))
+            )
         total = np.zeros(len(log_x))
         for node, weight in zip(NODES, WEIGHTS / WEIGHTS.sum(), strict=True):
             total += weight * self._chance_at(log_x + sd * node, luck)
@@ -256,7 +258,9 @@ class GoalCurve:
         scatter = np.sqrt(np.maximum(losses + gains, 1.0 / self._n) / self._n)
         if self.goal.confidence is not None:
             room = room - self.confidence_sd * scatter
-        return np.asarray(ndtr(((room + 0.5 / self._n) / scatter - luck.mean) / np.maximum(luck.sd, 0.05)))
+        return np.asarray(
+            scipy.special.ndtr(((room + 0.5 / self._n) / scatter - luck.mean) / np.maximum(luck.sd, 0.05))
+        )
 
     def counts(self, seen: Part) -> tuple[int, int] | None:
         """Samples lost and gained against float."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from search.metrics.part import Part, merge
 from search.strategies.flips import FAR, turned
@@ -105,7 +105,7 @@ class Judge:
         if goal.confidence is not None:
             flips = lost + gained + more_lost + more_gained
             allowed = allowed - curve.confidence_sd * np.sqrt(np.maximum(flips, 1.0))
-        return float(weight @ ndtr((allowed + 0.5 - drop) / sd))
+        return float(weight @ scipy.special.ndtr((allowed + 0.5 - drop) / sd))
 
 
 def _flips(margins: np.ndarray, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

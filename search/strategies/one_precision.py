@@ -18,6 +18,7 @@ from search.strategies.trial import Trial
 from search.targets.legalise import uniform
 from search.targets.target import Target
 from search.tasks import Plan
+from search.work import optuna_gateway
 
 STRATEGY = "auto"
 SIZE_DIVISORS = (16, 4, 1)
@@ -32,13 +33,16 @@ def check_strategy(strategy: str, target: Target) -> None:
     """Refuse a strategy that has nothing to do on this chip.
 
     Raises:
-        UsageError: If a chip with one precision is to be searched for precisions, or the other way round.
+        UsageError: If a chip with one precision is to be searched for precisions, or the other way round, or the
+            strategy's library is not installed.
     """
     if has_one_precision(target) and strategy != STRATEGY:
         raise UsageError(
             f"Strategy {strategy!r} moves between a low and a high precision, but {target.name} runs everything at "
             f"{target.all_low_gemm.value}. Use --strategy {STRATEGY}: it searches calibration settings instead."
         )
+    if strategy == "optuna":
+        optuna_gateway.version()
 
 
 def sample_sizes(n_samples: int) -> tuple[int, ...]:

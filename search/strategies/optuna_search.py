@@ -27,7 +27,7 @@ from search.strategies.treatments import treat
 from search.strategies.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
-from search.work.optuna_gateway import VERSION, Sampler, Told
+from search.work.optuna_gateway import Sampler, Told, version
 
 MOST_ASKS = 80
 MOST_BELIEVED = 3  # points of the estimator to begin with
@@ -131,7 +131,7 @@ class _Search:
 
     def _ask(self, number: int) -> Item:
         params = {
-            "optuna": VERSION,
+            "optuna": version(),
             "sampler": self.sampling.sampler,
             "seed": self.sampling.seed,
             "space": [one.to_json() for one in self.space.dimensions],

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+import scipy
 
 from search.metrics.excess import badness, excess
 from search.metrics.metric import Metric
@@ -59,7 +59,7 @@ class Prediction:
         """Chance that the full set meets the goal."""
         if self.sd == 0.0:
             return float(self.total <= self.allowed)
-        return float(stdtr(self.freedom, (self.allowed - self.total) / self.sd))
+        return float(scipy.special.stdtr(self.freedom, (self.allowed - self.total) / self.sd))
 
 
 def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Prediction | None:

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from search import targets
 from search.errors import UsageError
 from search.spec.suggestion import did_you_mean
 
@@ -20,7 +21,7 @@ _MAX_BYTES = 1 << 20
 
 def target_names() -> tuple[str, ...]:
     """Names of the built-in targets, sorted."""
-    folder = resources.files("search.targets") / "data"
+    folder = resources.files(targets) / "data"
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
@@ -38,7 +39,7 @@ def _resolve(name_or_path: str, *, base: Path, seen: tuple[str, ...]) -> Documen
         raise UsageError(f"Target {name_or_path!r} extends itself: {' -> '.join((*seen, name_or_path))}.")
     names = target_names()
     if name_or_path in names:
-        folder = resources.files("search.targets") / "data"
+        folder = resources.files(targets) / "data"
         document, where = _parse((folder / f"{name_or_path}.toml").read_bytes(), name_or_path), base
     else:
         path = base / name_or_path

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from search.errors import ExportMismatchError
 from search.evaluation.configuration import Configuration
@@ -126,11 +126,11 @@ def _measure(
 
 
 def _softmax(x: Array) -> Array:
-    return np.asarray(special.softmax(x, axis=-1))
+    return np.asarray(scipy.special.softmax(x, axis=-1))
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.asarray(special.expit(x))
+    return np.asarray(scipy.special.expit(x))
 
 
 TRANSFORMS = {"softmax": _softmax, "sigmoid": _sigmoid}

@@ -15,17 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import InvalidDataError
+from search.optional import OptionalModule, load_optional
 
-VERSION: str = optuna.__version__
+if TYPE_CHECKING:  # an extra: loaded once the strategy is asked for
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+else:
+    optuna = OptionalModule("optuna", extra="optuna")
+
 POPULATION = 16
 Sampler = Literal["tpe", "nsga2"]
 Values = Mapping[str, Any]
@@ -102,6 +107,16 @@ class Told:
         return Told(**value)
 
 
+def version() -> str:
+    """Return the version of optuna.
+
+    Raises:
+        UsageError: If it is not installed.
+    """
+    load_optional("optuna", extra="optuna")
+    return metadata.version("optuna")
+
+
 def propose(
     sampler: Sampler,
     *,
@@ -153,10 +168,10 @@ def _study(sampler: Sampler, seed: int, number: int) -> optuna.Study:
 
 def _distribution(one: Dimension) -> BaseDistribution:
     if one.low is None:
-        return CategoricalDistribution(one.choices)
+        return optuna.distributions.CategoricalDistribution(one.choices)
     if one.whole:
-        return IntDistribution(int(one.low), int(one.high))
-    return FloatDistribution(one.low, one.high)
+        return optuna.distributions.IntDistribution(int(one.low), int(one.high))
+    return optuna.distributions.FloatDistribution(one.low, one.high)
 
 
 def _frozen(told: Told, ranges: Mapping[str, BaseDistribution], worst: float) -> FrozenTrial:
@@ -164,8 +179,10 @@ def _frozen(told: Told, ranges: Mapping[str, BaseDistribution], worst: float) ->
     score = told.cost if not told.shortfall else worst + 1.0 + told.shortfall
     shared: dict[str, Any] = {"params": dict(told.values), "distributions": dict(ranges)}
     if told.samples is None:
-        return optuna.create_trial(state=TrialState.COMPLETE, value=score, **shared)
-    return optuna.create_trial(state=TrialState.PRUNED, intermediate_values={told.samples: score}, **shared)
+        return optuna.create_trial(state=optuna.trial.TrialState.COMPLETE, value=score, **shared)
+    return optuna.create_trial(
+        state=optuna.trial.TrialState.PRUNED, intermediate_values={told.samples: score}, **shared
+    )
 
 
 def _replay(study: optuna.Study, turn: Sequence[Told], ranges: Mapping[str, BaseDistribution]) -> None:
@@ -177,7 +194,7 @@ def _replay(study: optuna.Study, turn: Sequence[Told], ranges: Mapping[str, Base
     for trial, told in zip(trials, turn, strict=True):
         if trial.params != dict(told.values):
             raise InvalidDataError(
-                f"Ask {trial.number} of the stored search has {dict(told.values)}, but optuna {VERSION} now gives "
+                f"Ask {trial.number} of the stored search has {dict(told.values)}, but optuna {version()} now gives "
                 f"{trial.params}. The results were made by another version: start over with --force."
             )
         study.tell(trial, [told.cost, told.shortfall])

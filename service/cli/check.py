@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from search.errors import UsageError
-from search.export.override_completion import Wiring, complete_overrides
-from search.export.overrides_input import parse_overrides
 from search.spec.job import Target as TargetSpec
 from search.spec.resolve import resolve_target
 from search.targets.target import load_target
-from service.local.inspection import Inspection, inspect_model
+
+if TYPE_CHECKING:
+    from service.local.inspection import Inspection
 
 
 def check(
@@ -30,7 +30,11 @@ def check(
     if not model.exists():
         raise UsageError(f"The model {str(model)!r} does not exist. Check the path.")
     resolved = resolve_target(TargetSpec(name=target, toolchain=toolchain))
-    found = inspect_model(model, load_target(resolved.name, toolchain=resolved.toolchain))
+    chip = load_target(resolved.name, toolchain=resolved.toolchain)
+    typer.echo(f"reading {model}", err=True)
+    from service.local.inspection import inspect_model  # noqa: PLC0415  the line above is out before this is loaded
+
+    found = inspect_model(model, chip)
     document = found.to_json()
     if overrides is not None:
         document["overrides"] = _completed(found, overrides)
@@ -48,6 +52,9 @@ def _completed(found: Inspection, path: Path) -> dict[str, Any]:
         text = path.read_text()
     except OSError as error:
         raise UsageError(f"The overrides file {str(path)!r} cannot be read: {error.strerror}.") from None
+    from search.export.override_completion import Wiring, complete_overrides  # noqa: PLC0415
+    from search.export.overrides_input import parse_overrides  # noqa: PLC0415
+
     graph = found.loaded.template.model.graph
     constants = set(found.loaded.template.initializers)
     producers: dict[str, str | None] = {value.name: None for value in graph.input}

@@ -1,43 +1,114 @@
-"""All commands in one application."""
+"""The commands by name; each lies in a module of its name, which is loaded once the command is asked for."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, cast
+
 import typer
 
-from service.cli import keys
-from service.cli.calibrate_cost import calibrate_cost
-from service.cli.cancel import cancel
-from service.cli.check import check
-from service.cli.doctor import doctor
-from service.cli.download import download
-from service.cli.measure_cost import measure_cost
-from service.cli.migrate import migrate
-from service.cli.search import search
-from service.cli.serve import serve
-from service.cli.status import status
-from service.cli.submit import submit
-from service.cli.targets import targets
-from service.cli.worker import worker
+from search.errors import UsageError
+from search.optional import missing_extra
 
-app = typer.Typer(
-    name="bitbudget",
-    help="Find the cheapest int8/int16/fp16 assignment of an ONNX network that meets its accuracy goal.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+HELP = "Find the cheapest int8/int16/fp16 assignment of an ONNX network that meets its accuracy goal."
+SERVICE_LIBRARIES = frozenset(
+    {"alembic", "dbos", "fastapi", "h11", "prometheus_client", "psycopg", "sqlalchemy", "uvicorn"}
 )
-app.command()(search)
-app.command()(check)
-app.command()(targets)
-app.command()(calibrate_cost)
-app.command()(measure_cost)
-app.command()(serve)
-app.command()(worker)
-app.command()(migrate)
-app.command()(doctor)
-app.add_typer(keys.app, name="keys")
-app.command()(submit)
-app.command()(status)
-app.command()(cancel)
-app.command()(download)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command in the list of all.
+
+    Attributes:
+        summary: The first line of its help; a test compares it with the command.
+        is_group: Whether it has commands of its own.
+    """
+
+    summary: str
+    is_group: bool = False
+
+
+COMMANDS = {
+    "search": Line("Find the cheapest assignment that meets the goal, and write it with its evidence."),
+    "check": Line("Read a model and show its groups, its findings and what the chip allows."),
+    "targets": Line("List the targets, one line each."),
+    "calibrate-cost": Line("Fit the cost model of a target to measured times, and say how wrong it is."),
+    "measure-cost": Line("Time assignments of models on this machine, for 'bitbudget calibrate-cost'."),
+    "serve": Line("Serve the REST interface, with workers; SIGTERM finishes the items at hand and leaves."),
+    "worker": Line("Work on queued studies; SIGTERM finishes the items at hand and leaves."),
+    "migrate": Line("Make or update the tables; safe to repeat. SQLite files are copied before a change."),
+    "doctor": Line(
+        "Check this machine's installation; with --url or BITBUDGET_URL also that server. Exit 2 if something is bad."
+    ),
+    "submit": Line("Submit a study to a server: the same job as 'search', the inputs are uploaded."),
+    "status": Line("Show a study, or the newest ones."),
+    "cancel": Line("Cancel a study that has not ended; one that runs delivers the best it has found before."),
+    "download": Line("Download files; every one is checked against its SHA-256, those that are there already stay."),
+    "keys": Line("Make, list and revoke API keys.", is_group=True),
+}
+
+
+def application(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
+    """Return the command line with these commands, loaded.
+
+    Raises:
+        UsageError: If a command needs a library that is not installed.
+    """
+    made = _empty()
+    for name in names:
+        if COMMANDS[name].is_group:
+            made.add_typer(cast("typer.Typer", _loaded(name, "app")), name=name)
+        else:
+            made.command(name=name)(cast("Callable[..., None]", _loaded(name, name.replace("-", "_"))))
+    return made
+
+
+def overview() -> typer.Typer:
+    """Return the command line as its help shows it: all names, none loaded."""
+    made = _empty()
+    for name, line in COMMANDS.items():
+        made.command(name=name, help=line.summary)(lambda: None)
+    return made
+
+
+def _empty() -> typer.Typer:
+    made = typer.Typer(
+        name="bitbudget",
+        help=HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback()(_options)
+    return made
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"bitbudget {version('bitbudget')}")
+        raise typer.Exit
+
+
+def _options(
+    shows_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    del shows_version
+
+
+def _loaded(command: str, name: str) -> object:
+    module = f"{__package__}.{command.replace('-', '_')}"
+    try:
+        found: object = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in SERVICE_LIBRARIES:
+            raise
+        raise UsageError(
+            f"'bitbudget {command}' belongs to the service: {missing_extra(str(error.name), 'service')}"
+        ) from None
+    return found

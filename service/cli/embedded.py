@@ -98,7 +98,7 @@ class _Place:
 
     def start(self) -> None:
         self._began, self._next = time.monotonic(), None
-        command = [sys.executable, "-m", "service.cli.worker", str(os.getpid())]
+        command = [sys.executable, "-m", f"{__package__}.worker", str(os.getpid())]
         # a session of its own: Ctrl-C on a terminal is the server's to pass on
         self._process = subprocess.Popen(  # noqa: S603
             command, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True

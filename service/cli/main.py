@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -12,31 +12,28 @@ from typing import Any
 import typer
 
 from search.errors import SearchError
+from service.cli.commands import COMMANDS, application, overview
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error
 from service.cli.result_file import Ending, is_open, left_at_sigterm, named_in, write_ending
 from service.client.errors import AuthenticationError, ClientError
 
-LIGHT = frozenset({"serve", "worker", "migrate", "doctor", "status", "cancel", "download"})
-"""Commands in a module of their name that are loaded alone."""
+COMPLETION = "_BITBUDGET_COMPLETE"
+"""Set by a shell that asks what could come next."""
 
 
 def __getattr__(name: str) -> Any:
     """Return ``app``, all commands together, once somebody needs it."""
     if name == "app":
-        return importlib.import_module("service.cli.commands").app
+        return application()
     raise AttributeError(name)
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:
-    """All commands, or the only one that is meant."""
+    """The command that is meant; all names for their list; everything for a shell that completes a line."""
+    if COMPLETION in os.environ:
+        return application()
     name = arguments[0] if arguments else ""
-    if name not in LIGHT:
-        found: typer.Typer = importlib.import_module("service.cli.commands").app
-        return found
-    alone = typer.Typer(name="bitbudget", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    alone.callback()(lambda: None)  # so that the command keeps its name
-    alone.command()(getattr(importlib.import_module(f"service.cli.{name}"), name))
-    return alone
+    return application([name]) if name in COMMANDS else overview()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with left_at_sigterm(path, Exit.INTERRUPTED) if path is not None else nullcontext():
             if path is not None:
                 write_ending(path, Ending())  # nobody shall take an earlier ending for this one
-            code = _app(given)(given, standalone_mode=False)
+            code = _app(given)(given, prog_name="bitbudget", standalone_mode=False)
     except SearchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))

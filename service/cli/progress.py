@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Task as Bar
+from rich.text import Text
 
-from search.study.trial_records import trial_record
-from search.work.problem import Problem
 from service.cli.trial_lines import trial_line
-from service.local.driver import State
 
+if TYPE_CHECKING:  # the first line is said before the search is loaded
+    from service.local.driver import State
+
+FIRST = "check"
 PHASES = {
     "check": "reading and testing the model",
     "collect": "calibrating",
@@ -32,32 +37,47 @@ PHASES = {
 }
 
 
+class RunClock(ProgressColumn):
+    """Time since the run began; it goes on between the phases."""
+
+    def render(self, task: Bar) -> Text:
+        """Return hours, minutes and seconds."""
+        return Text(str(timedelta(seconds=int(task.get_time() - (task.start_time or 0.0)))), style="progress.elapsed")
+
+
+class Progressing:
+    """What is told how a run goes; it has said its first line before it is told anything."""
+
+    def __init__(self, console: Console, bar: Progress | None = None) -> None:
+        self._seen = _Seen(console)
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task(PHASES[FIRST], total=None)
+        if bar is None:
+            self._seen.phase(FIRST, 0.0)
+
+    def __call__(self, state: State) -> None:
+        """Show where the run is."""
+        self._seen.trials(state)
+        if state.task is None:
+            return
+        if self._bar is None or self._task is None:
+            self._seen.phase(state.task.kind, state.seconds)
+        else:
+            self._bar.update(
+                self._task, description=PHASES[state.task.kind], completed=state.done, total=state.total or None
+            )
+
+
 @contextmanager
-def watcher(problem: Problem) -> Iterator[Callable[[State], None]]:
+def watcher() -> Iterator[Progressing]:
     """Yield what the driver calls when something changed."""
     console = Console(stderr=True, highlight=False)
-    seen = _Seen(console)
     if not console.is_terminal:
-        yield seen.lines
+        yield Progressing(console)
         return
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task(problem.target.name, total=None)
-
-        def watch(state: State) -> None:
-            seen.trials(state)
-            if state.task is not None:
-                bar.update(task, description=PHASES[state.task.kind], completed=state.done, total=state.total)
-
-        yield watch
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RunClock())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Progressing(console, bar)
 
 
 class _Seen:
@@ -68,18 +88,19 @@ class _Seen:
         self._phase = ""
         self._trials = 0
 
-    def lines(self, state: State) -> None:
-        """Say new trials and a new phase, one line each."""
-        self.trials(state)
-        if state.task is not None and PHASES[state.task.kind] != self._phase:
-            self._phase = PHASES[state.task.kind]
-            self._say(f"[{state.seconds:6.1f} s] {self._phase}")
+    def phase(self, kind: str, seconds: float) -> None:
+        """Say a phase that is new."""
+        if PHASES[kind] != self._phase:
+            self._phase = PHASES[kind]
+            self._say(f"[{seconds:6.1f} s] {self._phase}")
 
     def trials(self, state: State) -> None:
         """Say trials that are new."""
         desk = state.replay.progress.desk
         if desk is None:
             return
+        from search.study.trial_records import trial_record  # noqa: PLC0415  there is a search by now
+
         for trial in desk.trials[self._trials :]:
             self._say(trial_line(trial_record(desk, trial)))
             self._trials += 1

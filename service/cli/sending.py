@@ -11,7 +11,6 @@ from typing import Any
 
 from search.errors import InvalidModelError, UsageError
 from service.client import Client
-from service.local.external_data import external_files
 
 GRAPH, RANDOM = "onnx:", "random"
 _REFERENCE = re.compile(r"sha256:[0-9a-f]{64}|models/[0-9a-f-]+|datasets/[0-9a-f-]+|connection://.+")
@@ -67,6 +66,8 @@ class Sending:
             return text
         if not path.is_file():
             raise InvalidModelError(f"The {role} {text!r} is no file. Give the path of an .onnx file.")
+        from service.local.external_data import external_files  # noqa: PLC0415  loads onnx
+
         beside = _reading(path, external_files)
         if not beside:
             return self._put(path)

@@ -6,6 +6,10 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any
 
+GOAL_PATHS = frozenset({"metric", "goal"})  # may hold onnx:<path>
+PATH_FLAGS = frozenset({"model", "calibration", "evaluation", "confirmation", "overrides"})
+"""Given on the command line, these start from the working directory; in a spec file, from its folder."""
+
 
 def with_options_of(source: Callable[..., Any], names: Collection[str]) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that gives a command options of another; it reads them from ``context.params``.

@@ -18,9 +18,9 @@ from search.spec.load import build_job, read_spec
 from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error, exit_of_study
 from service.cli.result_file import Ending, interrupted_by_sigterm, write_ending
-from service.cli.search import GOAL_PATHS, PATH_FLAGS, search
+from service.cli.search import search
 from service.cli.sending import Sending, is_reference
-from service.cli.shared_options import with_options_of
+from service.cli.shared_options import GOAL_PATHS, PATH_FLAGS, with_options_of
 from service.cli.study_lines import print_study, say, watcher
 from service.client import Client
 from service.client.errors import ApiError, ClientError, WaitTimeoutError

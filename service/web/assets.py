@@ -1,7 +1,7 @@
 """Style sheets and scripts, served under names that change with their content, so browsers keep them for ever.
 
     /static/<digest of all own files>/<name>      own modules: relative imports between them need no other names
-    /static/<digest of plotly>/plotly.min.js      from the installed wheel: stays the same when only ours change
+    /static/<digest of plotly>/plotly.min.js      the chart library: stays the same when only ours change
 
 A page names its files through ``address``; no other address is served.
 """
@@ -17,10 +17,11 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 
 from fastapi import APIRouter, Request
-from plotly.offline import get_plotlyjs
 from starlette.responses import Response
 
 from search.export.report.modules import SHARED, source, unused_styles
+from search.export.report.plotly_script import plotly_script
+from service import web
 from service.problems import not_found
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +65,7 @@ class Bundle:
 def own() -> Bundle:
     """The files of this program."""
     found = {name: source(name).encode() for name in SHARED}
-    root = files("service.web") / "static"
+    root = files(web) / "static"
     for folder in ("", "views"):
         for entry in (root / folder).iterdir():
             if entry.is_file() and PurePosixPath(entry.name).suffix in _KINDS:
@@ -75,13 +76,13 @@ def own() -> Bundle:
 @cache
 def plotly() -> Bundle:
     """The chart library."""
-    return _bundle({PLOTLY: get_plotlyjs().encode()})
+    return _bundle({PLOTLY: plotly_script().encode()})
 
 
 @cache
 def plotly_styles() -> tuple[str, ...]:
     """Ids of elements that keep plotly from adding styles by script."""
-    return unused_styles(get_plotlyjs())
+    return unused_styles(plotly_script())
 
 
 def address(name: str) -> str:

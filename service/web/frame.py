@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from search.export.report import text
 from search.export.report.modules import embedded_json
 from search.export.report.modules import templates as report_templates
+from service import web
 from service.usecases.accounts.principal import Principal
 from service.web.assets import PLOTLY, address, plotly_styles
 
@@ -87,7 +88,7 @@ def environment() -> Environment:
     """The templates: own ones first, then the parts shared with the report."""
     shared = report_templates()
     made = Environment(
-        loader=ChoiceLoader([PackageLoader("service.web", "templates"), shared.loader]),  # type: ignore[list-item]
+        loader=ChoiceLoader([PackageLoader(web.__name__, "templates"), shared.loader]),  # type: ignore[list-item]
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

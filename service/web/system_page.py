@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from service.usecases.studies.occupation import Occupation, occupation
 from service.web.frame import answer, frame_for, size
 
 router = APIRouter(include_in_schema=False)
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "optuna", "fastapi", "dbos", "plotly")
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "optuna", "fastapi", "dbos")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def system_page(parts: PartsDep, principal: Reader) -> Response:
             ("bitbudget", version("bitbudget")),
             ("interface", "v1"),
             ("job spec", JOB_SCHEMA),
-            *((name, version(name)) for name in LIBRARIES),
+            *installed_libraries(),
         ),
         limits=(
             ("Model with external data", size(settings.max_model_bytes)),
@@ -93,3 +94,12 @@ def _worker(one: Worker, dead_s: float) -> WorkerLine:
         silent=text.seconds(one.silent_s),
         tone="open" if one.state == "stopped" else "bad" if is_dead else "good",
     )
+
+
+def installed_libraries() -> tuple[tuple[str, str], ...]:
+    """Name and version of the libraries that matter, those of extras where they are installed."""
+    found = []
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found.append((name, version(name)))
+    return tuple(found)

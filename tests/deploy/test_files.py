@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.service.cli.served import Served, command, environment, free_port
 from tests.service.databases import new_url
 
 PIPELINES = ROOT / "examples/pipelines"
+IMAGE = f"bitbudget:{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}"
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -210,11 +212,22 @@ def test_the_argo_template_names_what_it_has() -> None:
     assert used <= parameters
 
 
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    version = IMAGE.removeprefix("bitbudget:")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (version, "Apache-2.0")
+    assert {one["image"] for one in ours().values()} == {IMAGE}
+    assert (
+        f"## {version} (" in (ROOT / "CHANGELOG.md").read_text()
+        or f"The next version is {version}." in (ROOT / "CHANGELOG.md").read_text()
+    )
+
+
 def test_every_pipeline_runs_the_same_command() -> None:
     assert set(DOCUMENTS) == set(REQUIRED)
     for path in (*DOCUMENTS.values(), PIPELINES / "airflow_dag.py"):
         assert "run.sh" in path.read_text(), path.name
-        assert "bitbudget:0.1.0" in path.read_text(), path.name
+        assert IMAGE in path.read_text(), path.name
 
 
 def test_shell_parts_of_pipelines_are_shell(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -21,7 +22,16 @@ from tests.service.cli.served import Served, environment, free_port
 
 pytestmark = pytest.mark.slow
 DIGITS = ROOT / "examples/digits"
-PACKAGES = ("search", "service", "workers", "migrations")
+PACKAGES = {
+    "bitbudget": "bitbudget",
+    "search": "bitbudget/_search",
+    "service": "bitbudget/_service",
+    "workers": "bitbudget/_workers",
+    "migrations": "bitbudget/migrations",
+}
+"""Folder of the repository to the one in a wheel."""
+TAKEN = ("search", "service", "workers", "migrations", "tests")
+"""Names that a user may have given to files and folders of her own."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +63,7 @@ def program(place: Path, wheel: Path) -> Path:
     """The command, installed with its dependencies outside the repository."""
     target = place / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(target)], check=True)
-    pip(target / "bin/python", "install", str(wheel))
+    pip(target / "bin/python", "install", f"{wheel}[all]")
     return target / "bin/bitbudget"
 
 
@@ -65,9 +75,66 @@ def pip(python: Path, *arguments: str) -> None:
 
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     listed = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
-    wanted = {one for one in listed.stdout.split() if not one.endswith(".mako")}  # only for writing new migrations
+    wanted = {
+        f"{PACKAGES[folder]}/{rest}"
+        for folder, _, rest in (one.partition("/") for one in listed.stdout.split())
+        if not rest.endswith(".mako")  # only for writing new migrations
+    }
     assert len(wanted) > 200
     assert wanted <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_has_the_chart_library_with_its_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.getinfo("bitbudget/_search/export/templates/plotly.min.js").file_size > 1_000_000
+        assert b"MIT" in archive.read("bitbudget/_search/export/templates/plotly.min.js.LICENSE.txt")
+
+
+def test_the_wheel_takes_one_name_and_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (information,) = (one for one in names if one.endswith(".dist-info/METADATA"))
+        metadata = archive.read(information).decode()
+    assert {one.partition("/")[0] for one in names} == {"bitbudget", information.partition("/")[0]}
+    assert "License-Expression: Apache-2.0" in metadata
+    assert "Author: bitbudget maintainers" in metadata
+    assert any(one.endswith("licenses/LICENSE") for one in names)
+
+
+@pytest.fixture(scope="module")
+def core(place: Path, wheel: Path) -> Path:
+    """Python of an environment with the wheel, beside the libraries that this one has; the repository is not in it."""
+    target = place / "core"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(target)], check=True)
+    pip(Path(sys.executable), "--python", str(target / "bin/python"), "install", "--no-deps", str(wheel))
+    site = target / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return target / "bin/python"
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Path:
+    """A folder full of names that ours might take for its own."""
+    for name in TAKEN:
+        (tmp_path / f"{name}.py").write_text("raise ImportError('this is the file of a user')\n")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('this is the folder of a user')\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("more", [[], ["--jobs", "2"]], ids=["one process", "two processes"])
+def test_a_search_runs_beside_files_of_the_same_names(core: Path, crowded: Path, more: list[str]) -> None:
+    given = ["-m", "bitbudget", "search", "--spec", str(DIGITS / "job.yaml"), "--out", "out", *more]
+    done = subprocess.run([core, *given], cwd=crowded, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((crowded / "out/result.json").read_text())["outcome"] == "met"
+
+
+def test_what_a_user_calls_search_is_hers(core: Path, tmp_path: Path) -> None:
+    (tmp_path / "search.py").write_text("mine = True\n")
+    code = "import bitbudget, search; from bitbudget._service.cli.main import app; print(app.info.name, search.mine)"
+    done = subprocess.run([core, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "bitbudget True\n", done.stderr
 
 
 READ_ONLY = 'mount --bind "$1" "$1" && mount --options remount,bind,ro / && shift && exec "$@"'
@@ -112,6 +179,8 @@ def test_the_installed_program_serves_and_searches_and_writes_into_its_folder_on
     folder = place / "served"
     folder.mkdir()
     shutil.copytree(DIGITS, folder / "digits")
+    for name in TAKEN:
+        (folder / f"{name}.py").write_text("raise ImportError('this is the file of a user')\n")
     before = written(program.parents[1])
     server = Installed(folder, free_port())
     server.program = program

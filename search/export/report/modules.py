@@ -18,6 +18,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from search import export
+
 VIEW_MODULES = (
     *("map_scene.js", "map_marks.js", "map_camera.js", "map.js"),
     *("picked.js", "layers.js", "sensitivity.js"),
@@ -36,7 +38,7 @@ _MAP_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 def templates() -> Environment:
     """The templates of the report; the macros of ``parts.html.j2`` are the dashboard's too."""
     made = Environment(
-        loader=PackageLoader("search.export", "templates"),
+        loader=PackageLoader(export.__name__, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,7 +50,7 @@ def templates() -> Environment:
 
 def source(name: str) -> str:
     """Return the text of a style sheet or module."""
-    return (files("search.export") / "templates" / name).read_text("utf-8")
+    return (files(export) / "templates" / name).read_text("utf-8")
 
 
 def bundle(names: Sequence[str]) -> str:

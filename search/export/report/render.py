@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from search.export.report.assignment import OperatorRow
 from search.export.report.modules import REPORT_MODULES, bundle, embedded_json, source, templates, unused_styles
+from search.export.report.plotly_script import plotly_script
 from search.export.report.view import report_view
 from search.records.result import Result
 
@@ -41,7 +41,7 @@ def render_report(
         model_name: Printed as the title.
     """
     view = report_view(result, sensitivity=sensitivity, operators=operators, views=views or {}, model_name=model_name)
-    plotly = get_plotlyjs()
+    plotly = plotly_script()
     scripts = [inline(plotly), inline(bundle(REPORT_MODULES))]
     styles = [inline(source("page.css") + source("views.css"))]
     return (

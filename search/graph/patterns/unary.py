@@ -8,11 +8,12 @@ is found.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-from scipy import special
+import scipy
 
 from search.graph.patterns.match import Pattern, is_closed, places, scalar
 
@@ -25,16 +26,19 @@ _MAX_NODES = 12
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.asarray(special.expit(x))
+    return np.asarray(scipy.special.expit(x))
 
 
-KNOWN: dict[str, Array] = {
-    "Gelu": 0.5 * _POINTS * (1.0 + special.erf(_POINTS / np.sqrt(2.0))),
-    "Silu": _POINTS * _sigmoid(_POINTS),
-    "HardSwish": _POINTS * np.clip(_POINTS + 3.0, 0.0, 6.0) / 6.0,
-    "Mish": _POINTS * np.tanh(np.logaddexp(0.0, _POINTS)),
-}
-"""Values of the known functions on the grid of points."""
+@cache
+def known_functions() -> dict[str, Array]:
+    """Values of the known functions on the grid of points."""
+    return {
+        "Gelu": 0.5 * _POINTS * (1.0 + scipy.special.erf(_POINTS / np.sqrt(2.0))),
+        "Silu": _POINTS * _sigmoid(_POINTS),
+        "HardSwish": _POINTS * np.clip(_POINTS + 3.0, 0.0, 6.0) / 6.0,
+        "Mish": _POINTS * np.tanh(np.logaddexp(0.0, _POINTS)),
+    }
+
 
 _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Add": np.add,
@@ -46,7 +50,7 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Pow": np.power,
 }
 _UNARY: dict[str, Callable[[Array], Array]] = {
-    "Erf": lambda x: np.asarray(special.erf(x)),
+    "Erf": lambda x: np.asarray(scipy.special.erf(x)),
     "Tanh": np.tanh,
     "Sigmoid": _sigmoid,
     "Relu": lambda x: np.maximum(x, 0.0),
@@ -114,7 +118,7 @@ def _recognise(members: list[ir.Node], source: ir.Value) -> Pattern | None:
         values = _evaluate(nodes, source)
     if values is None:
         return None
-    for name, expected in KNOWN.items():
+    for name, expected in known_functions().items():
         if values.shape == expected.shape and bool(np.all(np.abs(values - expected) <= _TOLERANCE)):
             return Pattern(op_type=name, nodes=nodes, inputs=places(nodes, source))
     return None

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
+import scipy
 
 from search.quant.density import folded_counts
 from search.quant.grid import ScaleRule
@@ -66,7 +66,7 @@ def _divergences(counts: DoubleArray, sizes: IndexArray, n_levels: int) -> Doubl
     total = float(counts.sum())
     counted = _prefix_sums(counts)
     filled = _prefix_sums((counts > 0).astype(np.float64))
-    log_sums = _prefix_sums(np.asarray(xlogy(counts, counts), np.float64))
+    log_sums = _prefix_sums(np.asarray(scipy.special.xlogy(counts, counts), np.float64))
     last = counts[sizes - 1]
     clipped = total - counted[sizes]
     edges = sizes[:, None] * np.arange(n_levels + 1)[None, :] // n_levels
@@ -75,11 +75,13 @@ def _divergences(counts: DoubleArray, sizes: IndexArray, n_levels: int) -> Doubl
     n_filled[:, -1] += (last == 0) & (clipped > 0)
     reference = in_level.copy()
     reference[:, -1] += clipped
-    own_terms = log_sums[sizes] - xlogy(last, last) + xlogy(last + clipped, last + clipped)
+    own_terms = log_sums[sizes] - scipy.special.xlogy(last, last) + scipy.special.xlogy(last + clipped, last + clipped)
     per_bin = np.divide(in_level, n_filled, out=np.ones_like(in_level), where=in_level > 0)
     missed = np.any((in_level == 0) & (reference > 0), axis=1) | (counted[sizes] == 0)
     inside = np.where(counted[sizes] > 0, counted[sizes], 1.0)
-    divergence = (own_terms - np.sum(xlogy(reference, per_bin), axis=1)) / total - np.log(total) + np.log(inside)
+    divergence = (
+        (own_terms - np.sum(scipy.special.xlogy(reference, per_bin), axis=1)) / total - np.log(total) + np.log(inside)
+    )
     return np.where(missed, np.inf, divergence)
 
 

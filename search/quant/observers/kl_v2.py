@@ -9,11 +9,12 @@ See docs/numerics.md#observers.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, xlogy
+import scipy
 
 from search.quant.density import SignedCounts, signed_counts
 from search.quant.grid import ScaleRule
@@ -79,7 +80,7 @@ def _divergences(counts: DoubleArray, edges: IndexArray) -> DoubleArray:
     per_bin = np.divide(given, widths, out=np.zeros_like(given), where=widths > 0)
     reference = (1.0 - SMOOTHING) * held + background * widths
     outside = (1.0 - SMOOTHING) * (below + above) + background * (n_bins - widths.sum(axis=1))
-    inside = xlogy(reference, (1.0 - SMOOTHING) * per_bin + background).sum(axis=1)
+    inside = scipy.special.xlogy(reference, (1.0 - SMOOTHING) * per_bin + background).sum(axis=1)
     divergence: DoubleArray = -inside - outside * np.log(background) - _noise(held, widths, total)
     return divergence
 
@@ -100,17 +101,22 @@ def _noise(held: DoubleArray, widths: DoubleArray, total: float) -> DoubleArray:
     ``sum over levels of width * g(mean count per bin) / total``.
     """
     per_bin = np.divide(held * total, widths, out=np.zeros_like(held), where=widths > 0)
-    excess = np.interp(per_bin, _MEANS, _EXCESS)
+    excess = np.interp(per_bin, _MEANS, _excess())
     return np.asarray((widths * excess).sum(axis=1) / total, np.float64)
 
 
 def _poisson_excess(means: DoubleArray) -> DoubleArray:
     """Return ``g(m) = E[c*log(c)] - m*log(m)`` for Poisson counts ``c`` of mean ``m``; towards 1/2 for large m."""
     counts = np.arange(0.0, 400.0)
-    log_chance = xlogy(counts, means[:, None]) - means[:, None] - gammaln(counts + 1.0)
-    mean_of_logs = (np.exp(log_chance) * xlogy(counts, counts)).sum(axis=1)
-    return np.asarray(mean_of_logs - xlogy(means, means), np.float64)
+    log_chance = scipy.special.xlogy(counts, means[:, None]) - means[:, None] - scipy.special.gammaln(counts + 1.0)
+    mean_of_logs = (np.exp(log_chance) * scipy.special.xlogy(counts, counts)).sum(axis=1)
+    return np.asarray(mean_of_logs - scipy.special.xlogy(means, means), np.float64)
 
 
 _MEANS = np.concatenate([[0.0], np.geomspace(1e-6, 100.0, 240)])
-_EXCESS = _poisson_excess(_MEANS)
+
+
+@cache
+def _excess() -> DoubleArray:
+    """The excess at ``_MEANS``."""
+    return _poisson_excess(_MEANS)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
+import scipy
 
 from search.targets.fitting.measured import PER_RUN, Measured, Works
 from search.targets.fitting.rates import Slowness, known_seconds, source_of, with_rates
@@ -93,7 +93,7 @@ def _solve(
     pulled = np.vstack([scaled, PULL * np.eye(n)])
     floor = FLOOR * prior / units
     goal = np.concatenate([np.ones(len(times)), PULL * prior / units])
-    above, _ = nnls(pulled, goal - pulled @ floor)
+    above, _ = scipy.optimize.nnls(pulled, goal - pulled @ floor)
     spread = np.linalg.inv(scaled.T @ scaled + PULL**2 * np.eye(n))
     held = 1.0 - PULL**2 * np.diag(spread)
     seconds = (floor + above) * units

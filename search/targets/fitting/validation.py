@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau
+import scipy
 
 from search.targets.fitting.fit import fit_rates, predict
 from search.targets.fitting.measured import Measured
@@ -98,7 +98,7 @@ def mean_tau(validation: Validation, pick: npt.NDArray[np.int64]) -> float:
         of_model = pick[models == model]
         times = validation.measured[of_model]
         if len(np.unique(times)) >= MIN_RANKED:
-            found.append(float(kendalltau(validation.left_out[of_model], times).statistic))
+            found.append(float(scipy.stats.kendalltau(validation.left_out[of_model], times).statistic))
     finite = [tau for tau in found if np.isfinite(tau)]
     return float(np.mean(finite)) if finite else 0.0
 

@@ -1,0 +1,78 @@
+"""What ``bitbudget search`` was asked for, and the job in it; loads nothing of the search itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from search.errors import UsageError
+from search.spec.flags import merge_flags
+from search.spec.job import JobSpec, Run
+from search.spec.load import build_job, check_available, read_spec
+from service.cli.shared_options import GOAL_PATHS, PATH_FLAGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asked for.
+
+    Attributes:
+        flags: Options that shape the spec, those that were given.
+        out: Output directory.
+        spec: Spec file under the flags.
+        reuse: Another run's directory.
+        force: Whether an earlier run in ``out`` is forgotten.
+        export_calibration: Whether the calibration samples are delivered.
+        dump_layers: Whether intermediate results are delivered.
+        jobs: Processes that compute at the same time.
+    """
+
+    flags: Mapping[str, Any]
+    out: Path
+    spec: Path | None = None
+    reuse: Path | None = None
+    force: bool = False
+    export_calibration: bool = False
+    dump_layers: bool = False
+    jobs: int = 1
+
+    @property
+    def base(self) -> Path:
+        """Folder that relative paths of the job start from."""
+        return Path() if self.spec is None else self.spec.parent
+
+    @property
+    def absolute(self) -> frozenset[str]:
+        """Roles whose relative paths start from the working directory instead: they were given as options."""
+        metrics = {"metric"} if self.flags.keys() & GOAL_PATHS else set()
+        return PATH_FLAGS.intersection(self.flags) | metrics
+
+
+def read_job(request: Request) -> JobSpec:
+    """Return the job that options and spec file make together.
+
+    Raises:
+        UsageError: If the file cannot be read, or a value is wrong.
+    """
+    values: dict[str, Any] = {"schema": "bitbudget.job/1"}
+    if request.spec is not None:
+        try:
+            values = read_spec(request.spec.read_text(), where=str(request.spec))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The spec {str(request.spec)!r} cannot be read: {error}.") from None
+    job = build_job(merge_flags(values, request.flags))
+    check_available(job)
+    _note_server_keys(job.run)
+    return job
+
+
+def _note_server_keys(run: Run) -> None:
+    """Say which keys of the job only a server heeds."""
+    if run.timeout_s is not None:
+        typer.echo("note: run.timeout_s is for a server; a local search takes --max-seconds.", err=True)
+    if run.priority:
+        typer.echo("note: run.priority is for the queue of a server; a local search has none.", err=True)
