@@ -43,7 +43,7 @@ def test_a_finished_directory_prints_its_result_again_without_computing(files, f
     for options in ([], ["--json"], ["--max-evaluations", "1"], ["--max-seconds", "0.001"]):
         ended = search(files, finished, *options)
         assert ended.code == MET
-        assert ("goal met" in ended.out) == ("--json" not in options)
+        assert ("Goal met" in ended.out) == ("--json" not in options)
     assert tree(finished) == before
 
 
@@ -52,7 +52,7 @@ def test_a_missed_goal_is_exit_3_each_time_and_its_directory_is_complete(files, 
     for _ in range(2):
         ended = search(files, out, goal=goal)
         assert ended.code == NOT_MET
-        assert "goal NOT met" in ended.out
+        assert "Goal not met" in ended.out
         assert "the float model itself" in ended.out
     result = result_of(out)
     assert result["outcome"] == "not_met"
