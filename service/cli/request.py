@@ -22,23 +22,11 @@ class Request:
 
     Attributes:
         flags: Options that shape the spec, those that were given.
-        out: Output directory.
         spec: Spec file under the flags.
-        reuse: Another run's directory.
-        force: Whether an earlier run in ``out`` is forgotten.
-        export_calibration: Whether the calibration samples are delivered.
-        dump_layers: Whether intermediate results are delivered.
-        jobs: Processes that compute at the same time.
     """
 
     flags: Mapping[str, Any]
-    out: Path
     spec: Path | None = None
-    reuse: Path | None = None
-    force: bool = False
-    export_calibration: bool = False
-    dump_layers: bool = False
-    jobs: int = 1
 
     @property
     def base(self) -> Path:

@@ -10,6 +10,7 @@ import typer
 
 from search.errors import UsageError
 from search.spec.flags import FLAG_KEYS, GOAL_FLAGS
+from service.cli.exits import exit_of_result
 from service.cli.progress import watcher
 from service.cli.request import Request, read_job
 from service.cli.summary import print_summary
@@ -70,24 +71,26 @@ def search(  # noqa: PLR0917  one parameter per option
         raise UsageError("No output directory. Give --out DIR.")
     # every option that shapes the spec is read from the context by its name, the others below
     flags = {name: context.params[name] for name in (*FLAG_KEYS, *GOAL_FLAGS) if context.params[name] is not None}
-    request = Request(
-        flags=flags,
-        out=out,
-        spec=spec,
-        reuse=reuse,
-        force=force,
-        export_calibration=export_calibration,
-        dump_layers=dump_layers,
-        jobs=jobs,
-    )
+    request = Request(flags=flags, spec=spec)
     job = read_job(request)
     with watcher() as watch:
-        from service.cli.searching import run_search  # noqa: PLC0415  the first line is out before all this is loaded
+        from service.local.local_run import LocalRun, run_job  # noqa: PLC0415  the first line is out before it is loaded
 
         gc.freeze()  # what is loaded stays: the collector need not look through the libraries again and again
-        result, code = run_search(request, job, watch)
+        run = LocalRun(
+            job=job,
+            out=out,
+            base=request.base,
+            absolute=request.absolute,
+            reuse=reuse,
+            force=force,
+            export_calibration=export_calibration,
+            dump_layers=dump_layers,
+            processes=jobs,
+        )
+        result = run_job(run, watch)
     if as_json:
         typer.echo((out / "result.json").read_text(), nl=False)
     else:
         print_summary(result, out)
-    raise typer.Exit(code)
+    raise typer.Exit(exit_of_result(result.outcome, result.stopped))

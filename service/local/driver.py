@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,7 +167,13 @@ class _Clock:
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], Stop | None]]:
-    """Turn the first interrupt into a request to stop; the second one ends the program at once."""
+    """Turn the first interrupt into a request to stop; the second one ends the program at once.
+
+    Signals reach the main thread only; in another one nothing is turned.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
     seen: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

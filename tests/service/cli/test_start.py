@@ -71,7 +71,7 @@ def test_the_first_line_is_out_before_the_search_is_loaded(command: str, tmp_pat
 
 
 def test_scipy_and_optuna_are_loaded_once_they_are_used(tmp_path: Path) -> None:
-    program = "import json, sys, service.cli.searching; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    program = "import json, sys, service.local.local_run; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     found = loaded(program, [], tmp_path, line=-1)
     assert "onnx_ir" in found
     assert not {"optuna", "scipy.special", "scipy.stats", "scipy.optimize", "dbos", "sqlalchemy", "fastapi"} & found

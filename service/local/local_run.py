@@ -1,9 +1,10 @@
-"""A whole local run behind the command line: open the job, drive it, deliver its files."""
+"""A whole search on this machine: open the job, drive it, deliver its files. Command line and Python API call it."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import InvalidDataError, InvalidModelError, UsageError
@@ -13,8 +14,6 @@ from search.study.delivery import RESULT
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
 from search.work.item_runner import ItemRunner
-from service.cli.exits import exit_of_result
-from service.cli.request import Request
 from service.local.deliver import deliver
 from service.local.driver import Driver, Outcome, Watch, interrupts
 from service.local.inputs import LocalFiles, LocalProblem, open_problem
@@ -23,46 +22,77 @@ from service.local.pool import processes
 from service.local.store import RunStore
 
 
-def run_search(request: Request, job: JobSpec, watch: Watch) -> tuple[Result, int]:
-    """Run, deliver, and return the result document with the exit code; ``watch`` is told how it goes.
+@dataclass(frozen=True, kw_only=True)
+class LocalRun:
+    """A job, where it runs and how.
+
+    Attributes:
+        job: What is searched.
+        out: Output directory: new, empty, or of an earlier run of the same job, which goes on.
+        base: Folder that relative paths of the job start from.
+        absolute: Roles whose relative paths start from the working directory instead.
+        reuse: Directory of another run whose results are taken over where they are for exactly the same work.
+        force: Whether an earlier run in ``out`` is forgotten.
+        export_calibration: Whether the calibration samples are delivered.
+        dump_layers: Whether intermediate results are delivered.
+        processes: How many compute at the same time.
+    """
+
+    job: JobSpec
+    out: Path
+    base: Path = Path()
+    absolute: frozenset[str] = frozenset()
+    reuse: Path | None = None
+    force: bool = False
+    export_calibration: bool = False
+    dump_layers: bool = False
+    processes: int = 1
+
+
+def run_job(run: LocalRun, watch: Watch) -> Result:
+    """Run, deliver, and return the result; the first interrupt delivers the best so far.
 
     Everything that can be wrong with the input is found before the output directory is made or changed.
 
+    Args:
+        run: What to do.
+        watch: Told how it goes.
+
     Raises:
-        SearchError: If the study cannot be run.
+        SearchError: If the job cannot be run.
+        KeyboardInterrupt: At the second interrupt; what is stored stays.
     """
     with interrupts() as asked:
-        local = _open(request, job)
+        local = _open(run)
         began = time.monotonic()
-        store = RunStore(request.out)
-        store.inspect(local.identity, force=request.force)
-        other = _other(request.reuse)
+        store = RunStore(run.out)
+        store.inspect(local.identity, force=run.force)
+        other = _other(run.reuse)
         runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
         intake = take_in(runner, store.results, watch, began=began)
-        store.open(local.identity, force=request.force)
+        store.open(local.identity, force=run.force)
         try:
             if intake is not None:
                 intake.store(store)
                 began = time.monotonic()
-            with processes(request.jobs, local, request.out) as pool:
+            with processes(run.processes, local, run.out) as pool:
                 driver = Driver(local.problem, runner, store, _limits(local), other, watch, asked, began, pool)
                 outcome = driver.run()
-            result = _deliver(local, runner, store, outcome)
+            return _deliver(local, runner, store, outcome)
         except (UsageError, InvalidModelError, InvalidDataError):
             store.discard()
             raise
         finally:
             store.close()
-    return result, exit_of_result(result.outcome, result.stopped)
 
 
-def _open(request: Request, job: JobSpec) -> LocalProblem:
+def _open(run: LocalRun) -> LocalProblem:
     return open_problem(
-        job,
-        base=request.base,
-        absolute=request.absolute,
-        exports_calibration=request.export_calibration,
-        dumps_layers=request.dump_layers,
+        run.job,
+        base=run.base,
+        absolute=run.absolute,
+        exports_calibration=run.export_calibration,
+        dumps_layers=run.dump_layers,
     )
 
 

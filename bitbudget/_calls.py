@@ -1,0 +1,190 @@
+"""The calls of the package: search, check, targets, load_result."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from bitbudget._checked import CheckedModel
+from bitbudget._result import Result
+from bitbudget._rows import Rows
+from bitbudget._samples import Samples
+from search.errors import UsageError
+from search.records.document import to_json
+from search.spec.flags import merge_flags
+from search.spec.goals import Goal
+from search.spec.job import JobSpec
+from search.spec.job import Target as TargetSpec
+from search.spec.load import build_job, check_available, read_spec
+from search.spec.resolve import resolve_target
+from search.targets.target import load_target, target_names
+from service.cli.progress import watcher
+from service.local.driver import State
+from service.local.inspection import inspect_model
+from service.local.local_run import LocalRun, run_job
+
+__all__ = ["CheckedModel", "Result", "Rows", "Samples", "check", "load_result", "search", "targets"]
+
+Data = str | Path | Samples | Mapping[str, npt.ArrayLike]
+Goals = str | Goal | Sequence[str | Goal]
+ROLES = ("calibration", "evaluation", "confirmation")
+
+
+def search(
+    model: str | Path | None = None,
+    *,
+    calibration: Data | None = None,
+    evaluation: Data | None = None,
+    confirmation: Data | None = None,
+    goal: Goals | None = None,
+    target: str | None = None,
+    job: JobSpec | Mapping[str, Any] | str | Path | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    force: bool = False,
+    reuse: str | Path | None = None,
+    processes: int = 1,
+    export_calibration: bool = False,
+    dump_layers: bool = False,
+    **settings: str | float | None,
+) -> Result:
+    """Find the cheapest assignment that meets the goal, deliver its files, and return the result.
+
+    The same job in the same folder goes on where it was, as on the command line; an interrupt (Ctrl-C) ends the
+    search early and returns the best so far, a second one raises ``KeyboardInterrupt``.
+
+    Args:
+        model: ONNX file.
+        calibration: ``.npz``, directory, ``"random"``, ``Samples``, or arrays by name (samples on axis 0).
+        evaluation: The same, with labels where the metric needs them.
+        confirmation: Data the search never sees; evaluated once at the end.
+        goal: One or several, as ``Goal`` or as ``--goal`` takes it: ``"top1@logits,max-drop=0.01"``.
+        target: Chip: a name of ``targets()`` or a TOML file.
+        job: ``Job``, mapping, or path of a job file under the arguments, which win over it.
+        out: Folder for the files: new, empty, or of an earlier run; None makes a new temporary one.
+        progress: Whether progress is printed to standard error.
+        force: Whether an earlier run in ``out`` is forgotten.
+        reuse: Folder of another run whose results are taken over where they are for the same work.
+        processes: How many compute at the same time; the answer is the same.
+        export_calibration: Whether the calibration samples are delivered.
+        dump_layers: Whether intermediate results are delivered.
+        settings: ``toolchain``, ``strategy``, ``evaluator``, ``confidence``, ``max_evaluations``, ``max_seconds``,
+            ``seed``, ``threads``, ``overrides``: as the options of ``bitbudget search``.
+
+    Raises:
+        UsageError: If the request is wrong.
+        InvalidModelError: If the model cannot be used.
+        InvalidDataError: If the data does not fit.
+        SearchError: If bitbudget itself is at fault.
+    """
+    flags: dict[str, Any] = {**settings, "model": None if model is None else str(model), "target": target}
+    given = {"calibration": calibration, "evaluation": evaluation, "confirmation": confirmation}
+    kept = {role: _kept(data) for role, data in given.items() if data is not None}
+    flags |= {role: path for role, (path, _) in kept.items()}
+    flags = {name: value for name, value in flags.items() if value is not None}
+    base, values = _job_values(job)
+    spec = _built(values, flags, goal)
+    run = LocalRun(
+        job=spec,
+        out=Path(tempfile.mkdtemp(prefix="bitbudget-")) if out is None else Path(out),
+        base=base,
+        absolute=frozenset({*flags, *(("metric",) if goal is not None else ())}),
+        reuse=None if reuse is None else Path(reuse),
+        force=force,
+        export_calibration=export_calibration,
+        dump_layers=dump_layers,
+        processes=processes,
+    )
+    # A sum's last bit must not depend on the threads of linear algebra; a notebook has often loaded it before us.
+    with threadpool_limits(1, user_api="blas"), _watching(is_shown=progress) as watch:
+        return Result(run_job(run, watch), run.out)
+
+
+def _kept(data: Data) -> tuple[str, Samples | None]:
+    """Path of data, and what must live as long as it is read."""
+    if isinstance(data, Mapping):
+        data = Samples.from_iterable([data])
+    return (str(data.folder), data) if isinstance(data, Samples) else (str(data), None)
+
+
+def _job_values(job: JobSpec | Mapping[str, Any] | str | Path | None) -> tuple[Path, dict[str, Any]]:
+    """Folder that paths of the job start from, and its values."""
+    if job is None:
+        return Path(), {"schema": "bitbudget.job/1"}
+    if isinstance(job, JobSpec):
+        return Path(), job.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if isinstance(job, Mapping):
+        return Path(), {"schema": "bitbudget.job/1", **job}
+    try:
+        return Path(job).parent, read_spec(Path(job).read_text(), where=str(job))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The job {str(job)!r} cannot be read: {error}.") from None
+
+
+def _built(values: Mapping[str, Any], flags: Mapping[str, Any], goal: Goals | None) -> JobSpec:
+    goals = [] if goal is None else [goal] if isinstance(goal, str | Goal) else list(goal)
+    texts = [one for one in goals if isinstance(one, str)]
+    try:
+        merged = merge_flags(values, {**flags, **({"goal": texts} if texts else {})})
+    except ValueError as error:
+        raise UsageError(f"search() does not know these arguments: {error}") from None
+    records = [one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in goals if isinstance(one, Goal)]
+    if records:
+        merged["goal"] = [*(merged["goal"] if texts else []), *records]
+    job = build_job(merged)
+    check_available(job)
+    return job
+
+
+@contextmanager
+def _watching(*, is_shown: bool) -> Iterator[Any]:
+    if is_shown:
+        with watcher() as watch:
+            yield watch
+        return
+
+    def silent(state: State) -> None:
+        del state
+
+    yield silent
+
+
+def check(model: str | Path, *, target: str = "j6m", toolchain: str | None = None) -> CheckedModel:
+    """Read a model without data: its groups, its findings and what the chip allows.
+
+    Args:
+        model: ONNX file.
+        target: Chip: a name of ``targets()`` or a TOML file.
+        toolchain: Version of the vendor's tools.
+
+    Raises:
+        UsageError: If the file or the target does not exist.
+        InvalidModelError: If the model cannot be used.
+    """
+    if not Path(model).exists():
+        raise UsageError(f"The model {str(model)!r} does not exist. Check the path.")
+    resolved = resolve_target(TargetSpec(name=target, toolchain=toolchain))
+    found = inspect_model(Path(model), load_target(resolved.name, toolchain=resolved.toolchain))
+    document = found.to_json()
+    findings = Rows(to_json(finding) for finding in found.findings)
+    return CheckedModel(Rows(document["groups"]), findings, tuple(document["outputs"]), document)
+
+
+def targets() -> dict[str, str]:
+    """Return the chips that are built in: name to title."""
+    return {name: load_target(name, toolchain=None).title for name in target_names()}
+
+
+def load_result(path: str | Path) -> Result:
+    """Read the result of an earlier search: its folder, or its ``result.json``.
+
+    Raises:
+        UsageError: If it cannot be read, or is no result.
+    """
+    return Result.load(Path(path))
