@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from search.data.inputs import InputInfo
-from search.data.open import open_data
+from search.data.open import open_stored
 from search.graph.load import read_model
-from search.runtime.feeding import probe_feeding
+from search.runtime.arranging import arrange, read
 from search.runtime.session import Level, Session
 from search.spec.job import Preprocess
+from search.work.loaded import inputs_of
 
 TARGETS = ("j6m", "j6p")
 HEAD = (
@@ -95,11 +95,12 @@ def _data(folder: Path, part: str) -> Path:
 def float_seconds(folder: Path, job: dict[str, Any]) -> float:
     """FE: median of three float evaluations over all samples, one thread, default optimization."""
     model = read_model(folder / "model.onnx")
-    inputs = [InputInfo(name=v.name, dtype=np.dtype(v.dtype), shape=v.shape) for v in model.inputs]
+    inputs = inputs_of(model)
     preprocess = Preprocess.model_validate(job["data"]["preprocess"]) if "preprocess" in job["data"] else None
-    source = open_data(Path(job["data"]["evaluation"]), inputs, preprocess)
+    stored = open_stored(Path(job["data"]["evaluation"]), inputs, preprocess)
     session = Session(model.proto, level=Level.DEPLOYED)
-    feeding = probe_feeding(session, {v.name: v.shape for v in model.inputs}, source.batch(np.arange(2)))
+    arrangement = arrange(session, inputs, [stored])
+    source, feeding = read(stored, inputs, arrangement, {}), arrangement.feeding
     batches = [source.batch(indices) for indices, _ in feeding.slices(np.arange(source.n_samples))]
     times = []
     for _ in range(3):

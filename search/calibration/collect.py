@@ -8,7 +8,7 @@ The bins are dyadic and merge exactly: neither the batch size nor the cut into p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -252,4 +252,4 @@ def bounded(feeding: Feeding, network: Network, max_bytes: int = MAX_RUN_BYTES) 
     per_sample = 4 * sum(tensor.elements for tensor in network.tensors)
     if feeding.fixed:
         return feeding
-    return Feeding(batch=int(np.clip(max_bytes // max(1, per_sample), 1, feeding.batch)), fixed=False)
+    return replace(feeding, batch=int(np.clip(max_bytes // max(1, per_sample), 1, feeding.batch)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.data.fed import Fed
 from search.data.source import Array, SampleSource
 from search.errors import InvalidDataError
 
@@ -30,10 +31,23 @@ def check_finite(source: SampleSource) -> None:
             )
 
 
+def check_shared(samples: Fed) -> None:
+    """Refuse NaN and infinity in values that all samples share.
+
+    Raises:
+        InvalidDataError: Names the input.
+    """
+    for name, array in samples.shared.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidDataError(f"{samples.name}: {name!r} holds NaN or infinity. Correct it.")
+
+
 def batch_size(source: SampleSource, n_bytes: int = _BATCH_BYTES) -> int:
-    """Return how many samples take about ``n_bytes``, at least 1."""
+    """Return how many samples take about ``n_bytes``, at least 1; 1 where they differ in size."""
+    if any(size is None for sample in source.layout.values() for size in sample.shape):
+        return 1
     per_sample = sum(
-        sample.dtype.itemsize * int(np.prod([size or 1 for size in sample.shape], dtype=np.int64))
+        sample.dtype.itemsize * int(np.prod([size or 0 for size in sample.shape], dtype=np.int64))
         for sample in source.layout.values()
     )
     return max(1, n_bytes // max(1, per_sample))

@@ -1,5 +1,7 @@
 """Samples as a directory: ``<input name>/<n>.npy``, one sample per file, read when asked for.
 
+A single ``<input name>.npy`` is the value that all samples share. Samples of one input may differ in size.
+
 Labels lie beside them as ``<key>.npy`` (all samples on axis 0) or ``<key>/<n>.npy`` (one sample per file). Files are
 taken in the order of the numbers in their names (2 before 10); every input must have the same names.
 """
@@ -18,6 +20,7 @@ from search.data.inputs import InputInfo, shape_text
 from search.data.names import check_names
 from search.data.npy import NpyHeader, read_header, read_values, size_text
 from search.data.source import Array, Indices, SampleLayout, index_list
+from search.data.stored import StoredRows
 from search.errors import InvalidDataError
 
 MAX_FILES = 1_000_000
@@ -33,7 +36,7 @@ class NpyDirectory:
         name: What the user knows the set by.
         root: The directory.
         files: Per input, the files in sample order.
-        layout: Type and shape of one sample, per input; every file has these.
+        layout: Type and shape of one sample, per input; a size that differs from file to file is None.
         label_files: Per label key, one file with all samples, or one per sample.
         digest: SHA-256 of the content of all files.
     """
@@ -56,7 +59,7 @@ class NpyDirectory:
         return tuple(self.label_files)
 
     def batch(self, indices: Indices) -> dict[str, Array]:
-        """Read the inputs of these samples.
+        """Read the inputs of these samples, all of one size.
 
         Raises:
             InvalidDataError: If a file is damaged.
@@ -65,10 +68,13 @@ class NpyDirectory:
         return {name: self._stack(paths, numbers.tolist(), self.layout[name]) for name, paths in self.files.items()}
 
     def _stack(self, paths: tuple[Path, ...], numbers: list[int], layout: SampleLayout) -> Array:
-        shape = tuple(size for size in layout.shape if size is not None)
+        arrays = [_load(paths[number], self.root, MAX_SAMPLE_BYTES) for number in numbers]
+        if not arrays:
+            return np.empty((0, *(size or 0 for size in layout.shape)), layout.dtype)
+        shape = arrays[0].shape[-len(layout.shape) :] if layout.shape else ()  # without a batch axis of 1
         out: Array = np.empty((len(numbers), *shape), layout.dtype)
-        for row, number in enumerate(numbers):
-            out[row] = _load(paths[number], self.root, MAX_SAMPLE_BYTES).reshape(shape)
+        for row, array in enumerate(arrays):
+            out[row] = array.reshape(shape)
         return out
 
     def labels(self, key: str) -> Array:
@@ -90,7 +96,7 @@ class NpyDirectory:
         return np.stack(arrays)
 
 
-def open_directory(root: Path, inputs: Sequence[InputInfo]) -> NpyDirectory:
+def open_directory(root: Path, inputs: Sequence[InputInfo]) -> StoredRows:
     """Read the names and headers of a directory of ``.npy`` files; values are read by ``batch``.
 
     Args:
@@ -103,18 +109,25 @@ def open_directory(root: Path, inputs: Sequence[InputInfo]) -> NpyDirectory:
     found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
     samples = {info.name: npy_files(root / info.name) for info in inputs if _is_below(info.name)}
     present = {name: paths for name, paths in samples.items() if paths}
-    check_names(
-        root.name, [*present, *(name for name in found if name not in present)], _without_files(inputs, present)
-    )
+    single = {info.name: root / f"{info.name}.npy" for info in inputs if _is_below(info.name)}
+    shared = {name: path for name, path in single.items() if name not in present and path.is_file()}
+    known = {**present, **shared}
+    check_names(root.name, [*known, *(name for name in found if name not in known)], _without_files(inputs, known))
+    if not present:
+        raise InvalidDataError(
+            f"{root.name}: holds one value for every input and no samples. "
+            "Give <input name>/<n>.npy for those that vary."
+        )
     _check_same_samples(root, present)
-    layout = {info.name: _layout(root, info, present[info.name]) for info in inputs}
-    labels = _label_files(root, {Path(name).parts[0] for name in present})
+    layout = {info.name: _layout(root, info, present[info.name]) for info in inputs if info.name in present}
+    labels = _label_files(root, {Path(name).parts[0] for name in present}, set(shared.values()))
     used = [
         path
-        for paths in (*present.values(), *labels.values())
+        for paths in (*present.values(), *shared.values(), *labels.values())
         for path in ((paths,) if isinstance(paths, Path) else paths)
     ]
-    return NpyDirectory(root.name, root, present, layout, labels, directory_digest(root, used))
+    rows = NpyDirectory(root.name, root, present, layout, labels, directory_digest(root, used))
+    return StoredRows(rows, {name: _load(path, root, MAX_SAMPLE_BYTES) for name, path in shared.items()})
 
 
 def npy_files(folder: Path) -> tuple[Path, ...]:
@@ -163,26 +176,38 @@ def _check_same_samples(root: Path, files: Mapping[str, tuple[Path, ...]]) -> No
 
 
 def _layout(root: Path, info: InputInfo, files: tuple[Path, ...]) -> SampleLayout:
-    """Read every header and return what they agree on, without a batch axis of 1."""
+    """Read every header and return what they agree on, without a batch axis of 1; None for sizes that differ."""
     first = _header(files[0], root, MAX_SAMPLE_BYTES)
+    shape: tuple[int | None, ...] = first.shape
     for path in files[1:]:
         header = _header(path, root, MAX_SAMPLE_BYTES)
-        if (header.dtype, header.shape) != (first.dtype, first.shape):
+        if header.dtype != first.dtype or len(header.shape) != len(shape):
             raise InvalidDataError(
                 f"{root.name}: {_place(path, root)} is {size_text(header)}, but {files[0].name} is {size_text(first)}. "
-                f"All samples of one input need one type and shape."
+                f"All samples of one input need one type and number of axes."
             )
-    has_batch_axis = len(first.shape) == len(info.shape) and first.shape[:1] == (1,)
-    shape = first.shape[1:] if has_batch_axis else first.shape
-    return SampleLayout(first.dtype.newbyteorder("="), shape)
+        shape = tuple(a if a == b else None for a, b in zip(shape, header.shape, strict=True))
+        _check_open(root, info, path, header, shape)
+    has_batch_axis = len(shape) == len(info.shape) and shape[:1] == (1,)
+    return SampleLayout(first.dtype.newbyteorder("="), shape[1:] if has_batch_axis else shape)
 
 
-def _label_files(root: Path, taken: set[str]) -> dict[str, Path | tuple[Path, ...]]:
+def _check_open(root: Path, info: InputInfo, path: Path, header: NpyHeader, shape: tuple[int | None, ...]) -> None:
+    """Refuse sizes that differ where the model has no open size."""
+    n_open = sum(size is None for size in info.shape)
+    if sum(size is None for size in shape) > n_open:
+        raise InvalidDataError(
+            f"{root.name}: {_place(path, root)} is {size_text(header)}, another size than the files before, but the "
+            f"model input {info.name!r} {shape_text(info.shape)} leaves too few sizes open. Bring all to one shape."
+        )
+
+
+def _label_files(root: Path, taken: set[str], shared: set[Path]) -> dict[str, Path | tuple[Path, ...]]:
     labels: dict[str, Path | tuple[Path, ...]] = {}
     for path in sorted(root.iterdir()):
         if path.is_dir() and path.name not in taken and npy_files(path):
             labels[path.name] = npy_files(path)
-        elif path.is_file() and path.suffix == ".npy":
+        elif path.is_file() and path.suffix == ".npy" and path not in shared:
             labels[path.stem] = path
     return labels
 

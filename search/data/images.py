@@ -80,9 +80,12 @@ class ImageDirectory:
             InvalidDataError: If an image is damaged; the message names the file.
         """
         numbers = index_list(indices, self.n_samples).tolist()
-        shape = tuple(size for size in self.sample.shape if size is not None)
-        out: Array = np.empty((len(numbers), *shape), self.sample.dtype)
-        for row, number in enumerate(numbers):
+        if not numbers:
+            return {self.input_name: np.empty((0, *(size or 0 for size in self.sample.shape)), self.sample.dtype)}
+        first = self._values(self._pixels(numbers[0]))
+        out: Array = np.empty((len(numbers), *first.shape), self.sample.dtype)
+        out[0] = first
+        for row, number in enumerate(numbers[1:], start=1):
             out[row] = self._values(self._pixels(number))
         return {self.input_name: out}
 
@@ -92,7 +95,7 @@ class ImageDirectory:
             return cached
         where = _where(self.files[number], self.root)
         pixels = read_pixels(self.files[number], self.preprocess, n_channels=self._n_channels, where=where)
-        if (len(self._cache) + 1) * pixels.nbytes <= self.cache_bytes:
+        if sum(kept.nbytes for kept in self._cache.values()) + pixels.nbytes <= self.cache_bytes:
             self._cache[number] = np.ascontiguousarray(pixels)
         return pixels
 
@@ -120,7 +123,7 @@ def open_images(
 
     Args:
         root: The directory.
-        inputs: Inputs of the model; there must be one, of rank 4 with 1 or 3 channels.
+        inputs: Inputs of the model; there must be one, of rank 4 (3 without a batch axis) with 1 or 3 channels.
         preprocess: How pixels become values.
         cache_bytes: How many bytes of decoded pixels may be kept.
 
@@ -131,8 +134,10 @@ def open_images(
     info = _image_input(root, inputs)
     n_channels = _channels(root, info, preprocess)
     files, labels = _files_and_labels(root)
-    height, width = _common_size(root, files, preprocess)
-    shape = (n_channels, height, width) if preprocess.layout == "NCHW" else (height, width, n_channels)
+    height, width = _common_size(root, info, files, preprocess)
+    shape: tuple[int | None, ...] = (
+        (n_channels, height, width) if preprocess.layout == "NCHW" else (height, width, n_channels)
+    )
     as_stored = info.dtype == np.uint8 and preprocess.mean == 0 and preprocess.scale == 1
     used = (*files, *(path for path in [root / CSV_NAME] if path.is_file()))
     return ImageDirectory(
@@ -174,18 +179,18 @@ def _image_input(root: Path, inputs: Sequence[InputInfo]) -> InputInfo:
         names = ", ".join(info.name for info in inputs)
         raise InvalidDataError(
             f"{root.name}: an image directory feeds one input, but the model has {len(inputs)} ({names}). "
-            f"Use a .npz file."
+            f"Use a .npz file, or give the others with inputs.<name>.constant."
         )
-    if len(inputs[0].shape) != 4:
+    if len(inputs[0].shape) not in (3, 4):
         raise InvalidDataError(
-            f"{root.name}: images need an input of rank 4, but "
+            f"{root.name}: images need an input of rank 4, or 3 without a batch axis, but "
             f"{inputs[0].name!r} is {shape_text(inputs[0].shape)}. Use a .npz file."
         )
     return inputs[0]
 
 
 def _channels(root: Path, info: InputInfo, preprocess: Preprocess) -> int:
-    size = info.shape[1 if preprocess.layout == "NCHW" else 3]
+    size = info.shape[-3 if preprocess.layout == "NCHW" else -1]
     if size not in (None, 1, 3):
         raise InvalidDataError(
             f"{root.name}: with data.preprocess.layout {preprocess.layout} the model input {info.name!r} "
@@ -225,17 +230,21 @@ def _class_numbers(names: list[str]) -> list[int]:
     return [sorted(names).index(name) for name in names]
 
 
-def _common_size(root: Path, files: tuple[Path, ...], preprocess: Preprocess) -> tuple[int, int]:
+def _common_size(
+    root: Path, info: InputInfo, files: tuple[Path, ...], preprocess: Preprocess
+) -> tuple[int | None, int | None]:
+    """Height and width of all images after preprocessing; None where they differ and the model leaves it open."""
     if not files:
         raise InvalidDataError(f"{root.name}: holds no image ({', '.join(SUFFIXES)}).")
-    first: tuple[int, int] | None = None
-    for path in files:
-        size = size_after(read_size(path, where=_where(path, root)), preprocess)
-        first = first or size
-        if size != first:
+    sizes = [size_after(read_size(path, where=_where(path, root)), preprocess) for path in files]
+    first = sizes[0]
+    sides = info.shape[-2:] if preprocess.layout == "NCHW" else info.shape[-3:-1]
+    for path, size in zip(files, sizes, strict=True):
+        if any(a != b and side is not None for a, b, side in zip(size, first, sides, strict=True)):
             raise InvalidDataError(
                 f"{_where(path, root)}: is {size[0]} x {size[1]} after preprocess, but "
                 f"{files[0].name} is {first[0]} x {first[1]}. "
                 f"Set data.preprocess.resize and crop to bring all to one size."
             )
-    return first or (0, 0)
+    height, width = ({size[side] for size in sizes} for side in (0, 1))
+    return (height.pop() if len(height) == 1 else None), (width.pop() if len(width) == 1 else None)

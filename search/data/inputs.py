@@ -16,11 +16,13 @@ class InputInfo:
         name: Its name in the model.
         dtype: Element type the model declares.
         shape: Sizes with the batch axis first; None is a size not known before running. A scalar input has no axis.
+        names: What the model calls its open sizes, per axis; empty where it says nothing.
     """
 
     name: str
     dtype: np.dtype[np.generic]
     shape: tuple[int | None, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def sample_shape(self) -> tuple[int | None, ...]:

@@ -11,12 +11,12 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.data.arrays import ArraySource
 from search.data.digest import file_digest
 from search.data.inputs import InputInfo
 from search.data.names import check_names
 from search.data.npy import NpyHeader, read_header, read_values, size_text
 from search.data.source import Array
+from search.data.stored import StoredArrays
 from search.errors import InvalidDataError
 
 MAX_BYTES = 8 * 2**30
@@ -27,12 +27,12 @@ _MAX_DEFLATE_RATIO = 1040  # deflate cannot pack better; a larger claim is a lie
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
-def open_npz(path: Path, inputs: Sequence[InputInfo], *, max_bytes: int = MAX_BYTES) -> ArraySource:
+def open_npz(path: Path, inputs: Sequence[InputInfo], *, max_bytes: int = MAX_BYTES) -> StoredArrays:
     """Read a ``.npz`` into memory.
 
     Args:
         path: The file.
-        inputs: Inputs of the model; arrays with other names become labels.
+        inputs: Inputs of the model that are fed from it; arrays with other names become labels.
         max_bytes: Limit of all arrays together, unpacked.
 
     Raises:
@@ -50,9 +50,8 @@ def open_npz(path: Path, inputs: Sequence[InputInfo], *, max_bytes: int = MAX_BY
         ) from None
     names = {info.name for info in inputs}
     samples = {info.name: arrays[info.name] for info in inputs}
-    _check_counts(path, samples)
     labels = {key: array for key, array in arrays.items() if key not in names}
-    return ArraySource(path.name, samples, file_digest(path), labels)
+    return StoredArrays(path.name, samples, file_digest(path), labels)
 
 
 def _members(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> dict[str, zipfile.ZipInfo]:
@@ -112,13 +111,3 @@ def _check_size(header: NpyHeader, info: zipfile.ZipInfo, where: str) -> None:
             f"{where} claims {size_text(header)}, {claimed} bytes with its header, but the file has {info.file_size}. "
             f"It is truncated or damaged; write it again."
         )
-
-
-def _check_counts(path: Path, samples: dict[str, Array]) -> None:
-    scalar = next((name for name, array in samples.items() if array.ndim == 0), None)
-    if scalar is not None:
-        raise InvalidDataError(f"{path.name}: {scalar!r} is a single number; samples must be on axis 0.")
-    counts = {name: len(array) for name, array in samples.items()}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
-        raise InvalidDataError(f"{path.name}: inputs differ in their number of samples (axis 0): {listed}.")

@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from search.canonical import digest_json
-from search.data.arrays import ArraySource
+from search.data.forms import Sizes, declared_shape
 from search.data.inputs import InputInfo, shape_text
 from search.data.source import Array
+from search.data.stored import StoredArrays
 from search.errors import UsageError
+from search.spec.job import InputSettings
 
 DEFAULT_SAMPLES = 64
 
 
-def random_source(inputs: Sequence[InputInfo], *, seed: int, n_samples: int = DEFAULT_SAMPLES) -> ArraySource:
+def random_samples(
+    inputs: Sequence[InputInfo],
+    *,
+    seed: int,
+    n_samples: int = DEFAULT_SAMPLES,
+    settings: Mapping[str, InputSettings] | None = None,
+) -> StoredArrays:
     """Return random samples; each input has a stream of its own, so one input's values do not depend on the others.
+
+    The sample is on axis 0. The model's batch axis is left out: axis 0 where it is open or 1, else the only open axis.
+    An input of fixed sizes only is drawn as a whole, which a run takes one of.
 
     Raises:
         UsageError: If the size of an axis other than the batch is not known.
     """
-    arrays: dict[str, Array] = {}
-    for position, info in enumerate(inputs):
-        shape = (n_samples, *_sizes(info))
-        arrays[info.name] = _draw(np.random.default_rng([seed, position]), info.dtype, shape)
-    described = [[info.name, info.dtype.name, list(info.sample_shape)] for info in inputs]
-    return ArraySource("random", arrays, digest_json({"random": described, "seed": seed, "n_samples": n_samples}))
+    settings = settings or {}
+    shapes = {info.name: _sizes(info, settings.get(info.name)) for info in inputs}
+    arrays = {
+        info.name: _draw(np.random.default_rng([seed, position]), info.dtype, (n_samples, *shapes[info.name]))
+        for position, info in enumerate(inputs)
+        if info.name not in settings or not settings[info.name].has_value
+    }
+    described = [[info.name, info.dtype.name, list(shapes[info.name])] for info in inputs]
+    digest = digest_json({"random": described, "seed": seed, "n_samples": n_samples})
+    return StoredArrays("random", arrays, digest, {})
 
 
-def _sizes(info: InputInfo) -> tuple[int, ...]:
-    sizes = tuple(size for size in info.sample_shape if size is not None)
-    if len(sizes) != len(info.sample_shape):
+def _sizes(info: InputInfo, settings: InputSettings | None) -> tuple[int, ...]:
+    declared = declared_shape(info, settings)
+    wanted = _without_batch(declared, settings)
+    sizes = tuple(size for size in wanted if size is not None)
+    if len(sizes) != len(wanted):
+        example = "x".join(str(size or "?") for size in (1, *wanted))
         raise UsageError(
-            f"--calibration random needs fixed sizes, but input {info.name!r} is "
-            f"{shape_text(info.sample_shape, first='N')}. "
-            f"Export the model with fixed sizes, or give data."
+            f"Random samples need sizes, but input {info.name!r} is {shape_text(info.shape)}. "
+            f"Give them with --shape {info.name}={example} (inputs.{info.name}.shape in a job file)."
         )
     return sizes
+
+
+def _without_batch(declared: Sizes, settings: InputSettings | None) -> Sizes:
+    axis = "auto" if settings is None else settings.axis
+    if axis == "auto":
+        open_axes = [a for a, size in enumerate(declared) if size is None]
+        only = open_axes[0] if len(open_axes) == 1 else None
+        axis = 0 if declared and declared[0] in (None, 1) else only
+    return declared if axis is None else (*declared[:axis], *declared[axis + 1 :])
 
 
 def _draw(rng: np.random.Generator, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> Array:

@@ -93,7 +93,10 @@ def runs(
     """
     for wanted, fresh in feeding.slices(indices):
         values = session.run(samples.batch(wanted), outputs)
-        yield wanted[:fresh], {name: _by_sample(name, value, len(wanted), fresh) for name, value in values.items()}
+        yield (
+            wanted[:fresh],
+            {name: _by_sample(feeding, name, value, len(wanted), fresh) for name, value in values.items()},
+        )
 
 
 def outputs_of(
@@ -163,12 +166,11 @@ def session_outputs(session: Runnable, uses: Sequence[Use]) -> tuple[str, ...]:
     return tuple(name for name in session.outputs if name in wanted)
 
 
-def _by_sample(name: str, value: Array, batch: int, fresh: int) -> Array:
-    if value.ndim and value.shape[0] == batch:
-        return value[:fresh]
-    if batch == 1:
-        return value[np.newaxis]
-    raise UnsupportedModelError(
-        f"Output {name!r} has shape {list(value.shape)} for {batch} samples: it has no sample axis. "
-        "Export the model with the batch as the first axis of every output, or with a fixed batch of 1."
-    )
+def _by_sample(feeding: Feeding, name: str, value: Array, batch: int, fresh: int) -> Array:
+    try:
+        return feeding.rows(name, value, batch, fresh)
+    except ValueError:
+        raise UnsupportedModelError(
+            f"Output {name!r} has shape {list(value.shape)} for {batch} samples: it has no sample axis. "
+            "Export the model with the batch as an axis of every output, or with a fixed batch of 1."
+        ) from None

@@ -43,7 +43,8 @@ def hb_compile_document(solution: Solution) -> dict[str, Any]:
         },
         "input_parameters": {
             "input_name": _joined([entry.name for entry in inputs]),
-            "input_shape": ";".join("x".join(map(str, entry.shape)) for entry in inputs),
+            # an input without axes holds one number, and the key has no way to say no axes
+            "input_shape": ";".join("x".join(map(str, entry.shape)) or "1" for entry in inputs),
             "input_type_rt": ";".join("featuremap" for _ in inputs),
             "input_type_train": ";".join("featuremap" for _ in inputs),
             "input_layout_train": ";".join(entry.layout for entry in inputs),

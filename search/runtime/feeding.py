@@ -1,24 +1,23 @@
 """How samples go through a model: how many at a time, and how the pieces are put together.
 
-A model either takes any number of samples on axis 0 of every input, or a fixed number (often 1). Which one holds is
-read from the declared shapes and then tried: a model whose outputs do not grow with the batch is fed one sample at a
-time.
+Found and proven by ``search.runtime.arranging``: a model either takes any number of samples, or a fixed number
+(often 1) in every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from search.errors import UnsupportedModelError
-from search.runtime.session import Session
+from search.data.layout import OutputLayout
 
 Array = npt.NDArray[Any]
 BATCH = 64  # larger batches are slower per sample: intermediate tensors leave the cache
+_FIRST = OutputLayout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,12 @@ class Feeding:
     Attributes:
         batch: Samples fed at once; the last run of a dynamic model may hold fewer.
         fixed: Whether every run must hold exactly ``batch`` samples (the last one is filled by repetition).
+        outputs: Where the samples lie in model outputs; on axis 0 where nothing is said.
     """
 
     batch: int
     fixed: bool
+    outputs: Mapping[str, OutputLayout] = field(default_factory=dict)
 
     def slices(self, indices: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
         """Cut sample indices into runs ``(indices, n)``.
@@ -45,41 +46,10 @@ class Feeding:
                 part = np.concatenate([part, np.repeat(part[-1:], self.batch - fresh)])
             yield part, fresh
 
+    def rows(self, name: str, value: Array, batch: int, fresh: int) -> Array:
+        """Bring one output of a run of ``batch`` samples into the form ``[fresh, *]``.
 
-def probe_feeding(
-    session: Session, declared: Mapping[str, Sequence[int | None]], sample: Mapping[str, Array]
-) -> Feeding:
-    """Find out how to feed a model.
-
-    Args:
-        session: The user's model.
-        declared: Input name to declared shape; None where dynamic.
-        sample: Input name to at least two samples where the data has them.
-
-    Raises:
-        UnsupportedModelError: If inputs want different numbers of samples, or not even one sample runs.
-    """
-    fixed = {shape[0] for shape in declared.values() if shape and shape[0] is not None}
-    if fixed:
-        if len(fixed) > 1:
-            raise UnsupportedModelError(
-                f"The inputs have different fixed batch sizes {sorted(fixed)}; export the model with one."
-            )
-        return Feeding(batch=int(fixed.pop()), fixed=True)
-    two = {name: array[:2] for name, array in sample.items()}
-    if any(len(array) < 2 for array in two.values()):
-        return Feeding(batch=1, fixed=True)
-    one = session.run({name: array[:1] for name, array in two.items()})
-    try:
-        both = session.run(two)
-    except UnsupportedModelError:
-        return Feeding(batch=1, fixed=True)
-    grows = all(both[name].shape == (2, *one[name].shape[1:]) for name in one)
-    same = grows and all(_close(both[name][:1], one[name]) for name in one)
-    return Feeding(batch=BATCH, fixed=False) if same else Feeding(batch=1, fixed=True)
-
-
-def _close(a: Array, b: Array) -> bool:
-    if not np.issubdtype(a.dtype, np.floating):
-        return bool(np.array_equal(a, b))
-    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True))
+        Raises:
+            ValueError: If it does not hold the samples.
+        """
+        return self.outputs.get(name, _FIRST).rows(value, batch)[:fresh]

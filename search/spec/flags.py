@@ -13,6 +13,7 @@ from typing import Any
 from search.errors import UsageError
 from search.spec.goal_text import goal_from, parse_goal
 from search.spec.goals import LIMITS
+from search.spec.shape_text import parse_shapes
 
 FLAG_KEYS: dict[str, tuple[str, ...]] = {
     "model": ("model",),
@@ -31,6 +32,9 @@ FLAG_KEYS: dict[str, tuple[str, ...]] = {
     "seed": ("search", "seed"),
 }
 GOAL_FLAGS = ("metric", *LIMITS, "goal")
+INPUT_FLAGS = ("shape",)
+SPEC_FLAGS = (*FLAG_KEYS, *GOAL_FLAGS, *INPUT_FLAGS)
+"""Every flag that shapes the spec."""
 
 
 def merge_flags(spec: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,19 +42,22 @@ def merge_flags(spec: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, 
 
     Args:
         spec: Values of a spec file; empty where there is none.
-        flags: Flag name with underscores to value; None means not given. ``goal`` is a list of shorthands.
+        flags: Flag name with underscores to value; None means not given. ``goal`` is a list of shorthands,
+            ``shape`` one of ``NAME=1x3x640x640``.
 
     Raises:
         UsageError: If goal flags contradict each other, or a part of the spec that a flag sets is no mapping.
         ValueError: If a flag is unknown here.
     """
-    unknown = set(flags) - set(FLAG_KEYS) - set(GOAL_FLAGS)
+    unknown = set(flags) - set(SPEC_FLAGS)
     if unknown:
         raise ValueError(f"Unknown flags {sorted(unknown)}.")
     merged = copy.deepcopy(dict(spec))
     for flag, path in FLAG_KEYS.items():
         if flags.get(flag) is not None:
             _set(merged, path, flags[flag])
+    for name, shape in parse_shapes(flags.get("shape") or ()).items():
+        _set(merged, ("inputs", name, "shape"), list(shape))
     goals = _goals(merged.get("goal"), flags)
     if goals is not None:
         merged["goal"] = goals

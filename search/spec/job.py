@@ -80,10 +80,40 @@ class Target(SpecModel):
 
 
 class InputSettings(SpecModel):
-    """What the user knows about a model input: its range, or that it is never quantized."""
+    """What the user knows about a model input: range, whether it is quantized, and how samples lie in it.
+
+    ``batch_axis`` is the axis along which samples lie; null (or ``none``) says that a run takes one sample, which has
+    no such axis. ``constant`` is a value that all samples share (``data``: the one in the data file). ``shape`` closes
+    open sizes, batch included.
+    """
 
     range: Interval | None = None
     quantize: Switch = True
+    batch_axis: Annotated[int, Field(ge=0)] | Literal["auto", "none"] | None = "auto"
+    constant: float | Items[float] | Literal["data"] | None = None
+    shape: Items[Count] | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> InputSettings:
+        if self.constant is not None and self.batch_axis != "auto":
+            raise ValueError("a constant input has no samples; give constant or batch_axis, not both")
+        return self
+
+    @property
+    def axis(self) -> int | Literal["auto"] | None:
+        """``batch_axis`` with one spelling of none."""
+        return None if self.batch_axis == "none" else self.batch_axis
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the job itself gives the value of the input."""
+        return self.constant is not None and self.constant != "data"
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What shapes how data is read: part of the identity of every result."""
+        given = {"batch_axis": self.axis, "constant": self.constant, "shape": self.shape}
+        return {key: value for key, value in given.items() if value != {"batch_axis": "auto"}.get(key)}
 
 
 class OutputSettings(SpecModel):

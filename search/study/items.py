@@ -30,7 +30,7 @@ def check_item(problem: Problem) -> Item:
         "calibration": problem.calibration,
         "confirmation_share": problem.spec.data.confirmation_share,
         "seed": problem.spec.search.seed,
-        "preprocess": _preprocess(problem),
+        **_reading(problem),
     }
     if problem.overrides is not None:
         params["override_tensors"] = sorted(overrides_of(problem.overrides))
@@ -43,7 +43,7 @@ def collect_item(problem: Problem, described: Described) -> Item:
     wanted = problem.spec.calibration.samples
     params = {
         "calibration": problem.calibration,
-        "preprocess": _preprocess(problem),
+        **_reading(problem),
         "samples": available if wanted == "all" else min(int(wanted), available),
         "seed": problem.spec.search.seed if problem.is_random else 0,
     }
@@ -150,7 +150,7 @@ def sample_set(problem: Problem) -> dict[str, Any]:
     return {
         "evaluation": problem.evaluation,
         "confirmation_share": share,
-        "preprocess": _preprocess(problem),
+        **_reading(problem),
         **({"split_seed": problem.spec.search.seed} if share else {}),
     }
 
@@ -167,9 +167,14 @@ def quantization(problem: Problem, network: Network) -> dict[str, Any]:
     }
 
 
-def _preprocess(problem: Problem) -> Any:
+def _reading(problem: Problem) -> dict[str, Any]:
+    """What shapes how files become samples."""
     preprocess = problem.spec.data.preprocess
-    return None if preprocess is None else preprocess.model_dump(mode="json")
+    stated = {name: reading for name, one in sorted(problem.spec.inputs.items()) if (reading := one.reading)}
+    return {
+        "preprocess": None if preprocess is None else preprocess.model_dump(mode="json"),
+        **({"inputs": stated} if stated else {}),
+    }
 
 
 def metric_uses(problem: Problem, goals: Sequence[Goal]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from search.data.checks import check_finite
+from search.data.checks import check_finite, check_shared
 from search.data.source import SampleSource
 from search.errors import InvalidDataError, UsageError
 from search.evaluation.measure import runs
@@ -34,8 +34,9 @@ def preflight(runner: ItemRunner, check: ItemResult) -> None:
     unmeasured_goals(runner.problem, check)
     _check_spec_names(runner, described)
     sets = _sets(runner)
-    for source in sets.values():
-        check_finite(source)
+    for fed in runner.sets.values():
+        check_finite(fed.source)
+        check_shared(fed)
     if described.goals:
         shapes = _output_shapes(runner)
         for role in ("evaluation", "confirmation"):

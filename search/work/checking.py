@@ -16,6 +16,7 @@ import onnx
 
 from search.calibration.collect import with_outputs
 from search.calibration.grids import WeightGrid
+from search.data.source import SampleSource
 from search.errors import SelfTestError, UnsupportedModelError
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.graph.opset import WORKING_OPSET, lift
@@ -38,9 +39,8 @@ def run_check(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     del params
     loaded = runner.loaded
     evaluated = runner.problem.evaluation is not None
-    source = runner.evaluation if evaluated else runner.calibration
     data = {
-        **describe_model(loaded, source.batch(np.arange(min(SELF_TEST_SAMPLES, source.n_samples)))),
+        **describe_model(loaded, runner.evaluation if evaluated else runner.calibration),
         "labels": list(runner.evaluation.label_keys) if evaluated else [],
         "n_samples": runner.evaluation.n_samples if evaluated else 0,
         "n_calibration": runner.calibration.n_samples,
@@ -50,7 +50,7 @@ def run_check(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     return Raw(data, {"nodes": json.dumps(_nodes(loaded)).encode()})
 
 
-def describe_model(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, Any]:
+def describe_model(loaded: Loaded, samples: SampleSource) -> dict[str, Any]:
     """What planning needs to know of a model, after the self-test.
 
     Raises:
@@ -60,6 +60,8 @@ def describe_model(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, An
         "self_test": self_test(loaded, samples),
         "network": loaded.structure.network.to_json(),
         "feeding": [loaded.feeding.batch, loaded.feeding.fixed],
+        "layouts": [one.to_json() for one in loaded.arrangement.layouts.values()],
+        "mixes": loaded.arrangement.mixes,
         "outputs": [[value.name, list(value.shape or ())] for value in loaded.user.outputs],
         "inputs": [[value.name, str(value.dtype), list(value.shape)] for value in loaded.user.inputs],
         "ranking": {name: list(values) for name, values in loaded.ranking.items()},
@@ -68,7 +70,7 @@ def describe_model(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, An
     }
 
 
-def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
+def self_test(loaded: Loaded, samples: SampleSource) -> dict[str, float]:
     """Compare the rewritten graphs with the user's model.
 
     Returns:
@@ -79,8 +81,9 @@ def self_test(loaded: Loaded, samples: Mapping[str, Array]) -> dict[str, float]:
     """
     if loaded.was_quantized:
         return {}  # the user's model rounds, the restored float graph does not: there is nothing to be equal to
-    n = loaded.feeding.batch if loaded.feeding.fixed else len(next(iter(samples.values())))
-    feeds = {name: np.concatenate([array] * n)[:n] if len(array) < n else array[:n] for name, array in samples.items()}
+    feeding = loaded.feeding
+    n = feeding.batch if feeding.fixed else min(SELF_TEST_SAMPLES, samples.n_samples)
+    feeds = samples.batch(np.arange(n) % samples.n_samples)
     expected = loaded.user_session.run(feeds)
     placement = _all_float(loaded)
     rewritten = build_qdq(loaded.template, placement, _NoGrids(), QdqOptions()).model

@@ -77,7 +77,7 @@ def make_solution(runner: ItemRunner, params: Mapping[str, Any]) -> Solution:
         inputs=tuple(
             ModelInput(
                 name=value.name,
-                shape=tuple(1 if size is None else size for size in value.shape),
+                shape=_shape(runner, value.name),
                 layout=_layout(runner),
             )
             for value in loaded.user.inputs
@@ -131,6 +131,15 @@ def _weights(network: Network, placement: Placement, grids: Grids) -> dict[int, 
                 signed=bool(np.issubdtype(grid.values.dtype, np.signedinteger)),
             )
     return found
+
+
+def _shape(runner: ItemRunner, name: str) -> tuple[int, ...]:
+    """Sizes of an input in the smallest run, open ones as in the data; where samples differ, those of the first."""
+    samples = next(iter(runner.sets.values()))
+    layout, stored = samples.layouts[name], samples.layout[name].shape
+    if None in stored:
+        stored = samples.rows([0])[name].shape[1:]
+    return layout.model_shape(tuple(size for size in stored if size is not None))
 
 
 def _layout(runner: ItemRunner) -> str:

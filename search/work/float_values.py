@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from search.calibration.collect import with_outputs
 from search.data.source import SampleSource
+from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
 from search.sensitivity.tails import cut_positions, values_at
 from search.work.loaded import Loaded
@@ -28,16 +29,18 @@ class Run:
         values: Outputs, and what crosses cuts.
         batch: Samples in it.
         fresh: The first of them that count; the others fill it up.
+        feeding: Where the samples lie in outputs.
     """
 
     feeds: Mapping[str, Array]
     values: Mapping[str, Array]
     batch: int
     fresh: int
+    feeding: Feeding
 
-    def rows(self, value: Array) -> Array:
+    def rows(self, name: str, value: Array) -> Array:
         """The samples that count, of a value that this run or one like it gave."""
-        return value[: self.fresh] if value.ndim and value.shape[0] == self.batch else value[np.newaxis]
+        return self.feeding.rows(name, value, self.batch, self.fresh)
 
 
 class FloatValues:
@@ -75,4 +78,4 @@ class FloatValues:
 
     def _run(self, indices: Indices, fresh: int) -> Run:
         feeds = self._source.batch(indices)
-        return Run(feeds, self._session.run(feeds, self._names), len(indices), fresh)
+        return Run(feeds, self._session.run(feeds, self._names), len(indices), fresh, self._loaded.feeding)

@@ -14,20 +14,23 @@ import numpy.typing as npt
 from search.calibration.collect import with_outputs
 from search.calibration.grids import Fixed, Grids, GridSettings
 from search.calibration.ranges import Ranges
+from search.data.fed import Fed
 from search.data.inputs import InputInfo
-from search.data.open import open_data
+from search.data.open import open_stored
 from search.data.order import Split, Subset, sample_order, split_confirmation
-from search.data.random import random_source
+from search.data.random import random_samples
 from search.data.source import SampleSource
+from search.data.stored import Stored
 from search.evaluation.biases import GridSource
 from search.evaluation.configuration import Configuration
 from search.evaluation.fitting import FittedGrids
 from search.evaluation.lowering.lower import lower
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
-from search.graph.load import read_model
+from search.graph.load import UserModel, read_model
 from search.metrics.metric import Metric
 from search.metrics.registry import make_metric
+from search.runtime.arranging import Arrangement, arrange, read
 from search.runtime.saturation import saturates_pairs
 from search.runtime.session import Level, Session
 from search.simulator.fast.session import IntegerSession
@@ -39,7 +42,7 @@ from search.work.evaluable import Evaluable, cache_key, refused
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights
 from search.work.float_values import FloatValues
 from search.work.goal_metric import graph_metric
-from search.work.loaded import Loaded, load
+from search.work.loaded import Loaded, inputs_of, take_in
 from search.work.override_pins import Stated, locate, translate
 from search.work.problem import Files, Problem
 
@@ -85,32 +88,56 @@ class ItemRunner:
         self._metrics: dict[str, Metric] = {}
 
     @cached_property
+    def _user(self) -> UserModel:
+        return read_model(self.files.path(self.problem.model))
+
+    @cached_property
+    def _session(self) -> Session:
+        return Session(self._user.proto, level=Level.DEPLOYED, threads=self.problem.threads)
+
+    @cached_property
     def inputs(self) -> tuple[InputInfo, ...]:
         """Declared inputs of the model."""
-        return tuple(
-            InputInfo(name=value.name, dtype=np.dtype(value.dtype), shape=value.shape)
-            for value in read_model(self.files.path(self.problem.model)).inputs
-        )
+        return inputs_of(self._user)
+
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """How samples lie in the inputs and outputs of the model."""
+        return arrange(self._session, self.inputs, list(self._stored.values()), self.problem.spec.inputs)
+
+    @cached_property
+    def sets(self) -> Mapping[str, Fed]:
+        """Every data set of the study by role, whole, in the form the model takes."""
+        settings = self.problem.spec.inputs
+        return {role: read(one, self.inputs, self.arrangement, settings) for role, one in self._stored.items()}
 
     @cached_property
     def loaded(self) -> Loaded:
         """The model, taken in."""
-        source = self.calibration if self.problem.evaluation is None else self._evaluation_source
-        sample = source.batch(np.arange(min(2, source.n_samples)))
-        return load(self.files.path(self.problem.model), sample, threads=self.problem.threads)
+        return take_in(self._user, self._session, self.arrangement, next(iter(self.sets.values())))
+
+    @cached_property
+    def _stored(self) -> Mapping[str, Stored]:
+        """The data sets as they are stored; first the one that the model is looked at with."""
+        problem, spec = self.problem, self.problem.spec
+        digests = {"evaluation": problem.evaluation, "calibration": problem.calibration}
+        found = {role: self._open(digest) for role, digest in digests.items() if digest is not None}
+        if problem.calibration is None:
+            found["calibration"] = random_samples(self.inputs, seed=spec.search.seed, settings=spec.inputs)
+        if problem.confirmation is not None:
+            found["confirmation"] = self._open(problem.confirmation)
+        return found
 
     @cached_property
     def calibration(self) -> SampleSource:
         """Calibration samples."""
-        if self.problem.calibration is None:
-            return random_source(self.inputs, seed=self.problem.spec.search.seed)
-        return self._open(self.problem.calibration)
+        return self.sets["calibration"]
 
     @cached_property
     def _evaluation_source(self) -> SampleSource:
         if self.problem.evaluation is None:
             raise ValueError("This study has no evaluation data.")
-        return self._open(self.problem.evaluation)
+        return self.sets["evaluation"]
 
     @cached_property
     def evaluation(self) -> SampleSource:
@@ -122,7 +149,7 @@ class ItemRunner:
     def confirmation(self) -> SampleSource | None:
         """Samples the search never sees."""
         if self.problem.confirmation is not None:
-            return self._open(self.problem.confirmation)
+            return self.sets["confirmation"]
         split = self._split
         return None if split is None else Subset(self._evaluation_source, split.confirmation)
 
@@ -148,8 +175,10 @@ class ItemRunner:
             self._orders = {blob: self.order[load_arrays(self.files.get(blob))["order"]]}
         return self._orders[blob]
 
-    def _open(self, digest: str) -> SampleSource:
-        return open_data(self.files.path(digest), self.inputs, self.problem.spec.data.preprocess)
+    def _open(self, digest: str) -> Stored:
+        spec = self.problem.spec
+        fed = [info for info in self.inputs if info.name not in spec.inputs or not spec.inputs[info.name].has_value]
+        return open_stored(self.files.path(digest), fed, spec.data.preprocess)
 
     def grids(self, configuration: Configuration) -> Grids:
         """Grids of a configuration."""

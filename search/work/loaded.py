@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,19 @@ import onnx
 import onnx_ir as ir
 
 from search.calibration.collect import bounded, with_outputs
+from search.data.fed import Fed
+from search.data.inputs import InputInfo
 from search.errors import UnsupportedModelError
 from search.evaluation.template import Sizes, Template, make_template
 from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
-from search.graph.load import UserModel, read_model
+from search.graph.load import UserModel
 from search.graph.notes import Fate, Note
 from search.graph.prepared import prepare
 from search.graph.quantized_input import FixedScales
 from search.graph.shape_values import fold_shape_values, shape_values
-from search.runtime.feeding import Feeding, probe_feeding
+from search.runtime.arranging import Arrangement
+from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
 
 Array = npt.NDArray[Any]
@@ -37,6 +39,7 @@ class Loaded:
     """Everything derived from the model file and a few samples.
 
     Attributes:
+        arrangement: How samples lie in inputs and outputs.
         user: The untouched model.
         user_session: It, ready to run, as deployed.
         feeding: Samples per run.
@@ -51,6 +54,7 @@ class Loaded:
         value_names: User's value name to the name of the equal value now, where that differs.
     """
 
+    arrangement: Arrangement
     user: UserModel
     user_session: Session
     feeding: Feeding
@@ -65,26 +69,35 @@ class Loaded:
     value_names: Mapping[str, str]
 
 
-def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
-    """Read, normalise and group the model.
+def inputs_of(user: UserModel) -> tuple[InputInfo, ...]:
+    """Declared inputs of a model, as data is laid beside them."""
+    names = {value.name: value for value in user.proto.graph.input}
+    return tuple(
+        InputInfo(
+            name=value.name,
+            dtype=np.dtype(value.dtype),
+            shape=value.shape,
+            names=tuple(size.dim_param for size in names[value.name].type.tensor_type.shape.dim),
+        )
+        for value in user.inputs
+    )
+
+
+def take_in(user: UserModel, session: Session, arrangement: Arrangement, samples: Fed) -> Loaded:
+    """Normalise and group a model that was read.
 
     Args:
-        path: The model file.
-        sample: Input name to one or two samples, to find out shapes and how to feed.
-        threads: Intra-op threads.
-
-    Raises:
-        InvalidModelError: If the file is no usable model.
+        user: The model.
+        session: It, ready to run.
+        arrangement: How it is fed.
+        samples: Data to find out shapes.
     """
-    user = read_model(path)
-    session = Session(user.proto, level=Level.DEPLOYED, threads=threads)
-    feeding = probe_feeding(session, {value.name: value.shape for value in user.inputs}, sample)
+    feeding = arrangement.feeding
     if user.original is not None:
-        _check_rounding(user.original, session, _probe_runs(sample, feeding)[0])
+        _check_rounding(user.original, session, _probe_runs(samples, feeding)[0])
     prepared = prepare(user, _evaluate)
     graph = prepared.model.graph
-    runs = _probe_runs(sample, feeding)
-    traced = _trace(prepared.model, runs)
+    traced = _trace(prepared.model, _probe_runs(samples, feeding))
     _set_types(graph, traced[0])
     names = shape_values(graph)
     removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
@@ -92,9 +105,13 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
         **prepared.fates,
         **{name: Fate("folded", None, "depends on shapes only; always the same") for name in removed},
     }
-    batch = len(next(iter(runs[0].values())))
+    batch = feeding.batch if feeding.fixed else 1
     structure = build_structure(graph, {name: value.shape for name, value in traced[0].items()}, batch=batch)
+    ranking = ranking_values(graph)
+    if _ranks_inside(ranking) and any(one.axis not in (0, None) for one in arrangement.layouts.values()):
+        feeding = replace(feeding, batch=1, fixed=True)  # where samples lie in inner values is known for one only
     return Loaded(
+        arrangement=arrangement,
         user=user,
         user_session=session,
         feeding=bounded(feeding, structure.network, MAX_ACTIVATION_BYTES),
@@ -103,7 +120,7 @@ def load(path: Path, sample: Mapping[str, Array], *, threads: int) -> Loaded:
         fates=fates,
         notes=prepared.notes,
         fixed_scales=prepared.fixed,
-        ranking=ranking_values(graph),
+        ranking=ranking,
         was_quantized=prepared.was_quantized,
         opset=(user.opset, prepared.model.opset_imports[""]),
         value_names=prepared.value_names,
@@ -133,12 +150,28 @@ def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, A
     return Session(model, level=Level.PLAIN).run(feeds)
 
 
-def _probe_runs(sample: Mapping[str, Array], feeding: Feeding) -> list[dict[str, Array]]:
-    """Inputs of one run, and of a second one with another batch size where the model allows it."""
+def _probe_runs(samples: Fed, feeding: Feeding) -> list[dict[str, Array]]:
+    """Inputs of one run, and of a second one of another size where the model allows it."""
+    if samples.differs:
+        return [samples.batch([number]) for number in _of_two_sizes(samples)]
     if feeding.fixed:
-        fill = {name: np.concatenate([array[:1]] * feeding.batch) for name, array in sample.items()}
-        return [fill]
-    return [{name: array[:n] for name, array in sample.items()} for n in (1, PROBE_SAMPLES)]
+        return [samples.batch(np.zeros(feeding.batch, np.intp))]
+    return [samples.batch(np.arange(n)) for n in (1, PROBE_SAMPLES)]
+
+
+def _of_two_sizes(samples: Fed) -> tuple[int, int]:
+    """The first sample and the first that differs from it in size."""
+
+    def shapes(number: int) -> list[tuple[int, ...]]:
+        return [array.shape for array in samples.rows([number]).values()]
+
+    first = shapes(0)
+    return 0, next(number for number in range(1, samples.n_samples) if shapes(number) != first)
+
+
+def _ranks_inside(ranking: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether points are ranked by values that are no outputs."""
+    return any(name not in ranking for values in ranking.values() for name in values)
 
 
 def _trace(model: ir.Model, runs: list[dict[str, Array]]) -> list[dict[str, Array]]:

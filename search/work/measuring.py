@@ -136,13 +136,13 @@ class _Probe:
             feeds = {**run.feeds, **self._float.crossing(tail.start, run), **switches}
             values = session.run({name: feeds[name] for name in session.inputs}, tail.outputs)
             for name in tail.outputs:
-                found[name].append(run.rows(values[name]))
+                found[name].append(run.rows(name, values[name]))
         return {name: _together(rows) for name, rows in found.items()}
 
     def _reference(self, group: int, name: str) -> Array:
         """The float model's output for the samples of one group of runs."""
         if (group, name) not in self._references:
-            whole = _together([run.rows(run.values[name]) for run in self._groups[group]])
+            whole = _together([run.rows(name, run.values[name]) for run in self._groups[group]])
             self._references[group, name] = self._transformed(name, whole)
         return self._references[group, name]
 
@@ -152,14 +152,16 @@ class _Probe:
 
 
 def _groups(runs: Sequence[Run], outputs: Sequence[str]) -> list[list[Run]]:
-    """Put runs with small outputs together: their errors are taken at once."""
+    """Put runs with small outputs of one size together: their errors are taken at once."""
     groups: list[list[Run]] = []
     room = 0
+    sizes: list[tuple[int, ...]] = []
     for run in runs:
         size = sum(run.values[name].size for name in outputs)
-        if size > room:
+        found = [run.rows(name, run.values[name]).shape[1:] for name in outputs]
+        if size > room or found != sizes:
             groups.append([])
-            room = GATHERED
+            room, sizes = GATHERED, found
         groups[-1].append(run)
         room -= size
     return groups

@@ -10,19 +10,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search.data.inputs import shape_text
 from search.errors import UsageError
 from search.spec.job import Target as TargetSpec
 from search.spec.resolve import resolve_target
+from search.spec.shape_text import parse_shapes
 from search.targets.target import load_target
 
 if TYPE_CHECKING:
     from service.local.inspection import Inspection
 
 
-def check(
+def check(  # noqa: PLR0917  one parameter per option
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     target: Annotated[str, typer.Option(help="Chip whose rules are laid over the groups.")] = "j6m",
     toolchain: Annotated[str | None, typer.Option(help="Version of the vendor's tools.")] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=1x3x640x640: sizes of an input that leaves them open; repeatable."),
+    ] = None,
     overrides: Annotated[Path | None, typer.Option(help="Tensor overrides (JSON) to complete and print.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -34,7 +40,7 @@ def check(
     typer.echo(f"reading {model}", err=True)
     from service.local.inspection import inspect_model  # noqa: PLC0415  the line above is out before this is loaded
 
-    found = inspect_model(model, chip)
+    found = inspect_model(model, chip, parse_shapes(shape or ()))
     document = found.to_json()
     if overrides is not None:
         document["overrides"] = _completed(found, overrides)
@@ -68,8 +74,20 @@ def _completed(found: Inspection, path: Path) -> dict[str, Any]:
     return complete_overrides(wiring, parse_overrides(text), default="QUInt8")
 
 
+def _inputs(found: Inspection) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("input", "type", "shape", "samples"):
+        table.add_column(name, overflow="fold")
+    for one in found.inputs:
+        where = "one per run" if one.axis is None else f"on axis {one.axis}"
+        table.add_row(one.name, one.dtype, shape_text(one.shape), where)
+    return table
+
+
 def _show(found: Inspection) -> None:
     console = Console(highlight=False)
+    console.print(_inputs(found))
+    console.print(f"data: {found.savez}\n", markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for name in ("group", "operator", "name", "nodes", "compute", "precisions"):
         table.add_column(name, justify="right" if name in ("nodes", "compute") else "left", overflow="fold")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from search.errors import UsageError
-from search.spec.flags import FLAG_KEYS, GOAL_FLAGS
+from search.spec.flags import SPEC_FLAGS
 from service.cli.exits import exit_of_result
 from service.cli.progress import watcher
 from service.cli.request import Request, read_job
@@ -39,6 +39,10 @@ def search(  # noqa: PLR0917  one parameter per option
     max_value: Annotated[float | None, typer.Option(help="Error must stay below this value.")] = None,
     goal: Annotated[
         list[str] | None, typer.Option(help="'top1@logits,labels=labels,max-drop=0.01'; repeatable.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=1x3x640x640: sizes of an input that leaves them open; repeatable."),
     ] = None,
     strategy: Annotated[str | None, typer.Option(help="auto | ladder | optuna | exhaustive.")] = None,
     evaluator: Annotated[str | None, typer.Option(help="fake_quant.")] = None,
@@ -70,7 +74,7 @@ def search(  # noqa: PLR0917  one parameter per option
     if out is None:
         raise UsageError("No output directory. Give --out DIR.")
     # every option that shapes the spec is read from the context by its name, the others below
-    flags = {name: context.params[name] for name in (*FLAG_KEYS, *GOAL_FLAGS) if context.params[name] is not None}
+    flags = {name: context.params[name] for name in SPEC_FLAGS if context.params[name] is not None}
     request = Request(flags=flags, spec=spec)
     job = read_job(request)
     with watcher() as watch:

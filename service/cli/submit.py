@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from search.errors import SearchError, UsageError
-from search.spec.flags import FLAG_KEYS, GOAL_FLAGS, merge_flags
+from search.spec.flags import SPEC_FLAGS, merge_flags
 from search.spec.load import build_job, read_spec
 from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error, exit_of_study
@@ -30,7 +30,7 @@ from service.client.shapes import Study
 RESULT = "result.json"
 
 
-@with_options_of(search, {*FLAG_KEYS, *GOAL_FLAGS, "spec"})
+@with_options_of(search, {*SPEC_FLAGS, "spec"})
 def submit(  # one parameter per option
     context: typer.Context,
     *,
@@ -61,7 +61,7 @@ def submit(  # one parameter per option
 ) -> None:
     """Submit a study to a server: the same job as 'search', the inputs are uploaded."""
     given = context.params
-    flags = {one: given[one] for one in (*FLAG_KEYS, *GOAL_FLAGS) if given[one] is not None}
+    flags = {one: given[one] for one in SPEC_FLAGS if given[one] is not None}
     order = Order(
         flags=flags,
         spec=given["spec"],

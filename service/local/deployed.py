@@ -19,11 +19,9 @@ from search.assignment import Assignment
 from search.calibration.collect import collect
 from search.calibration.grids import Grids, GridSettings
 from search.calibration.ranges import derive_ranges
-from search.data.arrays import ArraySource
-from search.data.inputs import InputInfo
-from search.data.random import random_source
+from search.data.fed import Fed
+from search.errors import UsageError
 from search.evaluation.qdq import QdqOptions, build_qdq
-from search.graph.load import read_model
 from search.quant.grid import ScaleRule
 from search.runtime.session import Level, Session
 from search.targets.fitting.measured import Measured
@@ -31,7 +29,8 @@ from search.targets.fitting.mixes import mixes
 from search.targets.placement import place_by
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
-from search.work.loaded import Loaded, load
+from search.work.loaded import Loaded
+from search.work.without_data import load_without_data
 from service.local.stopwatch import Steady, interleave, steady
 
 N_CALIBRATION = 8
@@ -96,16 +95,18 @@ def measure_model(path: Path, target: Target, how: Measuring, *, name: str) -> M
         InvalidModelError: If the file is no usable model.
         UsageError: If the size of an axis other than the batch is open.
     """
-    inputs = [InputInfo(name=v.name, dtype=np.dtype(v.dtype), shape=v.shape) for v in read_model(path).inputs]
-    source = random_source(inputs, seed=how.seed, n_samples=N_CALIBRATION)
-    loaded = load(path, source.batch(np.arange(2)), threads=how.threads)
+    found = load_without_data(path, seed=how.seed, n_samples=N_CALIBRATION, threads=how.threads)
+    if found.assumed:
+        raise UsageError(
+            f"{path}: leaves sizes open ({', '.join(found.assumed)}). Export it with fixed ones to be timed."
+        )
+    loaded, source = found.loaded, found.samples
     network = loaded.structure.network
     book = Rulebook(network, target)
     chosen = mixes(book, how.assignments, seed=how.seed)
     sessions = _sessions(loaded, book, source, chosen, how)
-    feeds = _feeds(loaded, source, sessions, how)
+    samples, feeds = _feeds(loaded, source, sessions, how)
     times = _steady_times([partial(session.run, feeds) for session in sessions], how)
-    samples = len(next(iter(feeds.values())))
     measured = tuple(
         Measured(model=name, microseconds=1e6 * seconds, samples=samples, network=network, assignment=assignment)
         for seconds, assignment in zip(times.seconds.tolist(), chosen, strict=True)
@@ -114,7 +115,7 @@ def measure_model(path: Path, target: Target, how: Measuring, *, name: str) -> M
 
 
 def _sessions(
-    loaded: Loaded, book: Rulebook, source: ArraySource, assignments: Sequence[Assignment], how: Measuring
+    loaded: Loaded, book: Rulebook, source: Fed, assignments: Sequence[Assignment], how: Measuring
 ) -> list[Session]:
     target, template, network = book.target, loaded.template, loaded.structure.network
     collected = collect(
@@ -143,14 +144,14 @@ def _steady_times(works: Sequence[Callable[[], object]], how: Measuring) -> Stea
 
 
 def _feeds(
-    loaded: Loaded, source: ArraySource, sessions: Sequence[Session], how: Measuring
-) -> Mapping[str, np.ndarray[Any, Any]]:
-    """The smallest batch, doubling, with which every assignment takes ``how.min_seconds``."""
+    loaded: Loaded, source: Fed, sessions: Sequence[Session], how: Measuring
+) -> tuple[int, Mapping[str, np.ndarray[Any, Any]]]:
+    """Size and inputs of the smallest batch, doubling, with which every assignment takes ``how.min_seconds``."""
     batch = loaded.feeding.batch if loaded.feeding.fixed else 1
     while True:
         feeds = dict(source.batch(np.arange(batch) % N_CALIBRATION))
         if loaded.feeding.fixed or batch >= MAX_BATCH or _quickest(sessions, feeds, how) >= MARGIN * how.min_seconds:
-            return feeds
+            return batch, feeds
         batch *= 2
 
 

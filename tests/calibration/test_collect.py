@@ -8,9 +8,8 @@ from search.graph.network import Network
 from search.quant.histogram import Histogram
 from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
-from search.work.loaded import load
 from tests.builders import conv, model, node, save
-from tests.evaluation.loading import Samples, load_proto
+from tests.evaluation.loading import Samples, load, load_proto
 
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(13, 3, 4, 4)) * RNG.lognormal(size=(13, 1, 1, 1))).astype(np.float32)
@@ -60,7 +59,7 @@ def test_the_batch_size_does_not_change_the_histograms(batch, tmp_path):
 def test_a_fixed_batch_counts_no_filling(batch, tmp_path):
     dynamic = load_proto(network(), {"x": X}, tmp_path)
     fixed = load(save(network(batch), tmp_path, "fixed.onnx"), {"x": X[:2]}, threads=1)
-    assert fixed.feeding == Feeding(batch, fixed=True)
+    assert (fixed.feeding.batch, fixed.feeding.fixed) == (batch, True)
     expected, found = collected(dynamic, Feeding(64, fixed=False)), collected(fixed, fixed.feeding)
     for tensor, a, b in zip(dynamic.structure.network.tensors, expected.at(13), found.at(13), strict=True):
         assert a.count == b.count == 13 * tensor.elements

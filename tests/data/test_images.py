@@ -8,9 +8,9 @@ from PIL import Image
 import search.data.pixels as pixels_module
 from search.data.images import open_images
 from search.data.inputs import InputInfo
-from search.data.open import open_data
 from search.errors import InvalidDataError, UsageError
 from search.spec.job import Preprocess
+from tests.data.reading import open_documented as open_data
 
 NCHW = InputInfo("image", np.dtype(np.float32), (None, 3, None, None))
 GREY = InputInfo("image", np.dtype(np.float32), (None, 1, None, None))
@@ -203,8 +203,17 @@ def test_images_of_several_sizes_need_a_crop(tmp_path):
     save(tmp_path / "0.png", picture(size=(6, 8)))
     save(tmp_path / "1.png", picture(size=(8, 6)))
     with pytest.raises(InvalidDataError, match=r"1\.png: is 8 x 6 after preprocess, but 0\.png is 6 x 8"):
-        open_images(tmp_path, [NCHW], PLAIN)
+        open_images(tmp_path, [InputInfo("image", NCHW.dtype, (None, 3, 6, 8))], PLAIN)
     assert open_images(tmp_path, [NCHW], Preprocess(crop=6)).batch(slice(None))["image"].shape == (2, 3, 6, 6)
+
+
+def test_images_of_several_sizes_go_into_a_model_that_leaves_them_open(tmp_path):
+    first, second = picture(size=(6, 8)), picture(size=(5, 8))
+    save(tmp_path / "0.png", first)
+    save(tmp_path / "1.png", second)
+    source = open_images(tmp_path, [NCHW], PLAIN)
+    assert source.layout["image"].shape == (3, None, 8)
+    assert [source.batch([n])["image"].shape for n in (0, 1)] == [(1, 3, 6, 8), (1, 3, 5, 8)]
 
 
 def test_an_image_smaller_than_the_crop_is_named(tmp_path):
@@ -215,7 +224,7 @@ def test_an_image_smaller_than_the_crop_is_named(tmp_path):
 
 def test_the_size_must_be_the_models(tmp_path):
     save(tmp_path / "0.png", picture(size=(6, 8)))
-    with pytest.raises(InvalidDataError, match=r"'image' is \[N, 3, 6, 8\].*wants \[N, 3, 5, 5\]"):
+    with pytest.raises(InvalidDataError, match=r"'image' is \[1, 3, 6, 8\].*wants \[N, 3, 5, 5\]"):
         open_data(tmp_path, [InputInfo("image", np.dtype(np.float32), (None, 3, 5, 5))], PLAIN)
 
 

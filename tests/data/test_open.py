@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from search.data.inputs import InputInfo
-from search.data.open import open_data
 from search.errors import InvalidDataError, UsageError
+from tests.data.reading import open_documented as open_data
 
 X = InputInfo("x", np.dtype(np.float32), (None, 3))
 

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from search.data.inputs import InputInfo
 from search.data.order import Subset, sample_order, split_confirmation
-from search.data.random import random_source
+from search.data.random import random_samples
 from search.errors import InvalidDataError
+from tests.data.reading import documented
 
 
 @given(n=st.integers(1, 200), seed=st.integers(0, 2**32))
@@ -42,7 +43,8 @@ def test_a_split_must_leave_samples():
 
 
 def test_a_subset_is_those_samples_and_has_a_digest_of_its_own():
-    source = random_source([InputInfo("x", np.dtype(np.int8), (None, 3))], seed=0, n_samples=10)
+    inputs = [InputInfo("x", np.dtype(np.int8), (None, 3))]
+    source = documented(random_samples(inputs, seed=0, n_samples=10), inputs)
     subset = Subset(source, np.array([7, 2, 5], np.intp))
     everything = source.batch(slice(None))["x"]
     assert subset.n_samples == 3

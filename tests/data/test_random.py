@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from search.data.inputs import InputInfo
-from search.data.random import random_source
+from search.data.random import random_samples
 from search.errors import UsageError
+from tests.data.reading import documented
+
+
+def random_source(inputs, **how):
+    return documented(random_samples(inputs, **how), inputs)
 
 
 def info(dtype, name="x", shape=(None, 50)):
@@ -51,5 +56,5 @@ def test_another_input_does_not_change_the_first():
 
 
 def test_a_size_that_is_not_known_is_refused():
-    with pytest.raises(UsageError, match=r"input 'x' is \[N, 3, \?\]. Export the model with fixed sizes"):
+    with pytest.raises(UsageError, match=r"input 'x' is \[\?, 3, \?\]\. Give them with --shape x=1x3x\?"):
         random_source([info("float32", shape=(None, 3, None))], seed=0)

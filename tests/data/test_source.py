@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.casting import fit_source
 from search.data.directory import open_directory
 from search.data.images import open_images
 from search.data.inputs import InputInfo
 from search.data.npz import open_npz
 from search.data.order import Subset
-from search.data.random import random_source
+from search.data.random import random_samples
 from search.data.source import index_list
+from search.data.stored import StoredRows
 from search.spec.job import Preprocess
+from tests.data.reading import documented
 
 N = 7
 INFO = InputInfo("x", np.dtype(np.float32), (None, 3, 4, 4))
@@ -22,7 +23,7 @@ def npz(root):
     np.savez(
         root / "a.npz", x=np.random.default_rng(0).normal(size=(N, 3, 4, 4)).astype(np.float32), labels=np.arange(N)
     )
-    return open_npz(root / "a.npz", [INFO])
+    return documented(open_npz(root / "a.npz", [INFO]), [INFO])
 
 
 def directory(root):
@@ -30,7 +31,7 @@ def directory(root):
     for number in range(N):
         np.save(root / "x" / f"{number}.npy", np.full((3, 4, 4), number, np.float32))
     np.save(root / "labels.npy", np.arange(N))
-    return open_directory(root, [INFO])
+    return documented(open_directory(root, [INFO]), [INFO])
 
 
 def images(root):
@@ -44,15 +45,15 @@ def subset(root):
     return Subset(npz(root), np.arange(N, dtype=np.intp)[::-1])
 
 
-def cast(root):
-    return fit_source(npz(root), [INFO])
+def rows(root):
+    return documented(StoredRows(images(root), {}), [INFO])
 
 
 def random(_):
-    return random_source([INFO], seed=0, n_samples=N)
+    return documented(random_samples([INFO], seed=0, n_samples=N), [INFO])
 
 
-@pytest.fixture(params=[npz, directory, images, subset, cast, random])
+@pytest.fixture(params=[npz, directory, images, subset, rows, random])
 def source(request, tmp_path):
     return request.param(tmp_path)
 

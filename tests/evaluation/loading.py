@@ -12,13 +12,17 @@ import onnx
 from search.calibration.collect import collect
 from search.calibration.grids import Grids, GridSettings
 from search.calibration.ranges import derive_ranges
+from search.data.stored import StoredArrays
+from search.graph.load import read_model
 from search.graph.network import Network
 from search.precision import Format
 from search.quant.grid import ScaleRule
+from search.runtime.arranging import arrange, read
 from search.runtime.feeding import Feeding
+from search.runtime.session import Level, Session
 from search.targets.placement import Placement
 from search.targets.target import Target
-from search.work.loaded import Loaded, load
+from search.work.loaded import Loaded, inputs_of, take_in
 from tests.builders import save
 
 
@@ -40,6 +44,15 @@ class Samples:
     def labels(self, key: str) -> Any:
         """All labels."""
         return self.all_labels[key]
+
+
+def load(path: Path, sample: Mapping[str, Any], *, threads: int) -> Loaded:
+    """Take a model in with a few samples, on axis 0 of every array."""
+    user = read_model(path)
+    session = Session(user.proto, level=Level.DEPLOYED, threads=threads)
+    stored = StoredArrays("samples", sample, digest="", labels={})
+    arrangement = arrange(session, inputs_of(user), [stored])
+    return take_in(user, session, arrangement, read(stored, inputs_of(user), arrangement, {}))
 
 
 def load_proto(proto: onnx.ModelProto, feeds: Mapping[str, Any], folder: Path) -> Loaded:

@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 
 from search.data.inputs import InputInfo
-from search.data.open import open_data
 from search.export.knight import infer_script
 from search.export.knight_plan import KnightMetric
 from search.export.solution import ModelInput
 from search.metrics.registry import make_metric
 from search.spec.job import Preprocess
 from tests.builders import model, node
+from tests.data.reading import open_documented as open_data
 from tests.export.solutions import chain_solution
 from tests.export.test_knight import plan
 

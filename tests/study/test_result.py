@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from search.data.open import open_data
 from search.study.plan import Replay
 from search.work.item_runner import ItemRunner
 from search.work.running import run_items
+from tests.data.reading import open_documented as open_data
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, two_output_net, write
 

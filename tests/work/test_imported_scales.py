@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from search.spec.job import JobSpec
 from search.targets.target import load_target
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights
-from search.work.loaded import Loaded, load
+from search.work.loaded import Loaded
+from tests.evaluation.loading import load
 
 
 def quantized_file(path, *, activation: np.dtype) -> None:
