@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.errors import UnsupportedModelError
+from search.metrics.custom import MetricFailedError
 from search.metrics.metric import Metric
 from search.metrics.output_error import output_errors
 from search.metrics.part import Part, merge
@@ -146,7 +147,7 @@ def measure(
             digest.update(np.ascontiguousarray(values[name]).tobytes())
         for use in uses:
             targets = None if use.labels is None else labels[use.labels][batch]
-            parts[use.id].append(use.metric.measure(values[use.output], exact[use.output], targets))
+            parts[use.id].append(_part(use, values[use.output], exact[use.output], targets, batch))
         for name in errors_of:
             change = (transforms or {}).get(name, np.asarray)
             errors[name].append(output_errors(change(values[name]), change(exact[name])))
@@ -158,6 +159,14 @@ def measure(
         },
         digest=digest.hexdigest(),
     )
+
+
+def _part(use: Use, outputs: Array, exact: Array, targets: Array | None, batch: Indices) -> Part:
+    try:
+        return use.metric.measure(outputs, exact, targets)
+    except MetricFailedError as error:
+        sample = int(batch[error.row])
+        raise MetricFailedError(f"{error} (evaluation sample {sample}).", error.row) from None
 
 
 def session_outputs(session: Runnable, uses: Sequence[Use]) -> tuple[str, ...]:

@@ -8,11 +8,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.errors import UsageError
+from search.errors import InvalidDataError, UsageError
 from search.metrics.metric import Metric
 from search.metrics.reductions import Direction, MeanOf
 
 PerSample = Callable[[npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
+
+
+class MetricFailedError(InvalidDataError):
+    """A metric of the user's own failed; what was computed until then is kept.
+
+    Attributes:
+        row: Which of the samples it was given.
+    """
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__(message, row)
+        self.row = row
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def per_sample_metric(

@@ -46,15 +46,20 @@ def load_job(text: str, *, where: str = "spec") -> JobSpec:
     return build_job(read_spec(text, where=where), where=where)
 
 
-def check_available(job: JobSpec) -> None:
+def check_available(job: JobSpec, *, trusts_python: bool = False) -> None:
     """Refuse what the schema knows but this version cannot run.
+
+    Args:
+        job: The job.
+        trusts_python: Whether metrics that are Python code may run: the user's own, on her own machine.
 
     Raises:
         UsageError: If a metric is not available.
     """
     for goal in job.goal:
-        if goal.metric.startswith("python:"):
+        if goal.metric.startswith("python:") and not trusts_python:
             raise UsageError(
-                f"metric {goal.metric!r} is not available in this version; export it as an ONNX graph from (outputs, "
-                "labels) to one value per sample and give onnx:<path>."
+                f"metric {goal.metric!r} is Python code, which is not available here: 'bitbudget search' runs it on "
+                "your own machine with --trust-python; a server takes an ONNX graph from (outputs, labels) to one "
+                "value per sample, onnx:<path>."
             )

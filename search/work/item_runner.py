@@ -21,6 +21,7 @@ from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_samples
 from search.data.source import SampleSource
 from search.data.stored import Stored
+from search.errors import UsageError
 from search.evaluation.biases import GridSource
 from search.evaluation.configuration import Configuration
 from search.evaluation.fitting import FittedGrids
@@ -29,6 +30,7 @@ from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import UserModel, read_model
 from search.metrics.metric import Metric
+from search.metrics.reductions import Direction
 from search.metrics.registry import make_metric
 from search.runtime.arranging import Arrangement, arrange, read
 from search.runtime.saturation import saturates_pairs
@@ -38,6 +40,7 @@ from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program
 from search.spec.job import Evaluator
 from search.targets.placement import Placement, place
+from search.work import python_metric
 from search.work.evaluable import Evaluable, cache_key, refused
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights
 from search.work.float_values import FloatValues
@@ -317,10 +320,15 @@ class ItemRunner:
         if graph is None:
             return make_metric(name, described["percentile"])
         if name not in self._metrics:
-            self._metrics[name] = graph_metric(
-                name, self.files.path(graph), direction=described["direction"], threads=self.problem.threads
-            )
+            self._metrics[name] = self._own_metric(name, graph, described["direction"])
         return self._metrics[name]
+
+    def _own_metric(self, name: str, digest: str, direction: Direction) -> Metric:
+        if not name.startswith(python_metric.PREFIX):
+            return graph_metric(name, self.files.path(digest), direction=direction, threads=self.problem.threads)
+        if not self.problem.trusts_python:
+            raise UsageError(f"Metric {name!r} is Python code, which does not run here.")
+        return python_metric.python_metric(name, digest=digest, direction=direction)
 
     def float_outputs(
         self, blob: str | None, indices: npt.NDArray[np.int64], names: Sequence[str]

@@ -44,6 +44,7 @@ class Problem:
         environment: Library versions, processor, threads: what a result may depend on besides inputs.
         exports_calibration: Whether the calibration samples are delivered too; the files then name their folder.
         dumps_layers: Whether every intermediate result of some samples is delivered too.
+        trusts_python: Whether metrics that are Python code may run: the user's own, on her own machine.
     """
 
     spec: JobSpec
@@ -57,6 +58,7 @@ class Problem:
     environment: Mapping[str, str] = field(default_factory=dict)
     exports_calibration: bool = False
     dumps_layers: bool = False
+    trusts_python: bool = False
 
     @cached_property
     def context(self) -> str:

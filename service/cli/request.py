@@ -23,10 +23,12 @@ class Request:
     Attributes:
         flags: Options that shape the spec, those that were given.
         spec: Spec file under the flags.
+        trusts_python: Whether metrics that are Python code may run.
     """
 
     flags: Mapping[str, Any]
     spec: Path | None = None
+    trusts_python: bool = False
 
     @property
     def base(self) -> Path:
@@ -53,7 +55,7 @@ def read_job(request: Request) -> JobSpec:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"The spec {str(request.spec)!r} cannot be read: {error}.") from None
     job = build_job(merge_flags(values, request.flags))
-    check_available(job)
+    check_available(job, trusts_python=request.trusts_python)
     _note_server_keys(job.run)
     return job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,9 @@ def search(  # noqa: PLR0917  one parameter per option
     dump_layers: Annotated[
         bool, typer.Option(help="Deliver every intermediate result of 8 samples, float and quantized, as .npz.")
     ] = False,
+    trust_python: Annotated[
+        bool, typer.Option("--trust-python", help="Run a metric 'python:module:name': its code gets all your rights.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Find the cheapest assignment that meets the goal, and write it with its evidence."""
@@ -75,7 +79,9 @@ def search(  # noqa: PLR0917  one parameter per option
         raise UsageError("No output directory. Give --out DIR.")
     # every option that shapes the spec is read from the context by its name, the others below
     flags = {name: context.params[name] for name in SPEC_FLAGS if context.params[name] is not None}
-    request = Request(flags=flags, spec=spec)
+    request = Request(flags=flags, spec=spec, trusts_python=trust_python)
+    if trust_python:
+        sys.path.append(str(Path.cwd()))  # where a metric of one's own lies, behind everything that is installed
     job = read_job(request)
     with watcher() as watch:
         from service.local.local_run import LocalRun, run_job  # noqa: PLC0415  the first line is out before it is loaded
@@ -90,6 +96,7 @@ def search(  # noqa: PLR0917  one parameter per option
             force=force,
             export_calibration=export_calibration,
             dump_layers=dump_layers,
+            trusts_python=trust_python,
             processes=jobs,
         )
         result = run_job(run, watch)

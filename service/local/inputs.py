@@ -16,6 +16,7 @@ from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
 from search.strategies.one_precision import check_strategy
 from search.targets.target import load_target
+from search.work import python_metric
 from search.work.problem import Problem
 from service.local.store import RunStore
 from service.machine import processor
@@ -74,6 +75,7 @@ def open_problem(
     absolute: frozenset[str] = frozenset(),
     exports_calibration: bool = False,
     dumps_layers: bool = False,
+    trusts_python: bool = False,
 ) -> LocalProblem:
     """Read what the spec names, as far as its identity needs it.
 
@@ -83,6 +85,7 @@ def open_problem(
         absolute: Roles (``model``, ``calibration``, ...) whose relative paths start from the working directory instead.
         exports_calibration: Whether the calibration samples are delivered too.
         dumps_layers: Whether every intermediate result of some samples is delivered too.
+        trusts_python: Whether metrics that are Python code may run.
 
     Raises:
         UsageError: If a path does not exist or the target is unknown.
@@ -120,6 +123,7 @@ def open_problem(
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
         exports_calibration=exports_calibration,
         dumps_layers=dumps_layers,
+        trusts_python=trusts_python,
     )
     return LocalProblem(problem, found.paths, contents)
 
@@ -131,6 +135,10 @@ def _metrics(spec: JobSpec, found: _Found) -> dict[str, str]:
         if goal.metric.startswith(_GRAPH):
             path = found.existing("metric", goal.metric.removeprefix(_GRAPH))
             digests[goal.metric] = read_model(path).digest  # external data included
+            found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
+        elif goal.metric.startswith(python_metric.PREFIX):
+            path = python_metric.metric_source(goal.metric)
+            digests[goal.metric] = python_metric.source_digest(path)
             found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
     return digests
 

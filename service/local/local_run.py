@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import InvalidDataError, InvalidModelError, UsageError
+from search.metrics.custom import MetricFailedError
 from search.records.result import Result
 from search.spec.job import JobSpec
 from search.study.delivery import RESULT
@@ -35,6 +36,7 @@ class LocalRun:
         force: Whether an earlier run in ``out`` is forgotten.
         export_calibration: Whether the calibration samples are delivered.
         dump_layers: Whether intermediate results are delivered.
+        trusts_python: Whether metrics that are Python code may run.
         processes: How many compute at the same time.
     """
 
@@ -46,6 +48,7 @@ class LocalRun:
     force: bool = False
     export_calibration: bool = False
     dump_layers: bool = False
+    trusts_python: bool = False
     processes: int = 1
 
 
@@ -79,6 +82,8 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
                 driver = Driver(local.problem, runner, store, _limits(local), other, watch, asked, began, pool)
                 outcome = driver.run()
             return _deliver(local, runner, store, outcome)
+        except MetricFailedError:
+            raise  # another metric can go on with what is stored, by reuse
         except (UsageError, InvalidModelError, InvalidDataError):
             store.discard()
             raise
@@ -93,6 +98,7 @@ def _open(run: LocalRun) -> LocalProblem:
         absolute=run.absolute,
         exports_calibration=run.export_calibration,
         dumps_layers=run.dump_layers,
+        trusts_python=run.trusts_python,
     )
 
 

@@ -100,7 +100,7 @@ def test_another_content_under_the_same_name_is_another_question(tmp_path: Path)
     ("metric", "message"),
     [
         ("onnx:nowhere.onnx", "'nowhere.onnx' does not exist"),
-        ("python:package.module:function", "not available in this version"),
+        ("python:package.module:function", "runs it on your own machine with --trust-python"),
     ],
 )
 def test_a_metric_that_cannot_be_had_is_refused_in_words(tmp_path: Path, metric: str, message: str):
