@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search.data.inputs import shape_text
 from search.errors import UsageError
 from search.spec.job import Target as TargetSpec
 from search.spec.resolve import resolve_target
@@ -75,6 +74,8 @@ def _completed(found: Inspection, path: Path) -> dict[str, Any]:
 
 
 def _inputs(found: Inspection) -> Table:
+    from search.data.inputs import shape_text  # noqa: PLC0415  loads numpy
+
     table = Table(box=None, pad_edge=False)
     for name in ("input", "type", "shape", "samples"):
         table.add_column(name, overflow="fold")

@@ -10,7 +10,7 @@ import pytest
 
 from bitbudget import InvalidDataError, Samples, UsageError
 from search.data.inputs import InputInfo
-from search.data.open import open_data
+from tests.data.reading import open_documented
 
 X = np.arange(2 * 3 * 4, dtype=np.float32).reshape(6, 4)
 LABELS = np.arange(6)
@@ -24,7 +24,7 @@ def batches(*sizes: int) -> Iterator[dict[str, np.ndarray]]:
 
 
 def opened(samples: Samples):
-    return open_data(samples.folder, [InputInfo(name="x", dtype=np.dtype(np.float32), shape=("N", 4))])
+    return open_documented(samples.folder, [InputInfo("x", np.dtype(np.float32), (None, 4))])
 
 
 @pytest.mark.parametrize("sizes", [(6,), (4, 2), (1,) * 6])
