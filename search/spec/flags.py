@@ -30,6 +30,7 @@ FLAG_KEYS: dict[str, tuple[str, ...]] = {
     "max_evaluations": ("search", "max_evaluations"),
     "max_seconds": ("search", "max_seconds"),
     "seed": ("search", "seed"),
+    "strict": ("strict",),
 }
 GOAL_FLAGS = ("metric", *LIMITS, "goal")
 INPUT_FLAGS = ("shape",)

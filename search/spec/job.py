@@ -244,6 +244,7 @@ class JobSpec(SpecModel):
     outputs: dict[str, OutputSettings] = Field(default_factory=dict)
     badcase: BadCase = BadCase()
     remedies: Switch = False
+    strict: Switch = False
     overrides: Text | None = None
     run: Run = Run()
     pins: Items[Pin] = ()

@@ -23,6 +23,7 @@ from search.sensitivity.table import Table
 from search.strategies.desk import Desk
 from search.strategies.setting import Setting
 from search.strategies.trial import Trial
+from search.study.doubts import doubts
 from search.study.plan import Finished, goals_above_float
 from search.study.values import value_from
 from search.targets.placement import place_by
@@ -48,6 +49,8 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         )
     if check is not None:
         yield from model_findings(check.data)
+        goals = () if desk is None else desk.setting.goals
+        yield from doubts(problem, check, goals, finished.results.get("baseline"))
     if desk is None:
         return
     setting = desk.setting

@@ -28,6 +28,7 @@ from search.strategies.trial import Trial
 from search.study.bundles import group_items
 from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
+from search.study.doubts import doubts, refuse_doubts
 from search.study.items import knight_params, output_precision
 from search.study.opening import Opening, one
 from search.study.settings import Basis, bounds_only, prepare_setting
@@ -146,6 +147,7 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
         progress.comparison = yield from compare_methods(problem, described, calibrate, forward)
     methods = chosen_methods(problem, progress.comparison)
     setting = prepare_setting(Basis(problem, described, calibrate, forward, baseline), methods)
+    refuse_doubts(problem, tuple(doubts(problem, described.check, setting.goals, baseline)))
     desk = Desk(setting)
     progress.desk = desk
     if has_one:

@@ -22,6 +22,8 @@ from search.tasks import ItemResult
 from search.work.goal_metric import goal_metric
 from search.work.item_runner import ItemRunner
 
+FEWEST_FOR_COSINE = 8
+
 
 def preflight(runner: ItemRunner, check: ItemResult) -> None:
     """Look at all inputs once.
@@ -39,6 +41,7 @@ def preflight(runner: ItemRunner, check: ItemResult) -> None:
         check_shared(fed)
     if described.goals:
         shapes = _output_shapes(runner)
+        _check_sizes(described, shapes)
         for role in ("evaluation", "confirmation"):
             if role in sets:
                 _check_labels(sets[role], described, shapes)
@@ -76,6 +79,21 @@ def _check_labels(source: SampleSource, described: Described, shapes: Mapping[st
             check_labels(metric, labels, source.n_samples, shapes[goal.output or ""], key=goal.labels)
         except InvalidDataError as error:
             raise InvalidDataError(f"{source.name}: {error}") from None
+
+
+def _check_sizes(described: Described, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse the cosine of few numbers: that of one number is 1 whatever it is.
+
+    Raises:
+        UsageError: Names the output and the metrics to take.
+    """
+    for goal in described.goals:
+        size = int(np.prod(shapes[goal.output or ""][1:], dtype=np.int64))
+        if goal.metric == "cosine" and size < FEWEST_FOR_COSINE:
+            raise UsageError(
+                f"Goal {goal.id!r}: the cosine of {size} numbers says little (of one number it is always 1). Take "
+                f"sqnr_db@{goal.output} with min-value, or l1@{goal.output} or atol@{goal.output} with max-value."
+            )
 
 
 def _check_spec_names(runner: ItemRunner, described: Described) -> None:

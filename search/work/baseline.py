@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from search.data.source import SampleSource
+from search.errors import InvalidDataError
 from search.evaluation.measure import Runnable, Samples, Use, measure, runs
 from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part
+from search.runtime.feeding import Feeding
 from search.work.item_runner import ItemRunner, Raw, load_arrays, save_arrays
 
 MAX_STORED_BYTES = 256 * 2**20
@@ -35,11 +37,15 @@ def run_float(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     order = runner.order[start:stop]
     rows = np.arange(len(order)) if "range" in params else order
     kept, begun = _Outputs(runner.evaluation.n_samples, len(order)), 0
+    kept.are_too_large = runner.sets["evaluation"].differs  # outputs of several sizes do not stack
+    watch = _NotANumber(runner.evaluation.name)
     for indices, values in runs(loaded.user_session, samples, loaded.feeding, order, params["outputs"]):
+        watch.take(indices, values)
         kept.take(rows[begun : begun + len(indices)], values)
         begun += len(indices)
         if kept.are_too_large:
             return Raw({"inputs": {}})
+    watch.check()
     return Raw({"inputs": samples.spans}, {"outputs": save_arrays(kept.arrays)})
 
 
@@ -53,12 +59,21 @@ def run_baseline(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     arrays = _kept_outputs(runner, params["float"])
     if arrays is not None:
         session = source = _Kept(arrays, samples)
-    feeding = loaded.feeding
-    measured = measure(session, source, feeding, runner.order, uses=uses, reference=None, sink=margin.take)
+    feeding, watch = loaded.feeding, _NotANumber(runner.evaluation.name)
+    if arrays is not None:
+        feeding = Feeding(feeding.batch, fixed=feeding.fixed)  # what was kept has the sample first
+
+    def look(indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+        watch.take(indices, values)
+        margin.take(indices, values)
+
+    measured = measure(session, source, feeding, runner.order, uses=uses, reference=None, sink=look)
+    watch.check()
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
         "digest": measured.digest,
         "inputs": samples.spans,
+        "constant": [name for name, one in (arrays or {}).items() if _is_constant(one)],
         "margins": {name: Part(len(found), values=found).to_json() for name, found in margin.found().items()},
     }
     blobs = {"order": save_arrays({"order": margin_order(margin.found())})} if margin.are_complete else {}
@@ -82,6 +97,39 @@ def _kept_outputs(runner: ItemRunner, kept: str | Sequence[str] | None) -> dict[
     return whole
 
 
+def _is_constant(rows: npt.NDArray[Any]) -> bool:
+    """Whether an output is the same for every sample."""
+    return len(rows) > 1 and rows.size > 0 and bool((rows == rows[:1]).all())
+
+
+class _NotANumber:
+    """Looks for NaN in the outputs of the float model: nothing can be compared with it."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._bad: dict[str, list[int]] = {}
+
+    def take(self, indices: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Look at the outputs of one run."""
+        for name, value in values.items():
+            if value.dtype.kind == "f" and np.isnan(value).any():
+                rows = np.isnan(value).reshape(len(value), -1).any(axis=1)
+                self._bad.setdefault(name, []).extend(indices[rows].tolist())
+
+    def check(self) -> None:
+        """Refuse what was found.
+
+        Raises:
+            InvalidDataError: Names the output and the samples.
+        """
+        for name, samples in self._bad.items():
+            first = ", ".join(map(str, sorted(samples)[:5]))
+            raise InvalidDataError(
+                f"{self._where}: the float model itself gives NaN at output {name!r} on {len(samples)} samples (such "
+                f"as {first}), so nothing can be compared with it. Look for a division by zero, or leave them out."
+            )
+
+
 class _Watched:
     """Samples that remember the smallest and largest value of every input they handed out."""
 
@@ -99,7 +147,8 @@ class _Watched:
         found = self._source.batch(indices)
         for name, array in found.items():
             low, high = self._ends.get(name, (float("inf"), float("-inf")))
-            self._ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
+            if array.size:
+                self._ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
         return found
 
     def labels(self, key: str) -> npt.NDArray[Any]:

@@ -16,6 +16,8 @@ import onnx
 
 from search.calibration.collect import with_outputs
 from search.calibration.grids import WeightGrid
+from search.data.checks import batch_size
+from search.data.fed import Fed
 from search.data.source import SampleSource
 from search.errors import SelfTestError, UnsupportedModelError
 from search.evaluation.qdq import QdqOptions, build_qdq
@@ -30,6 +32,7 @@ from search.work.override_pins import locate
 
 Array = npt.NDArray[Any]
 SELF_TEST_SAMPLES = 8
+OUTLIER_RATIO = 50.0  # of a sample's largest value to that of all others, from which on it alone sets the range
 RELATIVE_TOLERANCE = 1e-3  # of the output's largest absolute value: float32 sums in another order
 ABSOLUTE_TOLERANCE = 1e-5
 
@@ -44,6 +47,7 @@ def run_check(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
         "labels": list(runner.evaluation.label_keys) if evaluated else [],
         "n_samples": runner.evaluation.n_samples if evaluated else 0,
         "n_calibration": runner.calibration.n_samples,
+        **calibration_extremes(runner.sets["calibration"]),
     }
     if runner.problem.overrides is not None:
         data["override_places"] = locate(runner.problem.overrides, loaded)
@@ -116,6 +120,22 @@ def _check_conversion(loaded: Loaded, feeds: Mapping[str, Array], output: str, r
             f"Converting the model from opset {before} to {after} changes what it computes. "
             f"{_divergence(loaded, feeds, output, difference, size)} Export it again at opset {WORKING_OPSET}."
         )
+
+
+def calibration_extremes(samples: Fed) -> dict[str, Any]:
+    """Inputs that are zero in every sample, and samples whose largest value alone sets the range of an input."""
+    largest: dict[str, list[float]] = {name: [] for name in samples.source.layout}
+    step = batch_size(samples.source)
+    for start in range(0, samples.n_samples, step):
+        for name, rows in samples.source.batch(slice(start, start + step)).items():
+            flat = np.abs(rows.reshape(len(rows), -1).astype(np.float64)) if rows.size else np.zeros((len(rows), 1))
+            largest[name] += flat.max(axis=1).tolist()
+    outliers = []
+    for name, values in largest.items():
+        order = np.argsort(values)
+        if len(values) > 1 and values[order[-1]] > OUTLIER_RATIO * values[order[-2]] > 0:
+            outliers.append([name, int(order[-1]), values[order[-1]], values[order[-2]]])
+    return {"zero_inputs": [name for name, values in largest.items() if not any(values)], "outliers": outliers}
 
 
 class _NoGrids:

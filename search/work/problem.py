@@ -12,7 +12,7 @@ from search.canonical import digest_json
 from search.spec.job import Evaluator, JobSpec
 from search.targets.target import Target
 
-RESULTS_VERSION = 5
+RESULTS_VERSION = 6
 """Goes up whenever stored results of an earlier program must not be reused."""
 
 

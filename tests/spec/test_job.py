@@ -29,6 +29,7 @@ inputs: {speed: {range: [0, 200]}, image: {quantize: false}}
 outputs: {logits: {transform: softmax, cut: auto, precision: high}}
 badcase: {samples: all}
 remedies: false
+strict: false
 overrides: null
 run: {priority: 0, threads: 1, timeout_s: null}
 pins: [{match: "head.*", at_least: int16, freeze: true}]
