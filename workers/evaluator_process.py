@@ -23,6 +23,7 @@ from workers.fork_server import EvaluatorDiedError, EvaluatorHandle
 
 KEPT_ERRORS = 40
 END_S = 5.0
+COPY_BYTES = 2**20
 Fetch = Callable[[str], "Path | None"]
 
 
@@ -49,6 +50,8 @@ class EvaluatorProcess:
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._drain = asyncio.create_task(self._read_errors())
         self.folder = folder
+        self._lent = folder.with_name(f"{folder.name}-lent")
+        self._n_lent = 0
         self.environment = handle.environment
         self.study_id: str | None = None
 
@@ -76,7 +79,9 @@ class EvaluatorProcess:
         """
         self.study_id = study.study_id
         message = {"op": "open", "spec": study.spec, "problem": study.problem, "environment": study.environment}
-        async for _ in self.ask({**message, "paths": {digest: str(path) for digest, path in paths.items()}}, fetch):
+        self._lent.mkdir(mode=0o700, exist_ok=True)
+        given = {"paths": {digest: str(path) for digest, path in paths.items()}, "lent": str(self._lent)}
+        async for _ in self.ask({**message, **given}, fetch):
             pass
 
     async def ask(self, message: Mapping[str, Any], fetch: Fetch) -> AsyncIterator[Mapping[str, Any]]:
@@ -93,7 +98,7 @@ class EvaluatorProcess:
                 case "done":
                     return
                 case "want":
-                    path = await asyncio.to_thread(fetch, str(line.get("digest")))
+                    path = await asyncio.to_thread(self._lend, fetch, str(line.get("digest")))
                     await self._send({"op": "blob", "path": None if path is None else str(path)})
                 case "error" if line.get("transient"):
                     raise StorageError(str(line.get("message")))
@@ -132,7 +137,26 @@ class EvaluatorProcess:
         finally:
             self._drain.cancel()
             self._handle.close()
-        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        for folder in (self.folder, self._lent):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _lend(self, fetch: Fetch, digest: str) -> Path | None:
+        """Copy a blob to where the process may read it: it sees no other file of the store.
+
+        Raises:
+            StorageError: If it could not be written.
+        """
+        path = fetch(digest)
+        if path is None:
+            return None
+        self._n_lent += 1
+        copy = self._lent / f"{self._n_lent}"
+        try:
+            with path.open("rb") as source, copy.open("xb") as target:
+                shutil.copyfileobj(source, target, COPY_BYTES)
+        except OSError as error:
+            raise StorageError(f"{error.strerror} ({error.errno})") from None
+        return copy
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         try:

@@ -66,6 +66,7 @@ class ForkServer:
         self._listening: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
         self.environment: Mapping[str, str] = {}
+        self.walls: tuple[str, ...] = ()
 
     @classmethod
     async def start(cls, settings: Settings) -> ForkServer:
@@ -95,6 +96,7 @@ class ForkServer:
             await made.close()
             raise EvaluatorDiedError("the fork server did not come up.")
         made.environment = {str(key): str(value) for key, value in ready["environment"].items()}
+        made.walls = tuple(str(name) for name in ready["walls"])
         made._listening = asyncio.create_task(made._listen())
         return made
 

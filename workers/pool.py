@@ -43,6 +43,10 @@ class Pool:
         """What results of this worker's evaluators may depend on besides their inputs."""
         return (await self._ready()).environment
 
+    async def walls(self) -> tuple[str, ...]:
+        """What the kernel of this machine encloses evaluators with."""
+        return (await self._ready()).walls
+
     @asynccontextmanager
     async def evaluator(self, study_id: str) -> AsyncIterator[EvaluatorProcess]:
         """Hold a slot with an evaluator of the study, or a fresh one that has no study yet.
@@ -111,6 +115,7 @@ class Pool:
             while self._fork_server is None or not self._fork_server.is_alive:
                 try:
                     self._fork_server = await ForkServer.start(self._settings)
+                    _log.info("walls around evaluators: %s", ", ".join(self._fork_server.walls) or "none")
                 except (EvaluatorDiedError, OSError) as error:
                     _log.warning("%s", error)  # no study is to blame: try until the machine lets us
                     await asyncio.sleep(pause)

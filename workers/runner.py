@@ -22,14 +22,14 @@ from search.tasks import ItemResult
 from service.store import uploads
 from service.store.blobs.errors import BlobNotFoundError, StorageFullError
 from service.store.blobs.store import BlobStore, Staged
-from service.store.db import items, studies
+from service.store.db import blobs, items, studies
 from service.store.db.engine import Database
 from service.store.db.studies import Study
 from service.store.settings import Settings
 from workers.arrivals import Arrivals
 from workers.database_retry import retry
 from workers.derived import DELIVER
-from workers.evaluator_process import EvaluatorProcess, Open, StorageError
+from workers.evaluator_process import EvaluatorProcess, Fetch, Open, StorageError
 from workers.failures import StudyFailedError, failure_of
 from workers.fork_server import EvaluatorDiedError
 from workers.inputs import Inputs
@@ -270,13 +270,20 @@ class Runner:
         study = self._problem(hold.study, environment)
         paths = await asyncio.to_thread(self._inputs.lay_out, study.inputs, process.folder)
         opened = Open(_evaluator_key(hold.study), hold.study.spec, problem, environment)
-        await process.open(opened, paths, self._fetch)
+        await process.open(opened, paths, self._fetch_for(hold.study))
 
-    def _fetch(self, digest: str) -> Path | None:
-        try:
-            return self._inputs.verified(digest)
-        except (BlobNotFoundError, ValueError):
-            return None
+    def _fetch_for(self, study: Study) -> Fetch:
+        """What answers an evaluator that asks for a blob: only with what belongs to the tenant of its study."""
+
+        def fetch(digest: str) -> Path | None:
+            if self._repository.read(lambda c: blobs.find(c, study.tenant_id, digest)) is None:
+                return None
+            try:
+                return self._inputs.verified(digest)
+            except (BlobNotFoundError, ValueError):
+                return None
+
+        return fetch
 
     async def _run(self, process: EvaluatorProcess, hold: Hold) -> None:
         asked = (hold.task.payload or {}).get("items", ())
@@ -285,7 +292,7 @@ class Runner:
             await asyncio.to_thread(self._repository.end_task, hold, "succeeded")
             return
         message = {"op": "run", "items": list(left.values()), "cpu_s": self.settings.evaluator_cpu_s}
-        async for line in process.ask(message, self._fetch):
+        async for line in process.ask(message, self._fetch_for(hold.study)):
             seconds = await asyncio.to_thread(self._take_item, process, hold, left, line)
             if left and (self.draining.is_set() or self._is_late(hold.study, seconds)):
                 await process.stop_after_item()
@@ -332,7 +339,7 @@ class Runner:
             "cpu_s": self.settings.evaluator_cpu_s,
         }
         files: list[File] = []
-        async for line in process.ask(message, self._fetch):
+        async for line in process.ask(message, self._fetch_for(hold.study)):
             name = str(line.get("name"))
             kept = await asyncio.to_thread(self._keep, process, hold, line.get("file"))
             files.append(File(name=name, digest=kept.digest, size=kept.size, media_type=media_type(name)))

@@ -154,7 +154,7 @@ def _evaluator(settings: Settings) -> Found:
         with tempfile.TemporaryDirectory(dir=settings.scratch_dir) as folder:
             pool = Pool(settings, Path(folder))
             try:
-                found = await pool.environment()
+                found = {**await pool.environment(), "walls": ", ".join(await pool.walls()) or "none"}
             finally:
                 await pool.close()
             return ", ".join(f"{key} {value}" for key, value in sorted(found.items()))

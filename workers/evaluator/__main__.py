@@ -20,7 +20,8 @@ import sys
 import tempfile
 from typing import Any
 
-from workers.evaluator.guard import die_with_parent, ignore_terminal, restrict
+from workers.evaluator.confinement import available
+from workers.evaluator.guard import MAX_FILES, die_with_parent, hide, ignore_terminal, restrict
 from workers.evaluator.lines import Pipe
 
 MESSAGE_BYTES = 65536
@@ -31,11 +32,12 @@ def main() -> None:
     number, memory_bytes, file_bytes, parent = (int(text) for text in sys.argv[1:5])
     die_with_parent(parent)
     ignore_terminal()
+    hide()
     from workers.evaluator.serving import environment  # noqa: PLC0415  # nothing may outlive the worker even here
 
     gc.freeze()  # what is loaded stays, and pages that the collector leaves alone are shared by all evaluators
     fork_server = _ForkServer(socket.socket(fileno=number), memory_bytes, file_bytes)
-    fork_server.send(environment=environment())
+    fork_server.send(environment=environment(), walls=available())
     fork_server.serve()
 
 
@@ -86,13 +88,10 @@ class _ForkServer:
         pipe, errors = descriptors
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._control.close()
-        os.close(self._woken)
         os.setsid()
         for source, target in ((pipe, 0), (pipe, 1), (errors, 2)):
             os.dup2(source, target)
-        os.close(pipe)
-        os.close(errors)
+        os.closerange(3, MAX_FILES)  # nothing of the fork server is left open
         os.chdir(folder)
         os.environ.update(HOME=folder, TMPDIR=folder)
         tempfile.tempdir = None

@@ -19,18 +19,31 @@ CHUNK = 2**16
 
 
 class Pipe:
-    """The child's end. A thread reads, so that the death of the parent ends the child whatever it is computing."""
+    """The child's end. A thread reads, so that the death of the parent ends the child whatever it is computing.
+
+    It begins after the first request: until the walls around the process stand, it has one thread.
+    """
 
     def __init__(self) -> None:
         self._out = _take_stdout()
         self._inbox: queue.Queue[dict[str, Any]] = queue.Queue()
         self._stop = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._rest = b""
 
     def send(self, say: str, **values: Any) -> None:
         """Write one line."""
         self._out.write(canonical_json({"say": say, **values}).encode() + b"\n")
         self._out.flush()
+
+    def receive_first(self) -> dict[str, Any]:
+        """Wait for the first line; this process ends if there is none."""
+        while self._inbox.empty():
+            self._read_some()
+        return self._inbox.get()
+
+    def start(self) -> None:
+        """Read on in a thread."""
+        threading.Thread(target=self._read, daemon=True).start()
 
     def receive(self) -> dict[str, Any]:
         """Wait for the next line; ``stop`` is not among them."""
@@ -46,17 +59,21 @@ class Pipe:
         return self._stop.is_set()
 
     def _read(self) -> None:
+        while True:
+            self._read_some()
+
+    def _read_some(self) -> None:
         # os.read, not sys.stdin: its lock would be held when the interpreter ends.
-        rest = b""
-        while data := os.read(0, CHUNK):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                if message["op"] == "stop":
-                    self._stop.set()
-                else:
-                    self._inbox.put(message)
-        os._exit(0)  # the parent is gone, and nobody needs what is being computed
+        data = os.read(0, CHUNK)
+        if not data:
+            os._exit(0)  # the parent is gone, and nobody needs what is being computed
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if message["op"] == "stop":
+                self._stop.set()
+            else:
+                self._inbox.put(message)
 
 
 def _take_stdout() -> BinaryIO:

@@ -24,6 +24,7 @@ from search.tasks import Item, ItemResult, Task
 from search.work.item_runner import ItemRunner, Raw
 from search.work.running import run_items
 from service.machine import processor
+from workers.evaluator.confinement import confine
 from workers.evaluator.guard import allow_cpu
 from workers.evaluator.lines import Pipe
 from workers.failures import StudyFailedError, failure_of
@@ -41,8 +42,10 @@ def serve(pipe: Pipe) -> None:
     """Answer requests one after the other; the first must be ``open``."""
     os.makedirs(OUT, exist_ok=True)
     session: _Session | None = None
+    message = pipe.receive_first()
+    _confine(message)
+    pipe.start()
     while True:
-        message = pipe.receive()
         pipe.begin()
         try:
             if message["op"] == "open":
@@ -64,6 +67,13 @@ def serve(pipe: Pipe) -> None:
             traceback.print_exc()
             text = traceback.format_exc().strip().splitlines()[-1]
             pipe.send("error", error=StudyFailedError("internal-error", "system", text).to_json())
+        message = pipe.receive()
+
+
+def _confine(message: Mapping[str, Any]) -> None:
+    """Put up the walls before anything of the study is opened."""
+    lent = message.get("lent")
+    confine(Path.cwd(), map(Path, message.get("paths", {}).values()), None if lent is None else Path(lent))
 
 
 def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Session:
