@@ -83,6 +83,8 @@ def search(
         InvalidDataError: If the data does not fit.
         SearchError: If bitbudget itself is at fault.
     """
+    if processes < 1:
+        raise UsageError(f"processes must be at least 1, got {processes}.")
     flags: dict[str, Any] = {**settings, "model": None if model is None else str(model), "target": target}
     given = {"calibration": calibration, "evaluation": evaluation, "confirmation": confirmation}
     kept = {role: _kept(data) for role, data in given.items() if data is not None}
@@ -108,7 +110,13 @@ def search(
 
 
 def _kept(data: Data) -> tuple[str, Samples | None]:
-    """Path of data, and what must live as long as it is read."""
+    """Path of data, and what must live as long as it is read.
+
+    Raises:
+        UsageError: If it is nothing that holds samples.
+    """
+    if not isinstance(data, str | Path | Samples | Mapping):
+        raise UsageError(f"Data is a path, Samples or a mapping from name to array, not {type(data).__name__}.")
     if isinstance(data, Mapping):
         data = Samples.from_iterable([data])
     return (str(data.folder), data) if isinstance(data, Samples) else (str(data), None)
@@ -120,6 +128,8 @@ def _job_values(job: JobSpec | Mapping[str, Any] | str | Path | None) -> tuple[P
         return Path(), {"schema": "bitbudget.job/1"}
     if isinstance(job, JobSpec):
         return Path(), job.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if not isinstance(job, str | Path | Mapping):
+        raise UsageError(f"A job is a Job, a mapping or the path of a job file, not {type(job).__name__}.")
     if isinstance(job, Mapping):
         return Path(), {"schema": "bitbudget.job/1", **job}
     try:
@@ -128,8 +138,18 @@ def _job_values(job: JobSpec | Mapping[str, Any] | str | Path | None) -> tuple[P
         raise UsageError(f"The job {str(job)!r} cannot be read: {error}.") from None
 
 
+def _goals(goal: Goals | None) -> list[str | Goal]:
+    if goal is None:
+        return []
+    goals = list(goal) if isinstance(goal, Sequence) and not isinstance(goal, str) else [goal]
+    odd = [type(one).__name__ for one in goals if not isinstance(one, str | Goal)]
+    if odd:
+        raise UsageError(f"A goal is a Goal or a text such as 'top1,max-drop=0.01', not {odd[0]}.")
+    return goals
+
+
 def _built(values: Mapping[str, Any], flags: Mapping[str, Any], goal: Goals | None) -> JobSpec:
-    goals = [] if goal is None else [goal] if isinstance(goal, str | Goal) else list(goal)
+    goals = _goals(goal)
     texts = [one for one in goals if isinstance(one, str)]
     try:
         merged = merge_flags(values, {**flags, **({"goal": texts} if texts else {})})

@@ -120,10 +120,16 @@ def test_a_notebook_shows_it_and_a_terminal_prints_it(
         ({"goal": "top9,max-drop=1"}, "metric 'top9' is unknown"),
         ({"model": "none.onnx"}, "'none.onnx' does not exist"),
         ({"evaluation": None}, "'evaluation' is missing"),
+        ({"evaluation": np.zeros(3)}, "Data is a path, Samples or a mapping from name to array, not ndarray"),
+        ({"goal": 3}, "A goal is a Goal or a text .* not int"),
+        ({"goal": ["top1,max-drop=0.01", None]}, "A goal is a Goal or a text .* not NoneType"),
+        ({"job": 5}, "A job is a Job, a mapping or the path of a job file, not int"),
+        ({"job": "none.yaml"}, "The job 'none.yaml' cannot be read"),
+        ({"processes": 0}, "processes must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_request_is_said_before_anything_is_written(
-    files: Files, tmp_path: Path, more: dict[str, str], said: str
+    files: Files, tmp_path: Path, more: dict[str, object], said: str
 ) -> None:
     given = {"model": files.model, "calibration": files.calibration, "evaluation": files.evaluation, "goal": GOAL}
     with pytest.raises(bitbudget.UsageError, match=said):
