@@ -55,7 +55,7 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
             raise InvalidModelError(f"Model {path} is empty, not an ONNX model.")
         if info.st_size > max_bytes:
             raise InvalidModelError(f"Model {path} has {info.st_size} bytes; the limit is {max_bytes}.")
-        return file.read(max_bytes + 1)
+        return file.read(info.st_size + 1)  # memory for all that is asked for is taken at once
 
 
 def embed_external_data(model: onnx.ModelProto, folder: Path) -> list[bytes]:

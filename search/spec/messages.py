@@ -49,9 +49,10 @@ def validation_text(error: ValidationError, value: Any, *, where: str, model: ty
         where: What the user knows it by, such as the file name.
         model: Root model, for the known keys.
     """
-    lines = [_line(pointer, details, model) for pointer, details in _by_pointer(error, value).items()]
-    more = f"; and {len(lines) - MAX_SHOWN} more" if len(lines) > MAX_SHOWN else ""
-    return f"{where}: {'; '.join(lines[:MAX_SHOWN])}{more}."
+    found = list(_by_pointer(error, value).items())
+    lines = [_line(pointer, details, model) for pointer, details in found[:MAX_SHOWN]]
+    more = f"; and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else ""
+    return f"{where}: {'; '.join(lines)}{more}."
 
 
 def mistakes(error: ValidationError, value: Any, *, model: type[BaseModel]) -> list[Mistake]:

@@ -58,6 +58,8 @@ class Bodies:
 
 def _refusal(headers: Headers, limit: int) -> ServiceError | None:
     """Why a body is not even read."""
+    if "content-length" in headers and "transfer-encoding" in headers:  # where it ends is a matter of opinion
+        return ServiceError("bad-request", "A request has a Content-Length or is chunked, not both.", headers=_CLOSE)
     announced = headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and (len(announced) > 18 or int(announced) > limit):
         return ServiceError("too-large", _detail(limit), headers=_CLOSE)
