@@ -92,7 +92,7 @@ def bounds(desk: Desk) -> Plan[bool]:
 
 def _completed(lab: Lab, names: Sequence[str]) -> frozenset[int]:
     """Groups that run at 16 bit once the helper has completed the overrides of some tensors."""
-    template = lab.bench.loaded.template
+    template = lab.runner.loaded.template
     overrides = TensorQuantOverridesHelper({name: [{"quant_type": QuantType.QUInt16}] for name in names})
     fixer = MixedPrecisionTensorQuantOverridesFixer.create_from_model(overrides, template.model, QuantType.QUInt8)
     fixer.apply(default_activation_qtype=QuantType.QUInt8, default_activation_symmetric=False)

@@ -68,6 +68,8 @@ def arrange(
         UnsupportedModelError: If the model runs on no sample.
     """
     settings = settings or {}
+    for each in sets:
+        _check_not_empty(each, inputs)
     given = {name: value for name, (_, value) in _given(inputs, settings).items()}
     readings = _readings(inputs, sets, settings)
     tried: list[tuple[Reading, Proof]] = []
@@ -86,6 +88,16 @@ def arrange(
     if stated:
         return _arrangement(*stated[0], given)
     raise _refusal(sets[0], inputs, tried)
+
+
+def _check_not_empty(stored: Stored, inputs: Sequence[InputInfo]) -> None:
+    """Refuse a set without values, unless the model itself declares a size of 0."""
+    for info in inputs:
+        shape = stored.shapes.get(info.name, ())
+        if 0 in shape and 0 not in (info.shape or ()):
+            raise InvalidDataError(
+                f"{stored.name}: holds no sample: input {info.name!r} is {shape_text(shape)}. Give at least one."
+            )
 
 
 def read(

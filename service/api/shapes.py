@@ -287,11 +287,11 @@ class Rows(BaseModel):
 class FindingShape(Shape):
     """Something about the model, the data or the search that the user should know."""
 
-    model_config = ConfigDict(from_attributes=True, frozen=True, extra="allow")
-
     code: str
     severity: str
     message: str
+    advice: str
+    evidence: dict[str, Any]
 
 
 class Findings(BaseModel):

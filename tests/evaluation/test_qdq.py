@@ -109,7 +109,8 @@ def test_every_operator_runs_at_every_precision_of_every_target(name, tmp_path):
             chosen = Assignment(tuple(precision if precision in one.choices else one.choices[-1] for one in allowed))
             placement = place(network, target, chosen)
             made = build_qdq(loaded.template, placement, grids, QdqOptions(explicit_moves=True)).model
-            onnx.checker.check_model(made, full_check=True)
+            if name != "SimplifiedLayerNormalization":  # the runtime's own, which the checker does not know
+                onnx.checker.check_model(made, full_check=True)
             Session(made, level=Level.DEPLOYED if target.name == "ort-cpu" else Level.PINNED).run(feeds)
             seen |= {*placement.stored, *(fmt for formats in placement.read for fmt in formats)}
     assert {Format.INT8, Format.INT16, Format.FP16} <= seen

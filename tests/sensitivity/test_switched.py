@@ -132,18 +132,3 @@ def test_a_switch_on_a_model_output_changes_it(tmp_path):
     scale = np.float32(grids.activation(point.index, Format.INT8).scale)
     exact = Session(loaded.template.model, level=Level.PINNED).run(feeds)["s"]
     np.testing.assert_array_equal(got["s"], np.clip(np.rint(exact / scale), -128, 127) * scale)
-
-
-def test_tensors_in_float16_have_no_rounding_to_switch(tmp_path):
-    constants = {"w": np.ones((3, 3, 1, 1), np.float16)}
-    nodes = [conv("c", "x", "a", weight="w"), node("Sigmoid", "a", "y", "s")]
-    proto = model(nodes, ["x:float16[N,3,4,4]"], ["y:float16[N,3,4,4]"], constants)
-    feeds = {"x": np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float16)}
-    loaded = load_proto(proto, feeds, tmp_path)
-    placement = uniform_placement(loaded.structure.network, Format.FP16)
-    points = points_of(loaded.structure.network, placement, (Format.FP16,))
-    grids = min_max_grids(loaded, feeds, J6M)
-    switched = switched_model(loaded.template, placement, grids, points, prescale={})
-    got = Session(switched.model, level=Level.PLAIN).run(feeds_with(feeds, switched.switches, *points))
-    expected = Session(loaded.template.model, level=Level.PLAIN).run(feeds)
-    np.testing.assert_array_equal(got["y"], expected["y"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -224,6 +225,7 @@ def test_a_search_on_a_fitted_target_gives_microseconds_with_an_error_bar(run, m
     assert 0 <= cost["assumed_share"] <= 1
     assert (plain["cost"]["unit"], plain["cost"]["source"], plain["cost"]["interval"]) == ("index", "assumed", None)
     assert cost["chosen"] in [one["cost"] for one in result["front"]]
-    rows = (tmp_path / "fitted" / "trials.csv").read_text().splitlines()
-    assert float(rows[1].split(",")[6]) == pytest.approx(cost["all_high"])
+    with (tmp_path / "fitted" / "trials.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert float(first["cost"]) == pytest.approx(cost["all_high"])
     assert "fitted to measurements" in (tmp_path / "fitted" / "report.html").read_text()

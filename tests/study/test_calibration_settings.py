@@ -235,7 +235,7 @@ def test_trials_the_chip_cannot_run_are_shown_as_fail_and_another_one_is_chosen(
     verdicts = [row["verdict"] for row in csv.DictReader(io.StringIO(files["trials.csv"].decode()))]
     assert verdicts.count("fail") == sum(t.configuration.calibration.method_8 != "kl" for t in finished.desk.trials)
     assert b"q2:-12 must range in [0, 31]" in files["trials.csv"]
-    assert b">fail<" in files["report.html"]
+    assert b">cannot run<" in files["report.html"]
     codes = [finding["code"] for finding in run.document(finished)["findings"]]
     assert "shift-out-of-range" in codes
     assert "nothing-feasible" not in codes

@@ -1,7 +1,7 @@
 """LayerNormalization and RMSNorm that an exporter split.
 
-``(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps)``, then optionally times gamma and plus beta. TensorFlow writes it
-as ``x * f + (beta - mean(x) * f)`` with ``f = gamma / sqrt(...)``. RMSNorm is ``x / sqrt(mean(x^2) + eps)``.
+``(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps)``, then optionally times gamma and plus beta. RMSNorm is
+``x / sqrt(mean(x^2) + eps)``.
 """
 
 from __future__ import annotations
