@@ -69,7 +69,8 @@ def test_a_connection_that_breaks_comes_back_and_misses_nothing(server: Server, 
 
     visitor.page.route("**/events?*", refuse)
     page = visitor.go(f"/studies/{study}")
-    server.add_trials(study, [replace(trial(5, 1.1, 0.745), why="while nobody listened")])
+    fifth = trial(5, 1.1, 0.745)
+    server.add_trials(study, [replace(fifth, record=replace(fifth.record, why="while nobody listened"))])
     tell(server, study, "trial", {"no": 5})
     expect(page.locator(".proof .why").last).to_have_text("while nobody listened")
     assert len(refused) == 4
@@ -205,7 +206,9 @@ def test_the_list_follows_what_happens(server: Server, visit: Visit) -> None:
 def test_a_table_is_saved_as_csv_that_no_spreadsheet_runs(server: Server, visit: Visit, tmp_path: object) -> None:
     study = queued(server)
     server.move(study, expect="queued", to="running")
-    server.add_trials(study, [replace(trial(1, 1.0, 0.7), stage="=cmd|'/c calc'!A1", why='-1+1, "x"')])
+    first = trial(1, 1.0, 0.7)
+    formulas = replace(first.record, stage="=cmd|'/c calc'!A1", why='-1+1, "x"')
+    server.add_trials(study, [replace(first, record=formulas)])
     page = watching(server, visit, study).page
     page.locator("#ladder-0 summary").click()
     with page.expect_download() as found:
