@@ -140,6 +140,15 @@ def test_the_policy_allows_exactly_the_inline_scripts_and_styles_by_hash() -> No
     assert not any("unsafe" in source for sources in policy.values() for source in sources)
 
 
+def test_a_goal_whose_bound_misses_is_met_and_said_to_be_unsure() -> None:
+    result = example_result()
+    assert "the bound misses</small>" not in _render(result)
+    result["metrics"][0]["certainty"] = "bound_misses"
+    shown = _render(result)
+    assert '<span class="state fair">✓ met</span><small>the bound misses</small>' in shown
+    assert "not evaluated</span>" not in shown
+
+
 def test_no_style_or_handler_stands_in_an_attribute() -> None:
     names = {name for _, values in _Page(_example()).elements for name in values}
     assert "style" not in names
