@@ -9,8 +9,10 @@ from typing import Any
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
 from search.metrics.sequential import look_schedule
+from search.records.trial import Estimate
 from search.shares import cut_samples
 from search.spec.job import Evaluator
+from search.strategies.full_set import full_set_estimate
 from search.strategies.goals import values_of
 from search.strategies.judge import Judge, Look
 from search.strategies.setting import Setting
@@ -38,6 +40,7 @@ class Run:
         seconds: Measured time.
         infeasible: Why the chip cannot run it, or None.
         said: What the last look said.
+        decided: Goals that ruled it out.
         n_errors: Samples that ``errors`` sums over and ``worst`` comes from: those of the first look only where
             evaluations are staged, so that all configurations are compared on the same ones, and the bad cases of a
             base do not depend on how strict the goal is.
@@ -55,6 +58,7 @@ class Run:
     seconds: float = 0.0
     infeasible: Mapping[str, Any] | None = None
     said: Look = Look.GO_ON
+    decided: tuple[str, ...] = ()
     n_errors: int = 0
     warnings: tuple[Mapping[str, Any], ...] = ()
     float_interior: tuple[str, ...] = ()
@@ -81,10 +85,21 @@ class Run:
         """As the record of a Q/DQ model."""
         return Exported(tuple(self.ranges), self.values, self.n)
 
-    def is_hopeless(self, looks: int) -> bool:
-        """Whether the samples seen rule a goal out."""
+    def estimates(self) -> dict[str, Estimate]:
+        """Goal id to what is expected of the full set where it did not run."""
+        if self.is_complete or self.infeasible is not None:
+            return {}
+        setting = self.setting
+        found = {
+            goal.id: full_set_estimate(goal, self.parts[goal.id], n=setting.n_samples, by_margin=setting.ordered)
+            for goal in setting.goals
+        }
+        return {goal: estimate for goal, estimate in found.items() if estimate is not None}
+
+    def hopeless(self, looks: int) -> tuple[str, ...]:
+        """Goals that the samples seen rule out."""
         n = self.setting.n_samples
-        return any(goal.is_hopeless(self.parts[goal.id], n=n, looks=looks) for goal in self.setting.goals)
+        return tuple(goal.id for goal in self.setting.goals if goal.is_hopeless(self.parts[goal.id], n=n, looks=looks))
 
     def add(self, result: ItemResult, stop: int) -> None:
         """Take in the result of the next range, which ends at ``stop``."""
@@ -127,9 +142,15 @@ class Run:
         """What the samples seen say."""
         if self.is_complete:
             return Look.GO_ON
-        if not self.setting.ordered and self.is_hopeless(looks):
+        self.decided = () if self.setting.ordered else self.hopeless(looks)
+        if self.decided:
             return Look.REJECT
-        return Look.GO_ON if judge is None else judge.look(self.parts, self.mean_errors())
+        if judge is None:
+            return Look.GO_ON
+        chances = judge.chances(self.parts, self.mean_errors())
+        said = judge.decide(chances, self.parts)
+        self.decided = (min(chances, key=lambda goal: chances[goal]),) if said is Look.REJECT else ()
+        return said
 
 
 def run_configuration(

@@ -70,15 +70,25 @@ class Judge:
             parts: Goal to results so far.
             errors: Value to error name to mean error.
         """
+        return self.decide(self.chances(parts, errors), parts)
+
+    def chances(
+        self, parts: Mapping[str, Sequence[Part]], errors: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, float]:
+        """Return goal id to the chance that the full set meets it."""
         noises = self._noises(errors)
-        chances = []
-        for curve in self.curves:
-            chances.append(self.chance(curve, merge(parts[curve.goal.id]), noises.get(curve.goal.output)))
-        if min(chances) < REJECT:
+        return {
+            curve.goal.id: self.chance(curve, merge(parts[curve.goal.id]), noises.get(curve.goal.output))
+            for curve in self.curves
+        }
+
+    def decide(self, chances: Mapping[str, float], parts: Mapping[str, Sequence[Part]]) -> Look:
+        """Decide by the chances of all goals."""
+        if min(chances.values()) < REJECT:
             return Look.REJECT
         seen = min(merge(found).n for found in parts.values())
         wanted = ACCEPT if seen * FRONT >= self._n else ACCEPT_EARLY
-        return Look.ACCEPT if math.prod(chances) > wanted else Look.GO_ON
+        return Look.ACCEPT if math.prod(chances.values()) > wanted else Look.GO_ON
 
     def chance(self, curve: GoalCurve, seen: Part, noise: float | None) -> float:
         """Return the chance that the full set meets one goal."""

@@ -9,6 +9,7 @@ from typing import Any
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
+from search.records.trial import Estimate
 from search.records.verdict import Verdict
 
 
@@ -44,6 +45,8 @@ class Trial:
         ranges: ``(start, stop, digest of the outputs)`` in the order they were run.
         values: Goal id to value over the samples run, by the evaluator of record.
         n_run: Samples run.
+        estimates: Goal id to what is expected of the full set; empty where it ran in full or nothing can be said.
+        decided: Goals that ruled it out early.
         verdict: How it ended.
         exported: What the Q/DQ model said; None where it was not asked.
         infeasible: Why the chip cannot run it: ``node, what, value, range, message, nodes``; None if it can.
@@ -71,6 +74,8 @@ class Trial:
     values: Mapping[str, float | None]
     n_run: int
     verdict: Verdict
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    decided: tuple[str, ...] = ()
     exported: Exported | None = None
     infeasible: Mapping[str, Any] | None = None
     warnings: tuple[Mapping[str, Any], ...] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from search.metrics.goal_check import meets
 from search.records.trial import Role, TrialRecord
 from search.records.verdict import Verdict
 from search.strategies.desk import Desk
-from search.strategies.goals import values_of
+from search.strategies.goals import GoalState, values_of
 from search.strategies.trial import Trial
 
 SHORT = 12
@@ -33,6 +34,7 @@ def trial_record(desk: Desk, trial: Trial) -> TrialRecord:
         n_run=trial.n_run,
         n_samples=setting.n_samples,
         seen=dict(trial.values if ran_whole else values_of(setting.goals, trial.parts)),
+        estimates=trial.estimates,
         verdict=trial.verdict,
         why=_why(desk, trial),
         seconds=trial.seconds,
@@ -53,13 +55,32 @@ def _role(desk: Desk, trial: Trial) -> Role:
 def _why(desk: Desk, trial: Trial) -> str:
     """What the trial was for, and what kept it from being taken."""
     told = [told for told in (trial.why, failure(trial)) if told]
-    for goal in desk.setting.goals:
-        gap = goal.shortfall(trial.parts[goal.id])
-        if trial.verdict is Verdict.NOT_MET and gap:
-            told.append(f"{goal.id} misses by {gap:.6g}")
-        elif trial.verdict is Verdict.REJECTED and trial.values[goal.id] is not None:
-            told.append(f"{goal.id} {trial.values[goal.id]:.6g} after {trial.n_run} samples rules the goal out")
+    if trial.verdict is Verdict.NOT_MET:
+        told += [reason for goal in desk.setting.goals if (reason := _missed(goal, trial))]
+    elif trial.verdict is Verdict.REJECTED:
+        told += [_ruled_out(goal, trial) for goal in desk.setting.goals if goal.id in trial.decided]
     return "; ".join(told)
+
+
+def _missed(goal: GoalState, trial: Trial) -> str:
+    """How a complete trial misses one goal; empty if it meets it by every measure."""
+    if gap := goal.shortfall(trial.parts[goal.id]):
+        return f"{goal.id} misses by {gap:.6g}"
+    if not goal.is_reached(trial.parts[goal.id]):
+        return f"{goal.id} reaches {goal.required:.6g}, its bound at {goal.confidence:.3g} does not"
+    exported = None if trial.exported is None else trial.exported.values.get(goal.id)
+    if exported is not None and not meets(exported, goal.required, goal.metric.direction):
+        return f"{goal.id} {exported:.6g} as the Q/DQ model misses {goal.required:.6g}"
+    return ""
+
+
+def _ruled_out(goal: GoalState, trial: Trial) -> str:
+    """What of the samples seen ruled a goal out."""
+    estimate = trial.estimates.get(goal.id)
+    seen = goal.value(trial.parts[goal.id])
+    shown = "no value" if seen is None else f"{seen:.4g}"
+    expected = "" if estimate is None else f", about {estimate.value:.4g} expected of all"
+    return f"{goal.id} {shown} on {trial.n_run} samples{expected}: {goal.required:.4g} is out of reach"
 
 
 def failure(trial: Trial) -> str:

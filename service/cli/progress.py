@@ -86,7 +86,7 @@ class _Seen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
-        self._trials = 0
+        self._trials: dict[int, int] = {}
 
     def phase(self, kind: str, seconds: float) -> None:
         """Say a phase that is new."""
@@ -95,15 +95,16 @@ class _Seen:
             self._say(f"[{seconds:6.1f} s] {self._phase}")
 
     def trials(self, state: State) -> None:
-        """Say trials that are new."""
+        """Say trials that are new, and those that were completed."""
         desk = state.replay.progress.desk
         if desk is None:
             return
         from search.study.trial_records import trial_record  # noqa: PLC0415  there is a search by now
 
-        for trial in desk.trials[self._trials :]:
-            self._say(trial_line(trial_record(desk, trial)))
-            self._trials += 1
+        for trial in desk.trials:
+            if self._trials.get(trial.number) != trial.n_run:  # new, or completed since
+                self._trials[trial.number] = trial.n_run
+                self._say(trial_line(trial_record(desk, trial)))
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
