@@ -180,11 +180,15 @@ def test_json_is_one_document_on_stdout_and_the_rest_on_stderr(files, tmp_path):
     assert search(files, tmp_path / "out", "--json", "--metric", "top2").out == ""
 
 
-def test_plain_progress_has_one_line_per_trial_in_its_place(files, tmp_path):
+def test_plain_progress_has_a_line_per_trial_in_its_place_and_one_for_each_that_was_completed(files, tmp_path):
     ended = search(files, tmp_path / "out")
     lines = ended.err.splitlines()
     trials = [i for i, line in enumerate(lines) if line.startswith("  trial")]
-    assert len(trials) == result_of(tmp_path / "out")["search"]["evaluations"]
+    numbers = [int(lines[i].split()[1]) for i in trials]
+    n_evaluations = result_of(tmp_path / "out")["search"]["evaluations"]
+    assert list(dict.fromkeys(numbers)) == list(range(1, n_evaluations + 1))
+    again = [lines[i] for k, i in enumerate(trials) if numbers[k] in numbers[:k]]
+    assert all("seen on" not in line for line in again), "only what was completed is said again"
     first_table = next(i for i, line in enumerate(lines) if "sensitivity" in line)
     assert trials[0] < first_table < trials[1]
     assert "\x1b" not in ended.err
