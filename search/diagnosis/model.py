@@ -6,20 +6,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from search.graph.network import Network, OpClass
+from search.graph.fusion import Fusion
+from search.graph.network import Group, Network, OpClass
 from search.records.finding import Finding
 
 _FUSABLE = frozenset({"Relu", "Clip", "Add", "BatchNormalization"})
 
 
-def model_findings(check: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings from the result of ``check``."""
+def model_findings(check: Mapping[str, Any], fusion: Fusion) -> Iterator[Finding]:
+    """Findings from the result of ``check``.
+
+    Args:
+        check: The result.
+        fusion: What the runtime of the target joins.
+    """
     network = Network.from_json(dict(check["network"]))
     for code, text, nodes in check["notes"]:
         if code != "opset-converted":  # told below, with the self-test
             yield Finding(code=code, severity="note", message=text, evidence={"nodes": nodes} if nodes else {})
     yield from _float_operators(network)
-    yield from _unfused(network)
+    yield from _unfused(network, fusion)
     yield from _shared(network)
     yield from _cut(check)
     before, after = check["opset"]
@@ -50,14 +56,14 @@ def _float_operators(network: Network) -> Iterator[Finding]:
     )
 
 
-def _unfused(network: Network) -> Iterator[Finding]:
-    """Relu, Clip or Add right behind a gemm that could not take it in."""
+def _unfused(network: Network, fusion: Fusion) -> Iterator[Finding]:
+    """Relu, Clip or Add right behind a gemm that could not take it in, though the runtime joins them."""
     writers = {t: group for group in network.groups for t in group.outputs}
     for group in network.groups:
         if group.op_type not in _FUSABLE or len(group.inputs) > 2:
             continue
         behind = [writers[slot.tensor] for slot in group.inputs if slot.tensor in writers]
-        gemms = [writer for writer in behind if writer.op_class is OpClass.GEMM]
+        gemms = [writer for writer in behind if writer.op_class is OpClass.GEMM and _joins(group, writer, fusion)]
         if gemms:
             yield Finding(
                 code="unfused",
@@ -67,6 +73,12 @@ def _unfused(network: Network) -> Iterator[Finding]:
                 advice="If the chip shall fuse them, let nothing else read the value between them.",
                 evidence={"node": group.name, "gemm": gemms[0].name},
             )
+
+
+def _joins(group: Group, gemm: Group, fusion: Fusion) -> bool:
+    if group.op_type == "Add":
+        return gemm.op_type in fusion.sum_into
+    return group.op_type == "BatchNormalization" or group.op_type in fusion.after_gemm
 
 
 def _shared(network: Network) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from search.graph.data_free import captured, data_free_values, is_activation, is_cast_at_once
+from search.graph.fusion import Fusion
 from search.graph.groups import Draft, find_groups
 from search.graph.network import Constant, ConstantKind, Group, Network, OpClass, Slot, SlotKind, Tensor
 from search.graph.operators import is_float, passes_through
@@ -48,15 +49,18 @@ class Structure:
     roles: Mapping[str, Role]
 
 
-def build_structure(graph: ir.Graph, shapes: dict[str, tuple[int, ...]], *, batch: int) -> Structure:
+def build_structure(
+    graph: ir.Graph, shapes: dict[str, tuple[int, ...]], *, batch: int, fusion: Fusion | None = None
+) -> Structure:
     """See ``graph`` as groups and tensors.
 
     Args:
         graph: Normal form; every node and value is named.
         shapes: Traced shape of every value.
         batch: Samples in the traced run; work and elements are divided by it.
+        fusion: What the runtime joins; by default what an accelerator with summing gemms does.
     """
-    drafts = find_groups(graph, shapes)
+    drafts = find_groups(graph, shapes, fusion or Fusion())
     builder = _Builder(graph, shapes, batch, drafts)
     return builder.build()
 

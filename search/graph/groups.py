@@ -3,7 +3,8 @@
 1. Recognised patterns (LayerNormalization, softmax, GELU, ...) are one group each.
 2. Conv, ConvTranspose, Gemm and MatMul take in what follows while the value between has a single reader and is no
    graph output: an Add of a per-channel constant (bias), one Add of an equally shaped activation, one Relu or Clip,
-   in this order. Where both inputs of such an Add come from gemms, the later one takes it.
+   in this order and as far as the runtime joins them (``search.graph.fusion``). Where both inputs of such an Add come
+   from gemms, the later one takes it.
 3. Every other operator that reads an activation or writes one is a group of its own; FLOAT where its class does not
    cover how it is used (other types than float32, computed parameters).
 4. Nodes that only move values belong to no group, nor do those that compute shapes.
@@ -11,13 +12,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
 
 from search.graph.data_free import captured, data_free_values, is_activation, is_shape_reader
+from search.graph.fusion import GEMMS, Fusion
 from search.graph.network import ConstantKind, OpClass, SlotKind
 from search.graph.operators import CLASSES, attribute_int, class_of, is_float, passes_through
 from search.graph.patterns.layer_norm import match_layer_norm, match_rms_norm
@@ -25,7 +27,6 @@ from search.graph.patterns.match import Pattern, only_reader, scalar
 from search.graph.patterns.softmax import match_softmax
 from search.graph.patterns.unary import match_unary
 
-_GEMMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MASK = 1e3
 """Constants of a Where at or beyond this in size (1e4, the largest float, infinity) are masks, no values."""
 Shapes = Mapping[str, tuple[int, ...]]
@@ -49,24 +50,47 @@ class Draft:
     outputs: list[ir.Value] = field(default_factory=list)
 
 
-def find_groups(graph: ir.Graph, shapes: Shapes) -> tuple[Draft, ...]:
+def find_groups(graph: ir.Graph, shapes: Shapes, fusion: Fusion) -> tuple[Draft, ...]:
     """Return all groups of ``graph`` in the order of their last node.
 
     Args:
         graph: Normal form: constants are initializers, every node is named.
         shapes: Shape of every value as traced with one sample.
+        fusion: What the runtime joins.
     """
     order = {node: i for i, node in enumerate(graph)}
     free = data_free_values(graph)
     drafts = [_from_pattern(pattern) for pattern in _patterns(graph, free)]
     taken = {node for draft in drafts for node in draft.nodes}
     for node in reversed(tuple(graph)):
-        if node.op_type in _GEMMS and node not in taken and node.outputs[0] not in free and _is_gemm(node):
-            draft = _Gemm(node, shapes, taken, free).draft()
+        if node.op_type in GEMMS and node not in taken and node.outputs[0] not in free and _is_gemm(node):
+            draft = _Gemm(node, shapes, taken, free, fusion).draft()
             drafts.append(draft)
             taken.update(draft.nodes)
+    drafts.extend(_sums(graph, taken, free, fusion))
+    taken.update(node for draft in drafts for node in draft.nodes)
     drafts.extend(_single(node) for node in graph if node not in taken and _is_group(node, free))
     return tuple(sorted(drafts, key=lambda draft: max(order[node] for node in draft.nodes)))
+
+
+def _sums(graph: ir.Graph, taken: Collection[ir.Node], free: Collection[ir.Value], fusion: Fusion) -> Iterator[Draft]:
+    """Adds of two activations, with the Relu or Clip behind each that the runtime joins to it."""
+    for node in graph:
+        if node.op_type != "Add" or node in taken or not all(is_activation(value) for value in node.inputs):
+            continue
+        behind = only_reader(node.outputs[0])
+        if behind is None or behind in taken or behind.op_type not in fusion.after_sum or _has_computed_bounds(behind):
+            continue
+        if not _is_group(node, free) or not _is_single_precision((node, behind)):
+            continue
+        draft = _single(node)
+        draft.nodes.append(behind)
+        draft.outputs = [behind.outputs[0]]
+        yield draft
+
+
+def _has_computed_bounds(node: ir.Node) -> bool:
+    return any(value is not None and value.const_value is None for value in node.inputs[1:])
 
 
 def _patterns(graph: ir.Graph, free: Collection[ir.Value]) -> list[Pattern]:
@@ -110,7 +134,15 @@ def _is_gemm(node: ir.Node) -> bool:
 class _Gemm:
     """One gemm and what it takes in; lives only inside ``find_groups``."""
 
-    def __init__(self, node: ir.Node, shapes: Shapes, taken: Collection[ir.Node], free: Collection[ir.Value]) -> None:
+    def __init__(
+        self,
+        node: ir.Node,
+        shapes: Shapes,
+        taken: Collection[ir.Node],
+        free: Collection[ir.Value],
+        fusion: Fusion,
+    ) -> None:
+        self._fusion = fusion
         self._node = node
         self._shapes = shapes
         self._taken = taken
@@ -169,7 +201,7 @@ class _Gemm:
         )
 
     def _take_sum(self) -> None:
-        node = self._next("Add")
+        node = self._next("Add") if self._node.op_type in self._fusion.sum_into else None
         if node is None or any(kind is SlotKind.SUM_IN for _, _, kind in self._draft.inputs):
             return
         index = _other(node, self._value)
@@ -183,8 +215,8 @@ class _Gemm:
         self._append(node)
 
     def _take_activation(self) -> None:
-        node = self._next("Relu", "Clip")
-        if node is None or any(value is not None and value.const_value is None for value in node.inputs[1:]):
+        node = self._next(*self._fusion.after_gemm)
+        if node is None or _has_computed_bounds(node):
             return
         self._draft.work.append(node)
         self._append(node)

@@ -48,7 +48,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
             advice="Give --calibration with real samples.",
         )
     if check is not None:
-        yield from model_findings(check.data)
+        yield from model_findings(check.data, problem.target.fused)
         goals = () if desk is None else desk.setting.goals
         yield from doubts(problem, check, goals, finished.results.get("baseline"))
     if desk is None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from search.graph.fusion import Fusion
 from search.precision import Format, Precision
 from search.targets.evidence import Gated, Stated, Table
 
@@ -17,6 +18,28 @@ class Scales(Stated):
 
     activation: str
     weight: str
+
+
+class FusionTable(Stated):
+    """What the runtime runs as one operator: ``search.graph.fusion.Fusion`` with its evidence."""
+
+    sum_into: tuple[str, ...]
+    after_gemm: tuple[str, ...]
+    after_sum: tuple[str, ...] = ()
+
+    @property
+    def fused(self) -> Fusion:
+        """The table as grouping reads it."""
+        return Fusion(
+            sum_into=frozenset(self.sum_into),
+            after_gemm=frozenset(self.after_gemm),
+            after_sum=frozenset(self.after_sum),
+        )
+
+    @property
+    def identity(self) -> list[list[str]]:
+        """What results depend on, in a fixed order."""
+        return [sorted(self.sum_into), sorted(self.after_gemm), sorted(self.after_sum)]
 
 
 class UniformRequest(Gated):

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from search.canonical import digest_json
 from search.errors import UsageError
+from search.graph.fusion import Fusion
 from search.graph.network import OpClass
 from search.graph.operators import CLASSES
 from search.precision import Format, Precision
@@ -26,6 +27,7 @@ from search.targets.settings import (
     Coefficients,
     Coordinates,
     FixedScale,
+    FusionTable,
     GridRule,
     HighOutput,
     Knight,
@@ -45,6 +47,7 @@ class Target(Table):
         march: Micro-architecture name of the vendor's tools, or None.
         toolchain: Version the rules are taken for, or None.
         scales: How ranges become scales.
+        fusion: What the runtime runs as one operator; None is the default of ``search.graph.fusion``.
         calibration: Observers to try.
         arithmetic: Widths of the integer arithmetic.
         requests: Uniform requests.
@@ -64,6 +67,7 @@ class Target(Table):
     toolchain_default: Version | None = None
     toolchain: Version | None = None
     scales: Scales
+    fusion: FusionTable | None = None
     calibration: CalibrationDefaults
     arithmetic: Arithmetic
     requests: tuple[UniformRequest, ...] = Field(alias="request")
@@ -79,6 +83,11 @@ class Target(Table):
     def digest(self) -> str:
         """Identity of everything the target says, tool-chain included."""
         return digest_json(self.to_json())
+
+    @property
+    def fused(self) -> Fusion:
+        """What the runtime runs as one operator."""
+        return Fusion() if self.fusion is None else self.fusion.fused
 
     @property
     def activation_rule(self) -> str:

@@ -117,7 +117,13 @@ class ItemRunner:
     @cached_property
     def loaded(self) -> Loaded:
         """The model, taken in."""
-        return take_in(self._user, self._session, self.arrangement, next(iter(self.sets.values())))
+        return take_in(
+            self._user,
+            self._session,
+            self.arrangement,
+            next(iter(self.sets.values())),
+            fusion=self.problem.target.fused,
+        )
 
     @cached_property
     def _stored(self) -> Mapping[str, Stored]:

@@ -18,6 +18,7 @@ from search.errors import UnsupportedModelError
 from search.evaluation.template import Sizes, Template, make_template
 from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
+from search.graph.fusion import Fusion
 from search.graph.load import UserModel
 from search.graph.notes import Fate, Note
 from search.graph.prepared import prepare
@@ -83,7 +84,9 @@ def inputs_of(user: UserModel) -> tuple[InputInfo, ...]:
     )
 
 
-def take_in(user: UserModel, session: Session, arrangement: Arrangement, samples: Fed) -> Loaded:
+def take_in(
+    user: UserModel, session: Session, arrangement: Arrangement, samples: Fed, *, fusion: Fusion | None = None
+) -> Loaded:
     """Normalise and group a model that was read.
 
     Args:
@@ -91,6 +94,7 @@ def take_in(user: UserModel, session: Session, arrangement: Arrangement, samples
         session: It, ready to run.
         arrangement: How it is fed.
         samples: Data to find out shapes.
+        fusion: What the runtime of the target joins; by default what an accelerator does.
     """
     feeding = arrangement.feeding
     if user.original is not None:
@@ -106,7 +110,9 @@ def take_in(user: UserModel, session: Session, arrangement: Arrangement, samples
         **{name: Fate("folded", None, "depends on shapes only; always the same") for name in removed},
     }
     batch = feeding.batch if feeding.fixed else 1
-    structure = build_structure(graph, {name: value.shape for name, value in traced[0].items()}, batch=batch)
+    structure = build_structure(
+        graph, {name: value.shape for name, value in traced[0].items()}, batch=batch, fusion=fusion
+    )
     ranking = ranking_values(graph)
     if _ranks_inside(ranking) and any(one.axis not in (0, None) for one in arrangement.layouts.values()):
         feeding = replace(feeding, batch=1, fixed=True)  # where samples lie in inner values is known for one only

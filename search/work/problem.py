@@ -63,7 +63,9 @@ class Problem:
     @cached_property
     def context(self) -> str:
         """What every item of the study depends on: the model and the environment."""
-        return digest_json({"model": self.model, "environment": dict(self.environment), "version": RESULTS_VERSION})
+        known = {"model": self.model, "environment": dict(self.environment), "version": RESULTS_VERSION}
+        fusion = self.target.fusion
+        return digest_json(known if fusion is None else {**known, "fusion": fusion.identity})
 
     @property
     def threads(self) -> int:

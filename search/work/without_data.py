@@ -11,6 +11,7 @@ from search.data.forms import declared_shape
 from search.data.inputs import InputInfo, shape_text
 from search.data.random import random_samples
 from search.errors import InvalidDataError, UnsupportedModelError, UsageError
+from search.graph.fusion import Fusion
 from search.graph.load import read_model
 from search.runtime.arranging import arrange, read
 from search.runtime.session import Level, Session
@@ -39,7 +40,13 @@ class WithoutData:
 
 
 def load_without_data(
-    path: Path, *, seed: int, n_samples: int, threads: int = 1, shapes: Mapping[str, tuple[int, ...]] | None = None
+    path: Path,
+    *,
+    seed: int,
+    n_samples: int,
+    threads: int = 1,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    fusion: Fusion | None = None,
 ) -> WithoutData:
     """Read a model and take it in with random samples.
 
@@ -49,6 +56,7 @@ def load_without_data(
         n_samples: How many.
         threads: Intra-op threads.
         shapes: Sizes of inputs, batch included; open ones that are not here are found by trying.
+        fusion: What the runtime of the target joins; by default what an accelerator does.
 
     Raises:
         UsageError: If a shape does not fit an input, or no size that is tried runs.
@@ -68,7 +76,7 @@ def load_without_data(
             continue
         samples = read(stored, inputs, arrangement, settings)
         assumed = {name: one.shape for name, one in settings.items() if name not in stated and one.shape}
-        return WithoutData(take_in(user, session, arrangement, samples), samples, assumed)
+        return WithoutData(take_in(user, session, arrangement, samples, fusion=fusion), samples, assumed)
     raise _nothing_runs(inputs, failed)
 
 

@@ -95,7 +95,7 @@ def measure_model(path: Path, target: Target, how: Measuring, *, name: str) -> M
         InvalidModelError: If the file is no usable model.
         UsageError: If the size of an axis other than the batch is open.
     """
-    found = load_without_data(path, seed=how.seed, n_samples=N_CALIBRATION, threads=how.threads)
+    found = load_without_data(path, seed=how.seed, n_samples=N_CALIBRATION, threads=how.threads, fusion=target.fused)
     if found.assumed:
         raise UsageError(
             f"{path}: leaves sizes open ({', '.join(found.assumed)}). Export it with fixed ones to be timed."

@@ -136,12 +136,12 @@ def inspect_model(path: Path, target: Target, shapes: Mapping[str, tuple[int, ..
         InvalidModelError: If the file is no usable model.
         SelfTestError: If the rewritten graph differs from it.
     """
-    found = load_without_data(path, seed=0, n_samples=N_SAMPLES, shapes=shapes)
+    found = load_without_data(path, seed=0, n_samples=N_SAMPLES, shapes=shapes, fusion=target.fused)
     loaded = found.loaded
     described = describe_model(loaded, found.samples)
     book = Rulebook(loaded.structure.network, target)
     choices = tuple(allowed.choices for allowed in book.allowed)
-    findings = (*_assumed(found.assumed), *model_findings(described))
+    findings = (*_assumed(found.assumed), *model_findings(described, target.fused))
     return Inspection(loaded, found.samples, choices, findings)
 
 

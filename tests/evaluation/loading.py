@@ -14,6 +14,7 @@ from search.calibration.grids import Grids, GridSettings
 from search.calibration.ranges import derive_ranges
 from search.data.stored import StoredArrays
 from search.errors import InvalidDataError
+from search.graph.fusion import Fusion
 from search.graph.load import read_model
 from search.graph.network import Network
 from search.precision import Format
@@ -48,7 +49,7 @@ class Samples:
         return self.all_labels[key]
 
 
-def load(path: Path, sample: Mapping[str, Any], *, threads: int) -> Loaded:
+def load(path: Path, sample: Mapping[str, Any], *, threads: int, fusion: Fusion | None = None) -> Loaded:
     """Take a model in with a few samples, on axis 0 of every array."""
     user = read_model(path)
     session = Session(user.proto, level=Level.DEPLOYED, threads=threads)
@@ -59,12 +60,14 @@ def load(path: Path, sample: Mapping[str, Any], *, threads: int) -> Loaded:
     except InvalidDataError:  # answers that depend on the batch are meant where a test makes them
         settings = {name: InputSettings(batch_axis=0) for name in sample}
         arrangement = arrange(session, inputs_of(user), [stored], settings)
-    return take_in(user, session, arrangement, read(stored, inputs_of(user), arrangement, settings))
+    samples = read(stored, inputs_of(user), arrangement, settings)
+    return take_in(user, session, arrangement, samples, fusion=fusion)
 
 
-def load_proto(proto: onnx.ModelProto, feeds: Mapping[str, Any], folder: Path) -> Loaded:
+def load_proto(proto: onnx.ModelProto, feeds: Mapping[str, Any], folder: Path, fusion: Fusion | None = None) -> Loaded:
     """Take a model in as a study does."""
-    return load(save(proto, folder), {name: array[:2] for name, array in feeds.items()}, threads=1)
+    first = {name: array[:2] for name, array in feeds.items()}
+    return load(save(proto, folder), first, threads=1, fusion=fusion)
 
 
 def min_max_grids(loaded: Loaded, feeds: Mapping[str, Any], target: Target, **settings: Any) -> Grids:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from search.calibration.collect import with_outputs
 from search.graph.build import Structure, build_structure
+from search.graph.fusion import Fusion
 from search.graph.load import read_model
 from search.graph.network import Group, SlotKind, Tensor
 from search.graph.prepared import prepare
@@ -75,7 +76,7 @@ def traced(model: ir.Model, batch: int, seed: int = 0) -> dict[str, np.ndarray]:
     return values
 
 
-def see(proto: onnx.ModelProto, *, batch: int = 1, fold: bool = False) -> Seen:
+def see(proto: onnx.ModelProto, *, batch: int = 1, fold: bool = False, fusion: Fusion | None = None) -> Seen:
     """Group ``proto``, traced with ``batch`` samples; ``fold`` replaces values that depend on shapes first."""
     model = normal_form(proto)
     values = traced(model, batch)
@@ -83,7 +84,7 @@ def see(proto: onnx.ModelProto, *, batch: int = 1, fold: bool = False) -> Seen:
         names = shape_values(model.graph)
         runs = [{name: run_[name] for name in names} for run_ in (values, traced(model, batch + 1, 1))]
         fold_shape_values(model.graph, runs)
-    structure = build_structure(model.graph, {k: np.shape(v) for k, v in values.items()}, batch=batch)
+    structure = build_structure(model.graph, {k: np.shape(v) for k, v in values.items()}, batch=batch, fusion=fusion)
     assert_consistent(Seen(model.graph, structure, values))
     return Seen(model.graph, structure, values)
 

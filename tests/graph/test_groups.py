@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
+from search.graph.fusion import Fusion
 from search.graph.network import OpClass, SlotKind
 from tests.builders import batch_norm, batch_norm_constants, conv, graph, model, node
 from tests.graph.graphs import RNG, see
@@ -31,6 +32,30 @@ def test_a_conv_takes_its_norm_the_shortcut_and_the_relu():
     assert seen.reads("c") == [("b", SlotKind.ACTIVATION), ("b", SlotKind.SUM_IN)]
     assert seen.network.outputs == ("y",)
     assert seen.network.feeds_only_outputs == (False, True)
+
+
+def test_what_a_runtime_does_not_join_is_a_group_of_its_own():
+    nodes = [
+        stem(),
+        conv("c", "a", "b", weight="v"),
+        node("Add", "b a", "d", "add"),
+        node("Relu", "d", "e", "relu"),
+        conv("last", "e", "f", weight="u"),
+        node("Clip", ["f", "zero", "six"], "y", "relu6"),
+    ]
+    proto = model(nodes, X, ["y"], {**W, "zero": np.float32(0), "six": np.float32(6)})
+    assert see(proto).summary == [("Conv", "stem"), ("Conv", "c", "add", "relu"), ("Conv", "last", "relu6")]
+    apart = see(proto, fusion=Fusion(sum_into=frozenset({"MatMul"}), after_sum=frozenset({"Relu"})))
+    assert apart.summary == [("Conv", "stem"), ("Conv", "c"), ("Add", "add", "relu"), ("Conv", "last", "relu6")]
+    assert apart.reads("add") == [("b", SlotKind.ACTIVATION), ("a", SlotKind.ACTIVATION)]
+    bare = see(proto, fusion=Fusion(sum_into=frozenset(), after_gemm=frozenset(), after_sum=frozenset({"Clip"})))
+    assert [one[1:] for one in bare.summary] == [("stem",), ("c",), ("add",), ("relu",), ("last",), ("relu6",)]
+
+
+def test_a_relu_whose_bounds_are_computed_joins_no_sum():
+    nodes = [node("Add", "x z", "s", "add"), node("Clip", ["s", "low"], "y", "clip")]
+    seen = see(model(nodes, ["x[N,3]", "z[N,3]", "low[]"], ["y"]), fusion=Fusion(after_sum=frozenset({"Clip"})))
+    assert [one[1:] for one in seen.summary] == [("add",), ("clip",)]
 
 
 def test_a_bias_written_as_an_add_belongs_to_its_gemm_and_is_no_point():

@@ -20,15 +20,16 @@ _NUMERATOR = 2**15 - 1
 
 def lower_elementwise(site: Site) -> bool:
     """Append the operator; False where it has no integer form."""
-    other = _OTHER_ARITY.get(site.node.op_type)
+    other = _OTHER_ARITY.get(site.nodes[0].op_type)
     if other is not None:
         return other(site)
-    if len(site.node.input) != 2:
+    node = site.nodes[0]
+    if len(node.input) != 2 or not _is_bounded_by_its_grid(site):
         return False
-    a, b = _operand(site, site.node, 0), _operand(site, site.node, 1)
+    a, b = _operand(site, node, 0), _operand(site, node, 1)
     if a is None or b is None or (isinstance(a, float) and isinstance(b, float)):
         return False
-    op_type = site.node.op_type
+    op_type = node.op_type
     if op_type in ("Add", "Sub"):
         return _sum(site, [(a, 1), (b, -1 if op_type == "Sub" else 1)])
     if op_type == "Mul":
@@ -40,6 +41,12 @@ def _many(site: Site) -> bool:
     operands = [_operand(site, site.node, i) for i in range(len(site.node.input))]
     values = [one for one in operands if one is not None]
     return len(values) == len(operands) and _sum(site, [(value, 1) for value in values])
+
+
+def _is_bounded_by_its_grid(site: Site) -> bool:
+    """Whether a Relu that joined the operator is the lower end of the grid it writes; true where nothing joined."""
+    behind = site.nodes[1:]
+    return not behind or (behind[0].op_type == "Relu" and site.out_grid is not None and site.out_grid.low == 0.0)
 
 
 def _operand(site: Site, node: onnx.NodeProto, index: int) -> Quantity | float | None:
