@@ -53,12 +53,12 @@ def prepared_bench(job: Mapping[str, Any], store: RunStore) -> tuple[ItemRunner,
     local = open_problem(build_job(job), base=Path())
     store.open(local.identity, force=False)
     runner, replay = ItemRunner(local.problem, LocalFiles(local.paths, store)), Replay(local.problem)
-    while replay.progress.desk is None:
+    while replay.progress.session is None:
         for task in replay.advance(store.results):
             for item, raw in run_items(runner, task):
                 blobs = {name: store.put(data) for name, data in raw.blobs.items()}
                 store.add(ItemResult(item.digest, item.kind, raw.data, blobs))
-    return runner, replay.progress.desk.setting.calibration
+    return runner, replay.progress.session.setting.calibration
 
 
 class Comparison:

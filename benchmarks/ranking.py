@@ -42,9 +42,9 @@ def first_table(runner: ItemRunner, store: RunStore) -> tuple[Task, Replay]:
 
 def worst_samples(replay: Replay, output: str) -> list[int]:
     """Bad cases of the base by cosine, worst first."""
-    desk = replay.progress.desk
-    assert desk is not None
-    trial = next(trial for trial in reversed(desk.trials) if trial.worst and not trial.is_met)
+    session = replay.progress.session
+    assert session is not None
+    trial = next(trial for trial in reversed(session.trials) if trial.worst and not trial.is_met)
     return [sample for sample, _ in trial.worst[output]["cosine"]]
 
 

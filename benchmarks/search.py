@@ -36,7 +36,7 @@ from benchmarks.search_nets import Kind, goal, kinds, write
 from benchmarks.search_peers import bounds, peer
 from benchmarks.search_summary import METHODS, SHARED_HEAD, SMALL_HEAD, SUMMARY_HEAD, Line, Shared, Small, summary
 from search.metrics.part import merge
-from search.strategies.exhaustive import choices_above_low
+from search.strategies.exhaustive.strategy import choices_above_low
 
 SPECS: Mapping[str, Mapping[str, Any]] = {
     "auto": {"strategy": "auto"},
@@ -76,7 +76,7 @@ def small_row(kind: Kind) -> Small | None:
             return None
         optimum = lab.search(strategy="exhaustive", goal=goal(drop, heads=kind.heads))
         found = {method: by_method(lab, method, goal(drop, heads=kind.heads)) for method in METHODS}
-    pins = optimum.desk.setting.pins
+    pins = optimum.session.setting.pins
     comparable = [one for one in (optimum, *found.values()) if _is_comparable(one)]
     best = min(comparable, key=lambda one: one.cost or 0.0)
     return Small(
@@ -95,13 +95,13 @@ def small_row(kind: Kind) -> Small | None:
 
 def _is_comparable(found: Found) -> bool:
     """Whether a search met the goal with the calibration that all have in common."""
-    usual = found.desk.setting.calibration
+    usual = found.session.setting.calibration
     return found.trial is not None and found.trial.configuration.calibration == usual
 
 
 def _drop(lab: Lab, kind: Kind) -> float | None:
     """An allowed drop between what all high and all low lose; None if there is nothing between them."""
-    trials = lab.search(instead=bounds, goal=goal(1e-9, heads=kind.heads), strategy="ladder").desk.trials
+    trials = lab.search(instead=bounds, goal=goal(1e-9, heads=kind.heads), strategy="ladder").session.trials
     low, high = (min(value or 0.0 for value in trial.values.values()) for trial in trials)
     return None if high - low < LEAST_TO_DECIDE else round(1.0 - high + kind.share * (high - low), 4)
 
@@ -110,7 +110,7 @@ def paired_noise(found: Found) -> float:
     """Standard deviation of the drop of the answer as an estimate of that on fresh samples: samples turned over."""
     if found.trial is None:
         return float("nan")
-    goal = found.desk.setting.goals[0]
+    goal = found.session.setting.goals[0]
     seen, reference = merge(found.trial.parts[goal.id]).values, goal.float_part
     if seen is None or reference is None or reference.values is None:
         return float("nan")

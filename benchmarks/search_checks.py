@@ -19,13 +19,13 @@ from benchmarks.search_lab import Lab
 from benchmarks.search_summary import Line, verdict
 from search.precision import Format
 from search.sensitivity.table import Table
-from search.strategies.desk import Desk
-from search.strategies.estimator import Estimator, OutputNoise, power
-from search.strategies.frontier import raised
-from search.strategies.levels import Levels, Options
-from search.strategies.probing import missed, tables
-from search.strategies.setting import Setting
-from search.strategies.trial import Trial
+from search.strategies.auto.noise_model import NoiseModel, OutputNoise, power
+from search.strategies.shared.attenuation import ChoiceSpace, NoiseAttenuation
+from search.strategies.shared.lp_relaxation import raised
+from search.strategies.shared.probing import missed, tables
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.setting import Setting
+from search.strategies.shared.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Plan
 
@@ -61,10 +61,10 @@ class _Tables:
     many: tuple[Table, ...] = ()
     base: Trial | None = None
 
-    def __call__(self, desk: Desk) -> Plan[None]:
-        setting = desk.setting
+    def __call__(self, session: TrialSession) -> Plan[None]:
+        setting = session.setting
         low = uniform(setting.network, setting.target, "low")
-        self.base = base = yield from desk.evaluate(low, stage="all low", errors=True, provisional=True)
+        self.base = base = yield from session.evaluate(low, stage="all low", errors=True, provisional=True)
         wanted = missed(setting, base)
         searched = yield from _few(setting, base, wanted)
         as_if = yield from _few(setting, base, setting.ranking_values)
@@ -104,17 +104,17 @@ def estimator_speed(lab: Lab, goals: Any) -> tuple[int, float]:
     """Return the number of groups of a case, and how many assignments the estimator predicts per second."""
     tables = _Tables()
     found = lab.search(instead=tables, goal=goals, strategy="auto")
-    setting, base = found.desk.setting, tables.base
+    setting, base = found.session.setting, tables.base
     assert base is not None
     effective = base.configuration.effective
     choices = tuple(raised(setting.pins.allowed[g], own) for g, own in enumerate(effective.precisions))
-    options = Options(setting.book, effective, choices)
+    options = ChoiceSpace(setting.book, effective, choices)
     table = tables.few[0]
-    levels = Levels(options, [row.point for row in table.rows])
+    levels = NoiseAttenuation(options, [row.point for row in table.rows])
     noise = OutputNoise(levels, [power(row.value, row.metric) for row in table.rows], limit=0.01)
     rng = np.random.default_rng(0)
     rows = np.stack([rng.integers(len(own), size=DRAWN) for own in choices], axis=1).astype(np.uint8)
-    estimator = Estimator(levels, {table.output: noise})
+    estimator = NoiseModel(levels, {table.output: noise})
     estimator.predict(rows[:1])
     setting.cost.indices(np.zeros((1, len(choices)), np.uint8))  # tables that are made once
     start = time.process_time()

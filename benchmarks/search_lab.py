@@ -16,8 +16,8 @@ from typing import Any
 
 from search.canonical import canonical_json, digest_bytes
 from search.spec.load import build_job
-from search.strategies.desk import Desk
-from search.strategies.trial import Trial
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.trial import Trial
 from search.study.plan import Replay, Strategy
 from search.study.steering import NOT_SEARCH, Limits, within_limits
 from search.tasks import ItemResult, Task
@@ -37,7 +37,7 @@ class Found:
         seconds: Search time.
         minimal: What it claims.
         trial: Its answer.
-        desk: Everything it asked.
+        session: Everything it asked.
     """
 
     cost: float | None
@@ -46,7 +46,7 @@ class Found:
     seconds: float
     minimal: bool | None
     trial: Trial | None
-    desk: Desk
+    session: TrialSession
 
 
 @dataclass
@@ -106,9 +106,9 @@ class Lab:
                 break
             for task in tasks:
                 own.update(self._computed(task))
-        desk = replay.progress.desk
-        assert desk is not None
-        return _found(desk, thinking + sum(result.seconds for result in own.values()))
+        session = replay.progress.session
+        assert session is not None
+        return _found(session, thinking + sum(result.seconds for result in own.values()))
 
     def _computed(self, task: Task) -> dict[str, ItemResult]:
         missing = tuple(item for item in task.items if item.digest not in self.results)
@@ -123,17 +123,17 @@ class Lab:
         return {item.digest: self.results[item.digest] for item in task.items}
 
 
-def _found(desk: Desk, seconds: float) -> Found:
-    met = [trial for trial in desk.trials if trial.is_met]
+def _found(session: TrialSession, seconds: float) -> Found:
+    met = [trial for trial in session.trials if trial.is_met]
     best = min(met, key=lambda trial: (trial.cost, trial.number), default=None)
-    both = desk.setting.evaluator == "integer"
-    run = sum(t.n_run + (t.exported.n_run if both and t.exported is not None else 0) for t in desk.trials)
+    both = session.setting.evaluator == "integer"
+    run = sum(t.n_run + (t.exported.n_run if both and t.exported is not None else 0) for t in session.trials)
     return Found(
         cost=None if best is None else best.cost,
-        evaluations=len(desk.trials),
-        equivalents=run / max(1, desk.setting.n_samples),
+        evaluations=len(session.trials),
+        equivalents=run / max(1, session.setting.n_samples),
         seconds=seconds,
-        minimal=desk.minimal,
+        minimal=session.minimal,
         trial=best,
-        desk=desk,
+        session=session,
     )

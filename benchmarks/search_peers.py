@@ -17,31 +17,31 @@ from benchmarks.search_lab import Lab
 from search.assignment import Assignment
 from search.precision import Format
 from search.sensitivity.points import PointKind
-from search.strategies.bisect import fewest
-from search.strategies.desk import Desk
-from search.strategies.exhaustive import choices_above_low
-from search.strategies.ladder import merged_rows
+from search.strategies.exhaustive.strategy import choices_above_low
+from search.strategies.ladder.strategy import merged_rows
+from search.strategies.shared.bisect import fewest
+from search.strategies.shared.session import TrialSession
 from search.targets.legalise import uniform
 from search.tasks import Plan
 
 DRAWS = 1000
 
 
-def random_search(desk: Desk, *, trials: int, seed: int = 0) -> Plan[None]:
+def random_search(session: TrialSession, *, trials: int, seed: int = 0) -> Plan[None]:
     """Draw a share, then raise every group with that chance; what is dearer than the best so far is not run.
 
     Args:
-        desk: The desk.
+        session: The session.
         trials: Evaluations at most, beside the bounds.
         seed: Seed of the draws.
     """
-    setting = desk.setting
-    met = yield from bounds(desk)
+    setting = session.setting
+    met = yield from bounds(session)
     if met:
         return
     rng, own = np.random.default_rng(seed), choices_above_low(setting.pins)
     for _ in range(DRAWS):
-        if len(desk.trials) >= trials + 2:
+        if len(session.trials) >= trials + 2:
             return
         share = rng.random()
         drawn = Assignment(
@@ -50,41 +50,41 @@ def random_search(desk: Desk, *, trials: int, seed: int = 0) -> Plan[None]:
                 for some in own
             )
         )
-        best = min((trial.cost for trial in desk.trials if trial.is_met), default=np.inf)
+        best = min((trial.cost for trial in session.trials if trial.is_met), default=np.inf)
         if setting.cost.index(drawn) < best:
-            yield from desk.evaluate(drawn, stage="random")
+            yield from session.evaluate(drawn, stage="random")
 
 
-def ort_helper(desk: Desk, *, lab: Lab) -> Plan[None]:
+def ort_helper(session: TrialSession, *, lab: Lab) -> Plan[None]:
     """Raise the ``k`` most sensitive activations as ONNX Runtime's helper completes them; ``k`` by bisection.
 
     The helper gives every node that touches a raised tensor 16 bit on all its inputs and outputs; the groups of these
     nodes get the high precision of the chip.
     """
-    setting = desk.setting
-    met = yield from bounds(desk)
+    setting = session.setting
+    met = yield from bounds(session)
     if met:
         return
-    tables = yield from desk.tables(desk.trials[0], "all low", formats=(Format.INT8,))
+    tables = yield from session.tables(session.trials[0], "all low", formats=(Format.INT8,))
     tensors = [row.point.index for row in merged_rows(tables) if row.point.kind is PointKind.ACTIVATION]
     low = uniform(setting.network, setting.target, "low")
     high = uniform(setting.network, setting.target, "high")
 
     def probe(k: int) -> Plan[bool]:
         groups = _completed(lab, [setting.network.tensors[t].name for t in tensors[:k]])
-        trial = yield from desk.evaluate(low.with_({g: high[g] for g in groups}), stage="helper", why=f"{k} tensors")
+        trial = yield from session.evaluate(low.with_({g: high[g] for g in groups}), stage="helper", why=f"{k} tensors")
         return trial.is_met
 
     if (yield from probe(len(tensors))):
         yield from fewest(0, len(tensors), probe)
 
 
-def bounds(desk: Desk) -> Plan[bool]:
+def bounds(session: TrialSession) -> Plan[bool]:
     """Both ends; whether the low one meets the goals."""
-    setting = desk.setting
+    setting = session.setting
     for level in ("low", "high"):
         request = uniform(setting.network, setting.target, "low" if level == "low" else "high")
-        trial = yield from desk.evaluate(request, stage=f"all {level}", full=True)
+        trial = yield from session.evaluate(request, stage=f"all {level}", full=True)
         if trial.is_met and level == "low":
             return True
     return False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from search.strategies.trial import Trial
+from search.strategies.shared.trial import Trial
 from search.study.plan import Replay
 from search.study.trial_records import trial_records
 from service.store.db.trials import TrialRow
@@ -58,18 +58,18 @@ def phase_of(kind: str) -> str:
 
 def trial_rows(replay: Replay) -> list[TrialRow]:
     """The trials so far, as they are stored."""
-    desk = replay.progress.desk
-    if desk is None:
+    session = replay.progress.session
+    if session is None:
         return []
-    pairs = zip(trial_records(desk), desk.trials, strict=True)
+    pairs = zip(trial_records(session), session.trials, strict=True)
     return [TrialRow(replace(record, seconds=round(record.seconds, 6)), _detail(trial)) for record, trial in pairs]
 
 
 def search_facts(replay: Replay) -> dict[str, Any]:
     """What trials are judged by: goals, bounds of the cost, size of the evaluation set; empty before the search."""
-    if replay.progress.desk is None:
+    if replay.progress.session is None:
         return {}
-    setting = replay.progress.desk.setting
+    setting = replay.progress.session.setting
     low, high = (setting.cost.in_unit(setting.cost.index(bound)) for bound in setting.bounds)
     goals = [
         {

@@ -35,7 +35,7 @@ def exact_inputs(found: tuple[Candidate, ...], used: Calibration) -> tuple[str, 
 def _used(finished: Finished) -> Calibration | None:
     if finished.chosen is not None:
         return finished.chosen.configuration.calibration
-    return None if finished.desk is None else finished.desk.setting.calibration
+    return None if finished.session is None else finished.session.setting.calibration
 
 
 def _order(problem: Problem, calibrate: ItemResult | None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _order(problem: Problem, calibrate: ItemResult | None) -> dict[str, Any]:
 
 
 def _row(finished: Finished, candidate: Candidate) -> dict[str, Any]:
-    trials = () if finished.desk is None else finished.desk.trials
+    trials = () if finished.session is None else finished.session.trials
     number = next((t.number for t in trials if t.configuration.calibration == candidate.calibration), None)
     return {
         "method": candidate.calibration.method_8,

@@ -13,8 +13,8 @@ from itertools import product
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
 from search.quant.observers.registry import METHODS
-from search.strategies.one_precision import has_one_precision
-from search.strategies.setting import Size
+from search.strategies.auto.one_precision import has_one_precision
+from search.strategies.shared.setting import Size
 from search.study.items import methods_by_bits
 from search.tasks import ItemResult
 from search.work.problem import Problem

@@ -8,7 +8,7 @@ from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, outp
 from search.errors import InvalidDataError
 from search.records.finding import Finding
 from search.spec.metric_names import METRICS
-from search.strategies.goals import GoalState
+from search.strategies.shared.goals import GoalState
 from search.tasks import ItemResult
 from search.work.problem import Problem
 

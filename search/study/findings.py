@@ -20,9 +20,9 @@ from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
 from search.records.finding import Finding
 from search.sensitivity.table import Table
-from search.strategies.desk import Desk
-from search.strategies.setting import Setting
-from search.strategies.trial import Trial
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.setting import Setting
+from search.strategies.shared.trial import Trial
 from search.study.doubts import doubts
 from search.study.plan import Finished, goals_above_float
 from search.study.values import value_from
@@ -39,7 +39,7 @@ def findings_of(problem: Problem, finished: Finished) -> tuple[Finding, ...]:
 
 
 def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
-    desk, chosen, check = finished.desk, finished.chosen, finished.results.get("check")
+    session, chosen, check = finished.session, finished.chosen, finished.results.get("check")
     if problem.is_random:
         yield Finding(
             code="random-calibration",
@@ -49,11 +49,11 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         )
     if check is not None:
         yield from model_findings(check.data, problem.target.fused)
-        goals = () if desk is None else desk.setting.goals
+        goals = () if session is None else session.setting.goals
         yield from doubts(problem, check, goals, finished.results.get("baseline"))
-    if desk is None:
+    if session is None:
         return
-    setting = desk.setting
+    setting = session.setting
     missed = chosen is not None and not chosen.is_met
     if missed and chosen is not None:
         above = {goal.id for goal in goals_above_float(setting.goals)}
@@ -61,18 +61,18 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         short = {goal.id for goal in setting.goals if not goal.is_reached(chosen.parts[goal.id])}
         yield from goal_findings(gaps, above=above, short=short)
         if not above:
-            yield from remaining_findings(_upper_tables(desk), setting.extremes, float_gemm=_float_gemm(setting))
+            yield from remaining_findings(_upper_tables(session), setting.extremes, float_gemm=_float_gemm(setting))
     if chosen is not None:
         effective = chosen.configuration.effective
         yield from fallback_findings(setting.network, effective, place_by(setting.book, effective))
         yield from warning_findings(chosen.warnings)
         yield from interior_findings(chosen.float_interior)
         yield from evaluator_findings(_by_evaluator(finished, chosen))
-    yield from nothing_runs_findings([one.infeasible for one in desk.trials])
-    yield from infeasible_findings((one.number, one.infeasible) for one in desk.trials if one.infeasible is not None)
-    yield from tail_findings(desk.table_list)
-    yield from order_findings(desk.table_list)
-    yield from both_sides_findings(setting.network, desk.table_list, is_missed=_high_missed(desk.trials))
+    yield from nothing_runs_findings([one.infeasible for one in session.trials])
+    yield from infeasible_findings((one.number, one.infeasible) for one in session.trials if one.infeasible is not None)
+    yield from tail_findings(session.table_list)
+    yield from order_findings(session.table_list)
+    yield from both_sides_findings(setting.network, session.table_list, is_missed=_high_missed(session.trials))
     yield from range_findings(setting.network, setting.extremes)
     yield from square_findings(setting.network, setting.extremes)
     if "baseline" in finished.results:
@@ -83,11 +83,11 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
 
 def _by_evaluator(finished: Finished, chosen: Trial) -> dict[str, tuple[float | None, float | None]]:
     """Rates of the delivered configuration in integers and as a Q/DQ model, where they were measured apart."""
-    desk = finished.desk
-    if desk is None or desk.setting.evaluator != "integer":
+    session = finished.session
+    if session is None or session.setting.evaluator != "integer":
         return {}
     recheck = finished.results.get("recheck")
-    rates = [goal for goal in desk.setting.goals if goal.metric.is_rate]
+    rates = [goal for goal in session.setting.goals if goal.metric.is_rate]
     return {goal.id: (chosen.values[goal.id], value_from(goal, recheck)) for goal in rates}
 
 
@@ -96,10 +96,10 @@ def _high_missed(trials: list[Trial]) -> bool:
     return bool(trials) and not trials[0].is_met
 
 
-def _upper_tables(desk: Desk) -> list[Table]:
+def _upper_tables(session: TrialSession) -> list[Table]:
     """Tables of the last upper bound that misses the goal, none if there is none."""
-    bounds = {trial.stage for trial in desk.trials if "upper bound" in trial.why and not trial.is_met}
-    found = [table for table in desk.table_list if table.base in bounds]
+    bounds = {trial.stage for trial in session.trials if "upper bound" in trial.why and not trial.is_met}
+    found = [table for table in session.table_list if table.base in bounds]
     return [table for table in found if table.base == found[-1].base]
 
 
@@ -114,9 +114,9 @@ def _float_gemm(setting: Setting) -> bool:
 
 def _unoptimized(finished: Finished) -> Iterator[Finding]:
     from_recheck, plain = finished.results.get("recheck"), finished.results.get("unoptimized")
-    if from_recheck is None or plain is None or finished.desk is None or finished.chosen is None:
+    if from_recheck is None or plain is None or finished.session is None or finished.chosen is None:
         return
-    for goal in finished.desk.setting.goals:
+    for goal in finished.session.setting.goals:
         a, b = value_from(goal, from_recheck), value_from(goal, plain)
         if goal.metric.is_rate and a is not None and b is not None and abs(a - b) > 0.003:
             yield Finding(

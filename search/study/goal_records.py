@@ -9,7 +9,7 @@ from search.metrics.intervals import paired_difference, value_interval
 from search.metrics.loss import NO_FLOAT, quantization_loss
 from search.metrics.part import Part
 from search.records.goal import Difference, GoalRecord, Loss, certainty_of
-from search.strategies.goals import GoalState
+from search.strategies.shared.goals import GoalState
 from search.study.plan import Finished
 from search.study.values import unmeasured_goals, value_from
 from search.work.problem import Problem
@@ -17,7 +17,7 @@ from search.work.problem import Problem
 
 def goal_records(problem: Problem, finished: Finished) -> tuple[GoalRecord, ...]:
     """One record per goal; without evaluation data every value is None."""
-    goals = finished.desk.setting.goals if finished.desk is not None else ()
+    goals = finished.session.setting.goals if finished.session is not None else ()
     return (*(_measured(finished, goal) for goal in goals), *_unmeasured(problem, finished))
 
 
@@ -31,7 +31,7 @@ def _measured(finished: Finished, goal: GoalState) -> GoalRecord:
         name=goal.metric.name,
         output=goal.output,
         direction=goal.metric.direction,
-        evaluator="fake_quant" if finished.desk is None else finished.desk.setting.evaluator,
+        evaluator="fake_quant" if finished.session is None else finished.session.setting.evaluator,
         float_value=goal.float_value,
         required=goal.required,
         all_low=_bound(finished, goal, 0),
@@ -44,7 +44,7 @@ def _measured(finished: Finished, goal: GoalState) -> GoalRecord:
         interval_method=None if interval is None else interval.method,
         difference=_difference(goal, parts),
         loss=_loss(goal, parts),
-        n_samples=finished.desk.setting.n_samples if finished.desk is not None else 0,
+        n_samples=finished.session.setting.n_samples if finished.session is not None else 0,
         shortfall=None if parts is None else goal.shortfall(parts),
         reason=None if parts is None else goal.metric.result(parts).reason,
     )
@@ -78,11 +78,11 @@ def _loss(goal: GoalState, parts: Sequence[Part] | None) -> Loss:
 
 def _bound(finished: Finished, goal: GoalState, which: int) -> float | None:
     """Value of ``all_low`` (0) or ``all_high`` (1) where it was evaluated in full."""
-    if finished.desk is None:
+    if finished.session is None:
         return None
-    wanted = finished.desk.setting.bounds[which]
+    wanted = finished.session.setting.bounds[which]
     first = [] if finished.chosen is None else [finished.chosen]  # of several with this assignment the one that counts
-    for trial in (*first, *finished.desk.trials):
+    for trial in (*first, *finished.session.trials):
         if trial.is_complete and trial.configuration.effective == wanted and not trial.configuration.treatment.prescale:
             return trial.values[goal.id]
     return None

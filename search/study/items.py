@@ -16,7 +16,7 @@ from search.export.overrides_input import overrides_of
 from search.graph.network import Network
 from search.shares import cut_samples
 from search.spec.goals import Goal
-from search.strategies.one_precision import has_one_precision, sample_sizes
+from search.strategies.auto.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
 from search.targets.identity import scale_identity
 from search.tasks import Item, ItemResult

@@ -24,6 +24,6 @@ def sensitivity_lines(finished: Finished) -> list[SensitivityLine]:
             group=None if row.group is None else f"g{row.group}",
             rank=row.rank,
         )
-        for table in (finished.desk.table_list if finished.desk is not None else [])
+        for table in (finished.session.table_list if finished.session is not None else [])
         for row in table.rows
     ]

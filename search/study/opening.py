@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from search.strategies.exhaustive import check_countable
+from search.strategies.exhaustive.strategy import check_countable
 from search.study.described import Described, describe
 from search.study.items import baseline_item, calibrate_item, check_item, collect_item, float_items, whole_float
 from search.tasks import Item, ItemResult, Plan

@@ -14,17 +14,17 @@ from typing import Any, Literal
 from search.evaluation.configuration import Configuration, Treatment
 from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
-from search.strategies.auto import auto
-from search.strategies.batch import side_by_side
-from search.strategies.desk import Desk
-from search.strategies.exhaustive import exhaustive
-from search.strategies.goals import GoalState
-from search.strategies.ladder import ladder
-from search.strategies.one_precision import best_calibrated, has_one_precision, one_precision
-from search.strategies.optuna_search import Sampling, optuna
-from search.strategies.recheck import Shards, packed, recheck, recheck_params, together
-from search.strategies.settling import best_trial, settle, settle_stopped
-from search.strategies.trial import Trial
+from search.strategies.auto.one_precision import best_calibrated, has_one_precision, one_precision
+from search.strategies.auto.strategy import auto
+from search.strategies.exhaustive.strategy import exhaustive
+from search.strategies.ladder.strategy import ladder
+from search.strategies.optuna.strategy import Sampling, optuna
+from search.strategies.shared.batch import side_by_side
+from search.strategies.shared.goals import GoalState
+from search.strategies.shared.recheck import Shards, packed, recheck, recheck_params, together
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.settling import best_trial, settle, settle_stopped
+from search.strategies.shared.trial import Trial
 from search.study.bundles import group_items
 from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
@@ -37,7 +37,7 @@ from search.tasks import Item, ItemResult, Plan, Task
 from search.work.problem import Problem
 
 Stop = Literal["time", "evaluations", "interrupt", "cancel"]
-Strategy = Callable[[Desk], Plan[Any]]
+Strategy = Callable[[TrialSession], Plan[Any]]
 LAYER_SAMPLES = 8  # of --dump-layers: the first of the evaluation data, in its own order
 PROFILE_SAMPLES = 32  # of layers.csv, and fewer where the tensors are large
 PROFILE_VALUES = 2**26
@@ -49,14 +49,14 @@ class Finished:
 
     Attributes:
         described: What ``check`` said; None if the study stopped before it.
-        desk: Trials and tables; None if it stopped before the float model was measured.
+        session: Trials and tables; None if it stopped before the float model was measured.
         chosen: The trial that is delivered; None if none is complete.
         results: Results by role: ``check, float, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
         comparison: Rows of ``compare_methods``.
     """
 
     described: Described | None
-    desk: Desk | None
+    session: TrialSession | None
     chosen: Trial | None
     results: Mapping[str, ItemResult]
     comparison: tuple[Mapping[str, object], ...] = ()
@@ -67,7 +67,7 @@ class Progress:
     """What a replay has reached so far."""
 
     described: Described | None = None
-    desk: Desk | None = None
+    session: TrialSession | None = None
     comparison: tuple[Mapping[str, object], ...] = ()
     results: dict[str, ItemResult] = field(default_factory=dict)
     stopping: Stop | None = None
@@ -139,7 +139,7 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
     progress.described = described = yield from opening.check()
     if problem.is_random and problem.evaluation is None:
         calibrate = yield from opening.calibrate()
-        progress.desk = Desk(bounds_only(Basis(problem, described, calibrate)))
+        progress.session = TrialSession(bounds_only(Basis(problem, described, calibrate)))
         return (yield from _deliver(problem, progress))
     calibrate, (forward, baseline) = yield from side_by_side((opening.calibrate(), opening.measure_float()))
     has_one = has_one_precision(problem.target)
@@ -148,16 +148,16 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
     methods = chosen_methods(problem, progress.comparison)
     setting = prepare_setting(Basis(problem, described, calibrate, forward, baseline), methods)
     refuse_doubts(problem, tuple(doubts(problem, described.check, setting.goals, baseline)))
-    desk = Desk(setting)
-    progress.desk = desk
+    session = TrialSession(setting)
+    progress.session = session
     if has_one:
-        yield from one_precision(desk)
+        yield from one_precision(session)
     elif goals_above_float(setting.goals):
         high = uniform(setting.network, setting.target, "high")
-        yield from desk.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
+        yield from session.evaluate(high, stage="all_high", why="the float model misses the goal itself", full=True)
     else:
-        yield from strategy(desk)
-        yield from settle(desk)
+        yield from strategy(session)
+        yield from settle(session)
     return (yield from _deliver(problem, progress))
 
 
@@ -176,37 +176,37 @@ def strategy_of(problem: Problem) -> Strategy:
 def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     """Re-check the best trial's exported file, confirm it, and write the files."""
     results = dict(progress.results)
-    desk = progress.desk
-    if desk is not None and progress.stopping is not None:
-        yield from settle_stopped(desk)
-    chosen = None if desk is None else _best(desk)
-    if desk is None or progress.described is None:
-        return Finished(progress.described, desk, None, results)
+    session = progress.session
+    if session is not None and progress.stopping is not None:
+        yield from settle_stopped(session)
+    chosen = None if session is None else _best(session)
+    if session is None or progress.described is None:
+        return Finished(progress.described, session, None, results)
     context, last = problem.context, dict[str, Plan[ItemResult]]()
     if chosen is not None:
-        exported = yield from desk.evaluate_exported(chosen)
+        exported = yield from session.evaluate_exported(chosen)
         ranges = exported.ranges if chosen.checked is None else chosen.checked
-        params = recheck_params(desk.setting, chosen.configuration)
-        shards = packed(ranges, desk.setting.macs, desk.setting.task_macs)
-        results["recheck"] = yield from recheck(desk.setting, chosen.configuration, ranges)
+        params = recheck_params(session.setting, chosen.configuration)
+        shards = packed(ranges, session.setting.macs, session.setting.task_macs)
+        results["recheck"] = yield from recheck(session.setting, chosen.configuration, ranges)
         model = {**params, "model": results["recheck"].blobs["model"]}
         if problem.confirmation is not None or problem.spec.data.confirmation_share:
             last["confirm"] = one(Item("confirm", context, {**model, "confirmation": problem.confirmation}))
-        last["unoptimized"] = together(_plain_items(desk, model, shards))
-    if chosen is not None or desk.setting.n_samples == 0:
-        last["export"] = one(_export_item(problem, desk, chosen, results))
-        last["profile"] = one(_profile_item(problem, progress.described, desk, chosen))
+        last["unoptimized"] = together(_plain_items(session, model, shards))
+    if chosen is not None or session.setting.n_samples == 0:
+        last["export"] = one(_export_item(problem, session, chosen, results))
+        last["profile"] = one(_profile_item(problem, progress.described, session, chosen))
     results |= zip(last, (yield from side_by_side(tuple(last.values()))), strict=True)
     if problem.dumps_layers and "export" in results:
-        items = _layer_items(problem, progress.described, desk, chosen)
+        items = _layer_items(problem, progress.described, session, chosen)
         found = yield items
         results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
-    return Finished(progress.described, desk, chosen, results, progress.comparison)
+    return Finished(progress.described, session, chosen, results, progress.comparison)
 
 
-def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[Item]:
+def _plain_items(session: TrialSession, params: Mapping[str, Any], shards: Shards) -> list[Item]:
     """The same samples without optimizations; one item for all if they are few."""
-    setting = desk.setting
+    setting = session.setting
     if len(shards) == 1:
         return [Item("unoptimized", setting.context, params, work=setting.macs * setting.n_samples)]
     ends = [[shard[0][0], shard[-1][1]] for shard in shards]
@@ -217,25 +217,27 @@ def _plain_items(desk: Desk, params: Mapping[str, Any], shards: Shards) -> list[
     ]
 
 
-def _layer_items(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> tuple[Item, ...]:
+def _layer_items(
+    problem: Problem, described: Described, session: TrialSession, chosen: Trial | None
+) -> tuple[Item, ...]:
     """One item per sample whose intermediate results are delivered."""
-    shared = _inner_params(problem, desk, chosen)
+    shared = _inner_params(problem, session, chosen)
     samples = range(min(LAYER_SAMPLES, _available(described)))
     return tuple(Item("layers", problem.context, {**shared, "sample": sample}) for sample in samples)
 
 
-def _profile_item(problem: Problem, described: Described, desk: Desk, chosen: Trial | None) -> Item:
+def _profile_item(problem: Problem, described: Described, session: TrialSession, chosen: Trial | None) -> Item:
     """Float against quantized layer by layer, on few samples."""
     network = described.network
     fitting = PROFILE_VALUES // max(1, sum(tensor.elements for tensor in network.tensors))
     samples = min(PROFILE_SAMPLES, max(1, fitting), _available(described))
-    params = {**_inner_params(problem, desk, chosen), "samples": samples}
+    params = {**_inner_params(problem, session, chosen), "samples": samples}
     return Item("profile", problem.context, params, work=3.0 * network.total_macs * samples)
 
 
-def _inner_params(problem: Problem, desk: Desk, chosen: Trial | None) -> dict[str, Any]:
+def _inner_params(problem: Problem, session: TrialSession, chosen: Trial | None) -> dict[str, Any]:
     """What inner values of the delivered configuration depend on."""
-    setting, configuration = desk.setting, delivered(desk, chosen)[0]
+    setting, configuration = session.setting, delivered(session, chosen)[0]
     return {
         **setting.sensitivity,
         **setting.numerics(configuration, setting.evaluator),
@@ -249,24 +251,26 @@ def _available(described: Described) -> int:
     return described.n_samples or int(described.check.data["n_calibration"])
 
 
-def delivered(desk: Desk, chosen: Trial | None) -> tuple[Configuration, Mapping[int, str]]:
+def delivered(session: TrialSession, chosen: Trial | None) -> tuple[Configuration, Mapping[int, str]]:
     """What is exported, with the reasons of the chip rules: the chosen trial, or all_low without evaluation."""
     if chosen is not None:
         return chosen.configuration, chosen.reasons
-    setting = desk.setting
+    setting = session.setting
     legal = setting.legaliser.legalise(uniform(setting.network, setting.target, "low"))
     return Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
 
 
-def _best(desk: Desk) -> Trial | None:
+def _best(session: TrialSession) -> Trial | None:
     """The trial to deliver."""
-    best = best_calibrated if desk.setting.calibrations else best_trial
-    return best(desk.trials, desk.setting.goals)
+    best = best_calibrated if session.setting.calibrations else best_trial
+    return best(session.trials, session.setting.goals)
 
 
-def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Mapping[str, ItemResult]) -> Item:
-    setting = desk.setting
-    configuration, reasons = delivered(desk, chosen)
+def _export_item(
+    problem: Problem, session: TrialSession, chosen: Trial | None, results: Mapping[str, ItemResult]
+) -> Item:
+    setting = session.setting
+    configuration, reasons = delivered(session, chosen)
     requested = uniform(setting.network, setting.target, "low") if chosen is None else chosen.requested
     params = {
         **setting.sensitivity,
@@ -276,7 +280,7 @@ def _export_item(problem: Problem, desk: Desk, chosen: Trial | None, results: Ma
         "requested": requested.to_json(),
         "reasons": {str(g): why for g, why in reasons.items()},
         "model": results["recheck"].blobs["model"] if "recheck" in results else None,
-        "ratio": achieved_ratio(desk, chosen),
+        "ratio": achieved_ratio(session, chosen),
         "model_file": PurePath(problem.spec.model).name,
         "calibration_dir": FOLDER if problem.exports_calibration else None,
         "pins": [pin.model_dump(mode="json") for pin in problem.spec.pins],
@@ -296,10 +300,10 @@ def goals_above_float(goals: Sequence[GoalState]) -> tuple[GoalState, ...]:
     )
 
 
-def achieved_ratio(desk: Desk, chosen: Trial | None) -> float | None:
+def achieved_ratio(session: TrialSession, chosen: Trial | None) -> float | None:
     """Smallest ratio of chosen to float (inverted for errors) over goals that have a float value."""
     ratios = []
-    for goal in desk.setting.goals if chosen is not None else ():
+    for goal in session.setting.goals if chosen is not None else ():
         value = None if chosen is None else chosen.values[goal.id]
         if value and goal.float_value:
             higher = goal.metric.direction == "higher"

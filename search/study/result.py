@@ -16,8 +16,8 @@ from search.records.document import read, to_json
 from search.records.front import front
 from search.records.result import CostRecord, EffortRecord, FrontPoint, NodeRecord, OutputRecord, Result
 from search.records.verdict import Outcome
-from search.strategies.goals import GoalState
-from search.strategies.trial import Trial
+from search.strategies.shared.goals import GoalState
+from search.strategies.shared.trial import Trial
 from search.study.calibration_result import calibration_result
 from search.study.findings import findings_of
 from search.study.goal_records import goal_records
@@ -64,7 +64,7 @@ def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob
 def study_result(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> Result:
     """Return what a study has to say, without its files."""
     chosen, spec = finished.chosen, problem.spec
-    trials = trial_records(finished.desk)
+    trials = trial_records(finished.session)
     lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
     return Result(
         outcome=_outcome(problem, chosen),
@@ -96,11 +96,11 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
 
 
 def _trials(finished: Finished) -> Sequence[Trial]:
-    return finished.desk.trials if finished.desk is not None else ()
+    return finished.session.trials if finished.session is not None else ()
 
 
 def _goals(finished: Finished) -> tuple[GoalState, ...]:
-    return finished.desk.setting.goals if finished.desk is not None else ()
+    return finished.session.setting.goals if finished.session is not None else ()
 
 
 def _verified(problem: Problem) -> str:
@@ -112,9 +112,14 @@ def _verified(problem: Problem) -> str:
 
 def _minimal(finished: Finished, measured: Measured) -> bool | None:
     """Whether no group can go lower alone; null when not met, stopped, or the strategy makes no such claim."""
-    if finished.desk is None or finished.chosen is None or not finished.chosen.is_met or measured.stopped is not None:
+    if (
+        finished.session is None
+        or finished.chosen is None
+        or not finished.chosen.is_met
+        or measured.stopped is not None
+    ):
         return None
-    return finished.desk.minimal
+    return finished.session.minimal
 
 
 def _outcome(problem: Problem, chosen: Trial | None) -> Outcome:
@@ -124,9 +129,9 @@ def _outcome(problem: Problem, chosen: Trial | None) -> Outcome:
 
 
 def _cost(finished: Finished) -> CostRecord:
-    if finished.desk is None:
+    if finished.session is None:
         return CostRecord(all_low=1.0)
-    setting, chosen = finished.desk.setting, finished.chosen
+    setting, chosen = finished.session.setting, finished.chosen
     low, high = setting.bounds
     assignment = low if chosen is None else chosen.configuration.effective
     reported = None if chosen is None and setting.n_samples else setting.cost.index(assignment)
@@ -155,15 +160,15 @@ def _outputs(finished: Finished) -> dict[str, OutputRecord]:
 
 
 def _equivalents(finished: Finished) -> float:
-    if finished.desk is None or not finished.desk.setting.n_samples:
+    if finished.session is None or not finished.session.setting.n_samples:
         return 0.0
-    both = finished.desk.setting.evaluator == "integer"
+    both = finished.session.setting.evaluator == "integer"
     run = sum(
         trial.n_run + trial.n_again + (trial.exported.n_run if both and trial.exported is not None else 0)
         for trial in _trials(finished)
         if trial.evaluated
     )
-    return round(run / finished.desk.setting.n_samples, 4)
+    return round(run / finished.session.setting.n_samples, 4)
 
 
 def _seconds(finished: Finished, *roles: str) -> float | None:
@@ -215,4 +220,4 @@ def _operators(result: Result, finished: Finished) -> list[OperatorRow]:
 
 
 def _op_type(finished: Finished, group: str) -> str:
-    return "" if finished.desk is None else finished.desk.setting.network.groups[int(group[1:])].op_type
+    return "" if finished.session is None else finished.session.setting.network.groups[int(group[1:])].op_type

@@ -14,9 +14,9 @@ from search.evaluation.configuration import Calibration
 from search.metrics.goal_check import required_value
 from search.metrics.margins import margin_order
 from search.metrics.part import Part
-from search.strategies.goals import GoalState
-from search.strategies.one_precision import STRATEGY, has_one_precision
-from search.strategies.setting import Setting
+from search.strategies.auto.one_precision import STRATEGY, has_one_precision
+from search.strategies.shared.goals import GoalState
+from search.strategies.shared.setting import Setting
 from search.study.calibrations import calibrations, sizes
 from search.study.described import Described
 from search.study.items import (

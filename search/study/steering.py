@@ -63,9 +63,9 @@ def next_round(
 
 def _is_too_many(tasks: Sequence[Task], replay: Replay, limits: Limits) -> bool:
     """Whether the tasks, which may hold several candidates of a batch, would begin a trial beyond the limit."""
-    most, desk = limits.max_evaluations, replay.progress.desk
-    if most is None or desk is None or replay.progress.stopping is not None:
+    most, session = limits.max_evaluations, replay.progress.session
+    if most is None or session is None or replay.progress.stopping is not None:
         return False
     begun: int = sum(item.kind == "evaluate" and item.params["range"][0] == 0 for task in tasks for item in task.items)
-    done = sum(trial.evaluated for trial in desk.trials)
+    done = sum(trial.evaluated for trial in session.trials)
     return begun > 0 and done + begun > most

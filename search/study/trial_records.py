@@ -5,28 +5,28 @@ from __future__ import annotations
 from search.metrics.goal_check import meets
 from search.records.trial import Role, TrialRecord
 from search.records.verdict import Verdict
-from search.strategies.desk import Desk
-from search.strategies.goals import GoalState, values_of
-from search.strategies.trial import Trial
+from search.strategies.shared.goals import GoalState, values_of
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.trial import Trial
 
 SHORT = 12
 """Digits of an assignment's digest in tables."""
 
 
-def trial_records(desk: Desk | None) -> tuple[TrialRecord, ...]:
+def trial_records(session: TrialSession | None) -> tuple[TrialRecord, ...]:
     """One record per trial, in order."""
-    return () if desk is None else tuple(trial_record(desk, trial) for trial in desk.trials)
+    return () if session is None else tuple(trial_record(session, trial) for trial in session.trials)
 
 
-def trial_record(desk: Desk, trial: Trial) -> TrialRecord:
+def trial_record(session: TrialSession, trial: Trial) -> TrialRecord:
     """A trial as it is written."""
-    setting = desk.setting
+    setting = session.setting
     ran_whole = trial.is_complete or trial.verdict is Verdict.INFEASIBLE
     return TrialRecord(
         no=trial.number,
         digest=trial.configuration.digest,
         stage=trial.stage,
-        role=_role(desk, trial),
+        role=_role(session, trial),
         ratio=trial.ratio,
         requested=trial.requested.digest[:SHORT],
         effective=trial.configuration.effective.digest[:SHORT],
@@ -36,14 +36,14 @@ def trial_record(desk: Desk, trial: Trial) -> TrialRecord:
         seen=dict(trial.values if ran_whole else values_of(setting.goals, trial.parts)),
         estimates=trial.estimates,
         verdict=trial.verdict,
-        why=_why(desk, trial),
+        why=_why(session, trial),
         seconds=trial.seconds,
     )
 
 
-def _role(desk: Desk, trial: Trial) -> Role:
+def _role(session: TrialSession, trial: Trial) -> Role:
     """A bound is its assignment as the chip takes it, without what treats single groups."""
-    low, high = desk.setting.bounds
+    low, high = session.setting.bounds
     configuration = trial.configuration
     if configuration.treatment.prescale:
         return Role.CANDIDATE
@@ -52,13 +52,13 @@ def _role(desk: Desk, trial: Trial) -> Role:
     return Role.ALL_HIGH if configuration.effective == high else Role.CANDIDATE
 
 
-def _why(desk: Desk, trial: Trial) -> str:
+def _why(session: TrialSession, trial: Trial) -> str:
     """What the trial was for, and what kept it from being taken."""
     told = [told for told in (trial.why, failure(trial)) if told]
     if trial.verdict is Verdict.NOT_MET:
-        told += [reason for goal in desk.setting.goals if (reason := _missed(goal, trial))]
+        told += [reason for goal in session.setting.goals if (reason := _missed(goal, trial))]
     elif trial.verdict is Verdict.REJECTED:
-        told += [_ruled_out(goal, trial) for goal in desk.setting.goals if goal.id in trial.decided]
+        told += [_ruled_out(goal, trial) for goal in session.setting.goals if goal.id in trial.decided]
     return "; ".join(told)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from search.metrics.part import Part
 from search.spec.goals import Goal
 from search.spec.resolve import DEFAULT_LABELS, OutputInfo, resolve_goals
-from search.strategies.goals import GoalState
+from search.strategies.shared.goals import GoalState
 from search.tasks import ItemResult
 from search.work.problem import Problem
 

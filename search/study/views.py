@@ -10,8 +10,8 @@ from search.export.precision_map import Mapped, precision_map
 from search.export.qat_plan import Missed, qat_plan
 from search.records.result import Result
 from search.records.verdict import Outcome
-from search.strategies.desk import Desk
-from search.strategies.trial import Trial
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.trial import Trial
 from search.study.layer_results import layers_document
 from search.study.lines import sensitivity_lines
 from search.study.plan import Finished, achieved_ratio, delivered
@@ -34,11 +34,11 @@ class Views:
 
 def training_plan(finished: Finished, result: Result, views: Views | None, files: Collection[str]) -> dict[str, bytes]:
     """Return ``qat_plan.md`` of a study that delivers something and misses its goal; else nothing."""
-    if result.outcome is not Outcome.NOT_MET or finished.desk is None or finished.chosen is None or views is None:
+    if result.outcome is not Outcome.NOT_MET or finished.session is None or finished.chosen is None or views is None:
         return {}
     missed = Missed(
         result=result,
-        ratio=achieved_ratio(finished.desk, finished.chosen),
+        ratio=achieved_ratio(finished.session, finished.chosen),
         sensitivity=sensitivity_lines(finished),
         growth=views.layers["summary"],
         files=files,
@@ -55,19 +55,19 @@ def views_of(finished: Finished, result: Result, blob: Callable[[str], bytes]) -
         blob: Blob by digest.
     """
     profile = finished.results.get("profile")
-    if profile is None or finished.desk is None:
+    if profile is None or finished.session is None:
         return None
-    effective = delivered(finished.desk, finished.chosen)[0].effective
+    effective = delivered(finished.session, finished.chosen)[0].effective
     tensors = blob(profile.blobs["tensors"])
     return Views(
-        map=_map(finished.desk, finished.chosen, result),
-        layers=layers_document(finished.desk.setting.network, effective, profile, tensors),
+        map=_map(finished.session, finished.chosen, result),
+        layers=layers_document(finished.session.setting.network, effective, profile, tensors),
     )
 
 
-def _map(desk: Desk, chosen: Trial | None, result: Result) -> dict[str, Any]:
-    setting = desk.setting
-    configuration, reasons = delivered(desk, chosen)
+def _map(session: TrialSession, chosen: Trial | None, result: Result) -> dict[str, Any]:
+    setting = session.setting
+    configuration, reasons = delivered(session, chosen)
     low = uniform(setting.network, setting.target, "low")
     return precision_map(
         Mapped(
@@ -78,7 +78,7 @@ def _map(desk: Desk, chosen: Trial | None, result: Result) -> dict[str, Any]:
             placement=place_by(setting.book, configuration.effective),
             breakdown=setting.cost.breakdown(configuration.effective),
             trials=result.trials,
-            assignments={trial.number: trial.configuration.effective for trial in desk.trials},
+            assignments={trial.number: trial.configuration.effective for trial in session.trials},
             front={point.trial for point in result.front},
             chosen=result.chosen_trial,
         )

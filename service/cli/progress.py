@@ -96,15 +96,15 @@ class _Seen:
 
     def trials(self, state: State) -> None:
         """Say trials that are new, and those that were completed."""
-        desk = state.replay.progress.desk
-        if desk is None:
+        session = state.replay.progress.session
+        if session is None:
             return
         from search.study.trial_records import trial_record  # noqa: PLC0415  there is a search by now
 
-        for trial in desk.trials:
+        for trial in session.trials:
             if self._trials.get(trial.number) != trial.n_run:  # new, or completed since
                 self._trials[trial.number] = trial.n_run
-                self._say(trial_line(trial_record(desk, trial)))
+                self._say(trial_line(trial_record(session, trial)))
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from search.graph.load import read_model
 from search.runtime.session import versions
 from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
-from search.strategies.one_precision import check_strategy
+from search.strategies.auto.one_precision import check_strategy
 from search.targets.target import load_target
 from search.work import python_metric
 from search.work.problem import Problem

@@ -83,8 +83,8 @@ def test_peers_search_the_same_case(lab, method):
     ladder = by_method(lab, "ladder", goal(0.08))
     found = by_method(lab, method, goal(0.08))
     assert found.cost is not None
-    assert found.desk.setting.cost.all_low_cost == ladder.desk.setting.cost.all_low_cost
-    assert 1 < found.cost <= found.desk.trials[1].cost
+    assert found.session.setting.cost.all_low_cost == ladder.session.setting.cost.all_low_cost
+    assert 1 < found.cost <= found.session.trials[1].cost
     assert found.seconds > 0
     assert 0 < paired_noise(found) < 0.05
 
@@ -95,7 +95,7 @@ def test_a_search_is_charged_for_what_another_one_computed(lab):
     again = by_method(lab, "ladder", goal(0.08))
     assert len(lab.results) == n
     assert again.seconds == pytest.approx(first.seconds, rel=0.8)
-    assert [t.configuration for t in again.desk.trials] == [t.configuration for t in first.desk.trials]
+    assert [t.configuration for t in again.session.trials] == [t.configuration for t in first.session.trials]
 
 
 @pytest.mark.slow

@@ -88,8 +88,8 @@ def test_shares_add_up(study, drawn):
 def test_trials_hold_one_digit_per_group(study, drawn):
     _, finished, _ = study
     assert drawn["precisions"] == [precision.value for precision in Precision]
-    assert [trial["trial"] for trial in drawn["trials"]] == [trial.number for trial in finished.desk.trials]
-    for told, trial in zip(drawn["trials"], finished.desk.trials, strict=True):
+    assert [trial["trial"] for trial in drawn["trials"]] == [trial.number for trial in finished.session.trials]
+    for told, trial in zip(drawn["trials"], finished.session.trials, strict=True):
         decoded = [drawn["precisions"][int(digit)] for digit in told["precisions"]]
         assert decoded == trial.configuration.effective.to_json()
     chosen = next(trial for trial in drawn["trials"] if trial["trial"] == drawn["chosen"])

@@ -21,10 +21,10 @@ from search.precision import Format
 from search.quant.fp16 import LARGEST_FP16
 from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
-from search.strategies.desk import Desk
-from search.strategies.goals import GoalState
-from search.strategies.ladder import ladder
-from search.strategies.setting import Setting
+from search.strategies.ladder.strategy import ladder
+from search.strategies.shared.goals import GoalState
+from search.strategies.shared.session import TrialSession
+from search.strategies.shared.setting import Setting
 from search.targets.cost import CostModel
 from search.targets.pins import Pin, resolve_pins
 from search.targets.placement import Placement, place
@@ -117,11 +117,11 @@ class Simulated:
             further_samples=tuple(range(20, min(self.n, 84))),
         )
 
-    def run(self, plan: Callable[[Desk], Plan[Any]] = ladder) -> Desk:
+    def run(self, plan: Callable[[TrialSession], Plan[Any]] = ladder) -> TrialSession:
         """Drive a plan to its end."""
-        desk = Desk(self.setting())
-        self.drive(plan(desk))
-        return desk
+        session = TrialSession(self.setting())
+        self.drive(plan(session))
+        return session
 
     def drive(self, plan: Plan[Any]) -> Any:
         """Answer what a plan asks for; return its value."""

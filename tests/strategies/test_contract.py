@@ -9,8 +9,8 @@ import pytest
 
 from search.assignment import Assignment
 from search.precision import Format, Precision
-from search.strategies.desk import Desk
-from search.strategies.ladder import PRUNE_LIMIT, ladder
+from search.strategies.ladder.strategy import PRUNE_LIMIT, ladder
+from search.strategies.shared.session import TrialSession
 from search.targets.pins import Pin
 from tests.strategies.nets import J6M, J6M32, J6P, ORT
 from tests.strategies.simulated import Simulated
@@ -41,16 +41,16 @@ def simulated(name: str, seed: int, *, jitter: float = 0.2) -> Simulated:
     )
 
 
-def summary(desk: Desk) -> list[tuple[str, str, int, str]]:
-    return [(t.stage, t.configuration.digest, t.n_run, t.verdict.value) for t in desk.trials]
+def summary(session: TrialSession) -> list[tuple[str, str, int, str]]:
+    return [(t.stage, t.configuration.digest, t.n_run, t.verdict.value) for t in session.trials]
 
 
 @pytest.mark.parametrize(("name", "seed"), CASES)
 def test_a_strategy_proposes_what_the_chip_runs(name, seed):
-    desk = simulated(name, seed).run()
-    for trial in desk.trials:
+    session = simulated(name, seed).run()
+    for trial in session.trials:
         effective = trial.configuration.effective
-        assert desk.setting.legaliser.legalise(effective).effective == effective
+        assert session.setting.legaliser.legalise(effective).effective == effective
 
 
 @pytest.mark.parametrize(("name", "seed"), CASES)
@@ -61,11 +61,11 @@ def test_the_same_inputs_give_the_same_trials(name, seed):
 @pytest.mark.parametrize(("name", "seed"), CASES[::3])
 def test_a_replay_over_stored_results_reaches_the_same_point_and_asks_for_nothing_new(name, seed):
     first = simulated(name, seed)
-    desk = first.run()
+    session = first.run()
     stored = {item.digest for item in first.asked}
     again = simulated(name, seed)
     replayed = again.run()
-    assert summary(replayed) == summary(desk)
+    assert summary(replayed) == summary(session)
     assert {item.digest for item in again.asked} == stored
     assert len(first.asked) == len(stored)  # no item is asked for twice within one study
 
@@ -73,24 +73,24 @@ def test_a_replay_over_stored_results_reaches_the_same_point_and_asks_for_nothin
 @pytest.mark.parametrize(("name", "seed"), CASES)
 def test_the_number_of_evaluations_is_logarithmic_in_the_number_of_rows(name, seed):
     study = simulated(name, seed)
-    desk = study.run()
-    rows = max((len(table.rows) for table in desk.table_list), default=1)
+    session = study.run()
+    rows = max((len(table.rows) for table in session.table_list), default=1)
     tables = 2
     step = ceil(log2(rows + 2)) + 1
     one_mix = step + tables * step + step
     bounds, fp16 = 5, 2 * step + PRUNE_LIMIT + 1
     assert study.evaluations <= bounds + fp16 + 2 * one_mix
-    assert len({trial.configuration.digest for trial in desk.trials}) == len(desk.trials)
+    assert len({trial.configuration.digest for trial in session.trials}) == len(session.trials)
 
 
 @pytest.mark.parametrize(("name", "seed"), CASES)
 def test_the_best_trial_is_no_dearer_than_the_first_that_meets_the_goal(name, seed):
-    desk = simulated(name, seed).run()
-    met = [trial for trial in desk.trials if trial.is_met]
+    session = simulated(name, seed).run()
+    met = [trial for trial in session.trials if trial.is_met]
     if met:
         assert min(trial.cost for trial in met) <= met[0].cost
     else:
-        assert any(trial.is_complete for trial in desk.trials)
+        assert any(trial.is_complete for trial in session.trials)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -112,13 +112,13 @@ def test_pins_hold_in_every_trial(name, seed):
 
 def test_a_plan_cut_short_has_the_trials_it_finished():
     study = simulated("j6m", 3)
-    desk = Desk(study.setting())
-    plan = ladder(desk)
+    session = TrialSession(study.setting())
+    plan = ladder(session)
     items = next(plan)
     for _ in range(3):
         items = plan.send({item.digest: study.answer(item) for item in items})
     whole = summary(simulated("j6m", 3).run())
-    assert summary(desk) == whole[: len(desk.trials)]
+    assert summary(session) == whole[: len(session.trials)]
     plan.close()
 
 

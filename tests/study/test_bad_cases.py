@@ -18,7 +18,7 @@ def test_bad_cases_come_from_the_samples_that_are_looked_through(tmp_path, limit
     )
     finished = run.run()
     looked = set(sample_order(N, seed=0)[: N if limit == "all" else limit].tolist())
-    worst = [trial.worst for trial in finished.desk.trials if trial.worst]
+    worst = [trial.worst for trial in finished.session.trials if trial.worst]
     named = {sample for one in worst for by_error in one.values() for found in by_error.values() for sample, _ in found}
     assert named
     assert named <= looked

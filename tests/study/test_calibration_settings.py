@@ -103,11 +103,11 @@ def test_every_calibration_sample_is_run_once_whatever_is_tried(tmp_path):
 
 def test_the_trials_are_method_times_count_in_the_order_of_ties(searched):
     _, finished = searched
-    used = [trial.configuration.calibration for trial in finished.desk.trials]
+    used = [trial.configuration.calibration for trial in finished.session.trials]
     assert [one.samples for one in used] == sorted(one.samples for one in used)
     assert {one.method_8 for one in used} >= {"min_max", "percentile", "mse", "kl", "kl_v2"}  # mix equals one of them
-    assert {trial.cost for trial in finished.desk.trials} == {1.0}
-    values = [trial.values["top1@logits"] for trial in finished.desk.trials]
+    assert {trial.cost for trial in finished.session.trials} == {1.0}
+    values = [trial.values["top1@logits"] for trial in finished.session.trials]
     assert finished.chosen.values["top1@logits"] == max(values)
     assert finished.chosen.number == 1 + values.index(max(values))
 
@@ -121,7 +121,7 @@ def test_the_result_says_what_was_chosen_from_what_in_which_order(searched):
     assert calibration["order"] == {"kind": "seeded", "seed": 0}
     assert len(calibration["candidates"]) == 6 * len(SIZES)
     run_trials = [row["trial"] for row in calibration["candidates"] if row["trial"] is not None]
-    assert run_trials == list(range(1, len(finished.desk.trials) + 1))
+    assert run_trials == list(range(1, len(finished.session.trials) + 1))
     assert all("same ranges as" in row["why_not"] for row in calibration["candidates"] if row["trial"] is None)
     assert (document["strategy"], document["minimal"], document["cost"]["chosen"]) == ("auto", None, 1.0)
     assert document["cost"]["all_low"] == document["cost"]["all_high"] == 1.0
@@ -158,7 +158,7 @@ def test_another_seed_takes_other_samples(tmp_path):
 def test_methods_of_the_spec_limit_what_is_tried(tmp_path):
     run = MemoryRun(study(tmp_path, calibration={"methods": ["kl", "min_max"], "samples": 16}))
     finished = run.run()
-    used = [trial.configuration.calibration for trial in finished.desk.trials]
+    used = [trial.configuration.calibration for trial in finished.session.trials]
     assert {one.method_8 for one in used} <= {"kl", "min_max"}
     assert {one.samples for one in used} <= {1, 4, 16}
     assert len(used) > 2
@@ -176,7 +176,7 @@ def test_whole_numbers_are_tried_both_ways_and_the_choice_is_told(tmp_path):
     script = files["knight/run.sh"].decode()
     assert ("-qid uint8" in script) is bool(chosen.exact)
     runner = ItemRunner(run.problem, run)
-    exact = next(t for t in finished.desk.trials if t.configuration.calibration.exact)
+    exact = next(t for t in finished.session.trials if t.configuration.calibration.exact)
     made = runner.grids(exact.configuration).activation(0, Format.INT8)
     assert (made.scale, made.zero_point, made.signed) == (1.0, 0, False)
 
@@ -190,7 +190,7 @@ def test_other_inputs_are_left_as_the_spec_has_them(tmp_path, inputs, low, high)
     files = whole_numbers(tmp_path, low, high)
     run = MemoryRun(local_problem(files, target="tx5105c", goal=[TOP1], inputs=inputs))
     finished = run.run()
-    assert {trial.configuration.calibration.exact for trial in finished.desk.trials} == {()}
+    assert {trial.configuration.calibration.exact for trial in finished.session.trials} == {()}
 
 
 def test_a_small_prefix_does_not_narrow_an_input_that_is_kept(tmp_path):
@@ -201,7 +201,7 @@ def test_a_small_prefix_does_not_narrow_an_input_that_is_kept(tmp_path):
     np.savez(files.calibration, **arrays)
     run = MemoryRun(local_problem(files, target="tx5105c", goal=[TOP1], calibration={"methods": ["min_max"]}))
     finished = run.run()
-    exact = [t.configuration for t in finished.desk.trials if t.configuration.calibration.exact]
+    exact = [t.configuration for t in finished.session.trials if t.configuration.calibration.exact]
     assert {configuration.calibration.samples for configuration in exact} == set(SIZES)
     runner = ItemRunner(run.problem, run)
     assert {runner.grids(configuration).activation(0, Format.INT8).qmax for configuration in exact} == {255}
@@ -233,7 +233,7 @@ def test_trials_the_chip_cannot_run_are_shown_as_fail_and_another_one_is_chosen(
     assert finished.chosen.configuration.calibration.method_8 == "kl"
     files = run.files(finished)
     verdicts = [row["verdict"] for row in csv.DictReader(io.StringIO(files["trials.csv"].decode()))]
-    assert verdicts.count("fail") == sum(t.configuration.calibration.method_8 != "kl" for t in finished.desk.trials)
+    assert verdicts.count("fail") == sum(t.configuration.calibration.method_8 != "kl" for t in finished.session.trials)
     assert b"q2:-12 must range in [0, 31]" in files["trials.csv"]
     assert b">cannot run<" in files["report.html"]
     codes = [finding["code"] for finding in run.document(finished)["findings"]]
@@ -261,7 +261,7 @@ def test_shifts_out_of_range_are_found_by_the_integer_evaluator_itself(tmp_path)
     local = local_problem(write(tmp_path, n=40), target=str(target), goal=[TOP1], search={"evaluator": "integer"})
     run = MemoryRun(local)
     finished = run.run()
-    assert {trial.verdict for trial in finished.desk.trials} == {Verdict.INFEASIBLE}
+    assert {trial.verdict for trial in finished.session.trials} == {Verdict.INFEASIBLE}
     assert finished.chosen is None
     first = run.document(finished)["findings"][0]
     assert first["code"] == "nothing-feasible"
@@ -273,7 +273,7 @@ def test_a_limit_delivers_the_best_so_far(searched, tmp_path):
     half = MemoryRun(run.local, results=dict(list(run.results.items())[:9]), blobs=run.blobs)
     early = half.run(stop="evaluations")
     document = half.document(early, stopped="evaluations")
-    assert 0 < len(early.desk.trials) < len(finished.desk.trials)
+    assert 0 < len(early.session.trials) < len(finished.session.trials)
     assert any("stopped before" in row["why_not"] for row in document["calibration"]["candidates"])
     assert "knight/run.sh" in half.files(early, stopped="evaluations")
 
@@ -284,7 +284,7 @@ def test_a_goal_above_float_still_gets_the_best_metric(tmp_path):
     finished = run.run()
     document = run.document(finished)
     assert document["findings"][0]["code"] == "goal-above-float"
-    assert len(finished.desk.trials) > 6
+    assert len(finished.session.trials) > 6
 
 
 def test_settings_whose_every_method_fails_are_an_error_of_the_data(searched):

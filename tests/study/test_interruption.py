@@ -96,7 +96,7 @@ def test_every_stop_leaves_a_valid_result_with_the_best_so_far(pair):
     best = []
     for finished, document in interrupted.ends:
         validator.validate(document)
-        trials = () if finished.desk is None else finished.desk.trials
+        trials = () if finished.session is None else finished.session.trials
         met = [trial.cost for trial in trials if trial.is_met]
         assert (document["outcome"] == "met") == bool(met)
         if met:
@@ -114,7 +114,7 @@ def test_every_stop_leaves_a_valid_result_with_the_best_so_far(pair):
 def test_the_front_is_every_complete_trial_that_none_beats(pair):
     interrupted, _ = pair
     for finished, document in interrupted.ends:
-        complete = [] if finished.desk is None else [trial for trial in finished.desk.trials if trial.is_complete]
+        complete = [] if finished.session is None else [trial for trial in finished.session.trials if trial.is_complete]
         assert {entry["trial"] for entry in document["front"]} == unbeaten(complete)
         costs = [entry["cost"] for entry in document["front"]]
         assert costs == sorted(costs)

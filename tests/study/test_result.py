@@ -90,7 +90,7 @@ def test_a_goal_above_float_exports_all_high_and_names_the_cause(tmp_path):
     run, _ = outcome(tmp_path, "above float")
     finished = run.run()
     document = run.document(finished)
-    assert [trial.stage for trial in finished.desk.trials] == ["all_high"]
+    assert [trial.stage for trial in finished.session.trials] == ["all_high"]
     assert document["findings"][0]["code"] == "goal-above-float"
     assert document["findings"][0]["severity"] == "error"
     assert document["cost"]["chosen"] == document["cost"]["all_high"]

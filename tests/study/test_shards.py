@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.strategies.evaluation_run import MAX_RANGE, sample_ranges
+from search.strategies.shared.evaluation_run import MAX_RANGE, sample_ranges
 from search.study.plan import Replay, packed
 from search.work.item_runner import ItemRunner
 from search.work.running import run_items
@@ -64,9 +64,9 @@ def test_what_nothing_can_stop_runs_in_one_round(files):
         for task in tasks:
             for item, raw in run_items(runner, task):
                 run.keep(item, raw)
-    desk = replay.finished.desk
-    assert desk.setting.ordered
-    exported = sum(trial.exported is not None for trial in desk.trials)
+    session = replay.finished.session
+    assert session.setting.ordered
+    exported = sum(trial.exported is not None for trial in session.trials)
     assert sum("fake_quant" in evaluators for evaluators in rounds) == exported > 0
 
 

@@ -58,13 +58,15 @@ def test_results_that_come_in_another_order_change_no_trial(whole):
     replay = Replay(run.problem)
     assert replay.advance(dict(reversed(run.results.items()))) == ()
     assert replay.finished is not None
-    assert [t.configuration for t in replay.finished.desk.trials] == [t.configuration for t in finished.desk.trials]
+    assert [t.configuration for t in replay.finished.session.trials] == [
+        t.configuration for t in finished.session.trials
+    ]
 
 
 def test_the_front_holds_what_no_other_complete_trial_beats(whole):
     run, finished, _ = whole
     front = run.document(finished)["front"]
-    complete = [(t.cost, t.values["top1@logits"]) for t in finished.desk.trials if t.is_complete]
+    complete = [(t.cost, t.values["top1@logits"]) for t in finished.session.trials if t.is_complete]
     expected = {
         (cost, value)
         for cost, value in complete
@@ -79,7 +81,7 @@ def test_a_batch_never_begins_more_trials_than_allowed(whole):
     run, finished, name = whole
     if "batch" not in STRATEGIES[name]:
         pytest.skip("one at a time")
-    most = len(finished.desk.trials) - 1
+    most = len(finished.session.trials) - 1
     replay, results, begun = Replay(run.problem), dict[str, ItemResult](), 0
     while tasks := within_limits(replay.advance(results), replay, results, Limits(max_evaluations=most)):
         if replay.progress.stopping is not None:

@@ -36,14 +36,14 @@ def prepared(request, tmp_path_factory):
     goal = [{"metric": "top1", "max_drop": 0.01}]
     run = MemoryRun(local_problem(files, goal=goal, calibration={"methods": ["min_max"]}))
     runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
-    while replay.progress.desk is None:
+    while replay.progress.session is None:
         for item, raw in run_items(runner, replay.advance(run.results)[0]):
             run.keep(item, raw)
     network, target = runner.loaded.structure.network, run.problem.target
     effective = legalise(
         network, target, uniform(network, target, "low"), pins=resolve_pins(network, target, [])
     ).effective
-    return runner, Configuration(effective, replay.progress.desk.setting.calibration, Treatment())
+    return runner, Configuration(effective, replay.progress.session.setting.calibration, Treatment())
 
 
 def measured(prepared, mode, transforms=None):

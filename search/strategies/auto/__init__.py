@@ -1,0 +1,1 @@
+"""``auto``: a surrogate of noise and goals proposes, evaluations decide."""

@@ -1,0 +1,1 @@
+"""``exhaustive``: every assignment in the order of its cost."""

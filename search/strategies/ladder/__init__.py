@@ -1,0 +1,1 @@
+"""``ladder``: the tuning guide, done by the machine."""

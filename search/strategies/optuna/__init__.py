@@ -1,0 +1,1 @@
+"""``optuna``: TPE or NSGA-II over a small mixed space."""
