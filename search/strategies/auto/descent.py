@@ -5,7 +5,7 @@
    chance to meet all goals; the one with the largest ``chance * (cost of the best so far - cost)`` is evaluated.
 3. Its noise and its values correct the estimator; again from 2 until nothing is worth an evaluation.
 4. Sweep: every cheaper change of one group is tried, and every cheaper candidate of the ladder, unless the surrogate
-   gives that less than ``EXCLUDED``.
+   gives that less than a chance of ``excluded``.
 
 The bounds (all_low, all_high, and the cheapest assignment there is) are candidates like all others.
 """
@@ -24,23 +24,12 @@ from search.sensitivity.table import Table
 from search.strategies.auto.ladder_candidates import ladder_candidates
 from search.strategies.auto.promoted_noise import promoted_noise
 from search.strategies.auto.surrogate import Candidate, Start, Surrogate, early_stopping_of
+from search.strategies.auto.tuning import DEFAULT, AutoTuning
 from search.strategies.shared.attenuation import Indices, PromotedNoise
 from search.strategies.shared.bounds import bounds_of
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.trial import Trial
 from search.tasks import Plan
-
-TIGHTNESS = (2.0, 1.4, 1.15, 1.0, 0.92, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1, 0.02)  # of the believed noise limit
-FIRST = 5  # of them, where the first climb starts
-WORTH_A_TRIAL = {True: 0.009, False: 0.006}  # of the cost of all_low, expected saving; by whether samples run by margin
-HOPELESS = 0.05  # chance below which, with nothing found so far, the goal is taken to be out of reach
-SAFE = 0.8  # chance
-EXCLUDED = 0.1  # chance below which a demotion or a ladder candidate counts as missed
-MOST_ENUMERATED = 8192  # assignments: up to so many all of them are candidates
-MOST_SWAPPED = 12  # groups lower, and as many higher
-MOST_TRIALS = 12
-MOST_SETS = {True: 2.25, False: 3.0}  # full evaluation sets run, from which on an answer at hand is good enough
-MOST_DEMOTIONS = {True: 10, False: 5}  # evaluated in one sweep, likewise; more: nothing is claimed
 
 
 @dataclass
@@ -50,17 +39,19 @@ class Descent:
     Attributes:
         session: The session.
         start: Where it starts.
+        tuning: Every number that is not given.
         minimal: Whether the sweep came to its end.
     """
 
     session: TrialSession
     start: Start
+    tuning: AutoTuning = DEFAULT
     minimal: bool = False
     _tables: Sequence[Table] = ()
     _kept: PromotedNoise | None = None
     _n_ruled_out: int = -1
     _run_before: int = 0
-    _at: int = FIRST
+    _at: int = 0
     _step: int = 1
     _all: Indices | None = None
     _safe: float = np.inf
@@ -70,6 +61,7 @@ class Descent:
 
     def run(self) -> Plan[Trial | None]:
         """Return the cheapest trial that meets the goals; None if none is believed to."""
+        self._at = self.tuning.descent.first_tightness
         base = self.start.base.n_run
         self._run_before = sum(trial.n_run for trial in self.session.trials) - base
         yield from self.prepare()
@@ -82,9 +74,9 @@ class Descent:
             start.base, start.label, formats=start.formats, every=True, spared=False
         )
         if self._tables:
-            self._kept = yield from promoted_noise(self.session, start.base, self._tables)
+            self._kept = yield from promoted_noise(self.session, start.base, self._tables, self.tuning.noise)
             self._climbed = ladder_candidates(
-                self.session, start.base.configuration.effective, self._tables, start.high
+                self.session, start.base.configuration.effective, self._tables, start.high, self.tuning.descent
             )
             self._set_up()
 
@@ -97,7 +89,7 @@ class Descent:
     def descend(self) -> Plan[Trial | None]:
         """Evaluate what is worth it, sweep, and run the winner on everything; again if it fails there."""
         while self._tables:
-            for _ in range(MOST_TRIALS):
+            for _ in range(self.tuning.descent.trials):
                 candidate = self._next()
                 if candidate is None or (self.best is not None and self._has_spent):
                     break
@@ -118,12 +110,12 @@ class Descent:
         What the tables say and every trial make the belief; what can no longer be chosen leaves the candidates.
         """
         self._n_ruled_out = len(self.session.infeasible.found)
-        self._surrogate = Surrogate(self.session, self.start, self._tables, self._kept or {})
-        self.session.stopping = early_stopping_of(self.session.setting, self._surrogate.curves)
+        self._surrogate = Surrogate(self.session, self.start, self._tables, self._kept or {}, self.tuning)
+        self.session.stopping = early_stopping_of(self.session.setting, self._surrogate.curves, self.tuning)
         for trial in self.session.trials:
             self._surrogate.learn(trial)
         options = self._surrogate.options
-        self._all = options.all_rows(MOST_ENUMERATED)
+        self._all = options.all_rows(self.tuning.descent.enumerated)
         self._ladder = [a for a in self._climbed if options.holds(a)]
         known = (*self._ladder, *self._bounds, *self._pool.values())
         self._pool = {a.digest: a for a in known if options.holds(a)}
@@ -142,7 +134,11 @@ class Descent:
 
     def _next(self) -> Candidate | None:
         """What is most worth an evaluation."""
-        fresh = self._relaxed() if np.isfinite(self._safe) else [self._surrogate.cheapest(s) for s in TIGHTNESS[1::2]]
+        fresh = (
+            self._relaxed()
+            if np.isfinite(self._safe)
+            else [self._surrogate.cheapest(s) for s in self.tuning.descent.tightness[1::2]]
+        )
         self._pool |= {one.digest: one for one in fresh if one is not None}
         below = np.inf if self.best is None else self.best.cost
         found = self._surrogate.judged(
@@ -153,7 +149,7 @@ class Descent:
         if self._all is not None:
             found += self._surrogate.likeliest(self._all, ceiling=self._ceiling)
         if self.best is None:
-            found = [one for one in found if one.chance >= HOPELESS]
+            found = [one for one in found if one.chance >= self.tuning.descent.hopeless]
         best = max(found, key=self._gain, default=None)
         return None if best is None or (self.best is not None and self._gain(best) < self._worth) else best
 
@@ -163,13 +159,13 @@ class Descent:
 
         def gain(i: int) -> float:
             if i not in solved:
-                solved[i] = self._surrogate.cheapest(TIGHTNESS[i])
+                solved[i] = self._surrogate.cheapest(self.tuning.descent.tightness[i])
             one = solved[i]
             found = [] if one is None else self._surrogate.judged([one])
             return max(0.0, self._gain(found[0])) if found else 0.0
 
         self._step = -self._step
-        ahead = [i for i in (self._at, self._at + self._step) if 0 <= i < len(TIGHTNESS)]
+        ahead = [i for i in (self._at, self._at + self._step) if 0 <= i < len(self.tuning.descent.tightness)]
         best = max(ahead, key=gain)
         self._at = best
         return list(solved.values())
@@ -186,7 +182,7 @@ class Descent:
     @property
     def _worth(self) -> float:
         """Expected saving below which no further evaluation is made."""
-        return WORTH_A_TRIAL[self.session.setting.ordered]
+        return self.tuning.descent.worth(by_margin=self.session.setting.ordered)
 
     def _evaluate(self, candidate: Candidate, what: str) -> Plan[Trial]:
         trial = yield from self.session.evaluate(
@@ -203,9 +199,9 @@ class Descent:
 
     def _sweep(self) -> Plan[None]:
         """Try every cheaper change of one group, and cheaper ladder candidates, starting over below a better one."""
-        for _ in range(MOST_DEMOTIONS[self.session.setting.ordered]):
+        for _ in range(self.tuning.descent.sweep(by_margin=self.session.setting.ordered)):
             assert self.best is not None
-            todo = [one for one in self._unsettled(self.best) if one.chance >= EXCLUDED]
+            todo = [one for one in self._unsettled(self.best) if one.chance >= self.tuning.descent.excluded]
             if not todo:
                 self.minimal = True
                 return
@@ -252,7 +248,7 @@ class Descent:
         cheaper = sorted((o for o in around if o.cost < below), key=lambda one: (one.cost, -one.chance))
         dearer = sorted((o for o in around if o.cost >= below), key=lambda one: (-one.chance, one.cost))
         found = []
-        for down, up in product(cheaper[:MOST_SWAPPED], dearer[:MOST_SWAPPED]):
+        for down, up in product(cheaper[: self.tuning.descent.swapped], dearer[: self.tuning.descent.swapped]):
             changes = {g: p for g, p in enumerate(up.assignment.precisions) if p is not effective[g]}
             if all(down.assignment[g] is effective[g] for g in changes):
                 found.append(down.assignment.with_(changes))
@@ -262,7 +258,8 @@ class Descent:
         """A little more than all_high costs, or than what is believed safe where that is dearer."""
         high = self.session.setting.cost.index(self.session.setting.bounds[1])
         safe = min(
-            (one.cost for one in found if one.chance >= SAFE), default=max((one.cost for one in found), default=0.0)
+            (one.cost for one in found if one.chance >= self.tuning.descent.safe),
+            default=max((one.cost for one in found), default=0.0),
         )
         return (1.0 + self._worth) * max(high, safe)
 
@@ -270,4 +267,6 @@ class Descent:
     def _has_spent(self) -> bool:
         """Whether as many samples have run as an answer is worth; what earlier phases ran does not count."""
         run = sum(trial.n_run for trial in self.session.trials) - self._run_before
-        return run / max(1, self.session.setting.n_samples) > MOST_SETS[self.session.setting.ordered]
+        return run / max(1, self.session.setting.n_samples) > self.tuning.descent.sets(
+            by_margin=self.session.setting.ordered
+        )

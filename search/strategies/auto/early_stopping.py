@@ -6,13 +6,13 @@ noise ``x`` of goal_model.py,
 
     seen losses                     ~ sum over seen right samples of flip_probability(margin / sqrt(x))
     drop of the full set, in samples = seen losses - seen gains + rest(x)
-    rest(x)                         ~ Normal(mu_l - gamma mu_g, mu_l + gamma mu_g + (TAIL mu_l)**2)
+    rest(x)                         ~ Normal(mu_l - gamma mu_g, mu_l + gamma mu_g + (tail mu_l)**2)
 
 ``x`` is averaged over what its prior (noise measured on the same samples, times kappa) and the seen losses leave of it.
 Goals without margins are judged by the noise alone, measured on the first samples.
 
-Stop with a no where a met goal has less than ``REJECT``; stop with a provisional yes above ``ACCEPT``. A yes is never
-final: what is delivered has run on everything.
+Stop with a no where a met goal has a chance below ``reject``; stop with a provisional yes above ``accept``. A yes is
+never final: what is delivered has run on everything.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ import numpy as np
 import scipy
 
 from search.metrics.part import Part, merge
-from search.strategies.auto.goal_model import FRONT, GoalModel
+from search.strategies.auto.goal_model import GoalModel
+from search.strategies.auto.tuning import DEFAULT, StoppingTuning
 from search.strategies.shared.flip_probability import FAR, flip_probability
 from search.strategies.shared.stopping import Decision, Look
 
-REJECT = 0.02
-ACCEPT = 0.93
-ACCEPT_EARLY = 0.99  # before the front was seen
-TAIL = 0.35  # relative: large noise is rarer or more frequent than a Gaussian says
-OVERDISPERSION = 1.5  # of counted losses against independent ones
-PRIOR_SD = 0.35  # of the logarithm of x, beside what is believed of kappa
 STEPS = np.linspace(-3.0, 3.0, 31)
 
 
@@ -48,9 +43,13 @@ class EarlyStopping:
         curves: One per goal, each with margins.
         n: Samples of the full set.
         noises: Noise of the outputs from measured errors.
+        tuning: Chances at which an evaluation ends, and spreads.
     """
 
-    def __init__(self, curves: Sequence[GoalModel], n: int, noises: Noises) -> None:
+    def __init__(
+        self, curves: Sequence[GoalModel], n: int, noises: Noises, tuning: StoppingTuning = DEFAULT.stopping
+    ) -> None:
+        self._tuning = tuning
         self.curves = tuple(curves)
         self._n = n
         self._noises = noises
@@ -62,12 +61,14 @@ class EarlyStopping:
             parts: Goal to results so far.
             errors: Value to error name to mean error.
         """
+        tuning = self._tuning
         chances = self.chances(parts, errors)
         least = min(chances, key=lambda goal: chances[goal])
-        if chances[least] < REJECT:
+        if chances[least] < tuning.reject:
             return Decision(Look.REJECT, least)
         seen = min(merge(found).n for found in parts.values())
-        wanted = ACCEPT if seen * FRONT >= self._n else ACCEPT_EARLY
+        front = max(curve.tuning.front for curve in self.curves)
+        wanted = tuning.accept if seen * front >= self._n else tuning.accept_early
         return Decision(Look.ACCEPT if math.prod(chances.values()) > wanted else Look.GO_ON)
 
     def chances(
@@ -90,17 +91,17 @@ class EarlyStopping:
             return curve.chance_seen(noise, seen)
         lost, gained = counts
         center, spread = curve.posterior(noise)
-        log_x = center + math.hypot(spread, PRIOR_SD) * STEPS
+        log_x = center + math.hypot(spread, self._tuning.prior_sd) * STEPS
         margins = goal.margins.astype(np.float64)
         front, rest = margins[: seen.n], margins[seen.n :]
-        losses, _ = _flips(front, log_x)
-        weight = np.exp(-0.5 * STEPS**2)
-        weight = weight * np.exp(-0.5 * (lost - losses) ** 2 / (OVERDISPERSION * losses + 1.0)) / np.sqrt(losses + 1.0)
+        losses, _ = _flips(front, log_x, curve.tuning.uneven)
+        variance = self._tuning.overdispersion * losses + 1.0
+        weight = np.exp(-0.5 * STEPS**2 - 0.5 * (lost - losses) ** 2 / variance) / np.sqrt(losses + 1.0)
         weight /= weight.sum()
-        more_lost, more_gained = _flips(rest, log_x)
+        more_lost, more_gained = _flips(rest, log_x, curve.tuning.uneven)
         more_lost, more_gained = curve.tail * more_lost, curve.gamma * more_gained
         drop = lost - gained + more_lost - more_gained
-        sd = np.sqrt(more_lost + more_gained + (TAIL * more_lost) ** 2 + 1e-6)
+        sd = np.sqrt(more_lost + more_gained + (self._tuning.tail * more_lost) ** 2 + 1e-6)
         allowed = np.full(len(drop), float(curve.allowed_samples))
         if goal.confidence is not None:
             flips = lost + gained + more_lost + more_gained
@@ -108,9 +109,11 @@ class EarlyStopping:
         return float(weight @ scipy.special.ndtr((allowed + 0.5 - drop) / sd))
 
 
-def _flips(margins: np.ndarray, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _flips(margins: np.ndarray, log_x: np.ndarray, uneven: float) -> tuple[np.ndarray, np.ndarray]:
     """Expected losses and gains among samples, for every ``x``."""
     scale = np.exp(-0.5 * log_x)[:, None]
     near = margins[np.abs(margins) < FAR / float(scale.min())]
     right, wrong = near[near > 0], near[near <= 0]
-    return flip_probability(right * scale).sum(axis=1), flip_probability(-wrong * scale).sum(axis=1)
+    losses = flip_probability(right * scale, uneven=uneven).sum(axis=1)
+    gains = flip_probability(-wrong * scale, uneven=uneven).sum(axis=1)
+    return losses, gains

@@ -38,18 +38,13 @@ from search.strategies.auto.goal_shape import (
 )
 from search.strategies.auto.paired import Prediction, predict
 from search.strategies.auto.residual_correlation import Noise
+from search.strategies.auto.tuning import DEFAULT, GoalTuning
 from search.strategies.shared.attenuation import Floats
 from search.strategies.shared.goals import GoalState
 
 _LOG_GRID = np.log(GRID)
 STEPS = np.linspace(-5.0, 5.0, 101)  # of log kappa, in standard deviations
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-PROCESS_SD = 0.06  # of log kappa from one assignment to another
-PART_SD = 0.15  # of the logarithm of noise: what a small part of the samples says about all
-OVERDISPERSION = 1.5  # of counted losses against independent ones
-GAIN_PRIOR = 5.0  # samples
-TAIL_PRIOR = 6.0  # samples
-FRONT = 8  # the samples with the smallest margins are the front: one in so many
 
 
 @dataclass(frozen=True)
@@ -71,17 +66,19 @@ class GoalModel:
     Args:
         goal: The goal.
         n_samples: Of the evaluation set.
+        tuning: Spreads and priors.
     """
 
-    def __init__(self, goal: GoalState, n_samples: int) -> None:
+    def __init__(self, goal: GoalState, n_samples: int, tuning: GoalTuning = DEFAULT.goal) -> None:
+        self.tuning = tuning
         self.goal = goal
         self._n = n_samples
-        self.shape = rate_shape(goal) or usual_shape(goal)
+        self.shape = rate_shape(goal, uneven=tuning.uneven) or usual_shape(goal)
         self.is_rate = bool(self.shape.gains.any()) or goal.metric.is_rate
         self._log_kappa, sd = self.shape.prior
         self._variance = sd**2
-        self._gained = self._expected = GAIN_PRIOR
-        self._lost_late = self._expected_late = TAIL_PRIOR
+        self._gained = self._expected = tuning.gain_prior
+        self._lost_late = self._expected_late = tuning.tail_prior
         self._by_count: dict[int, tuple[Floats, Floats]] = {}
         self._reference: Part | None = None  # of the last assignment that ran on all samples
 
@@ -131,7 +128,7 @@ class GoalModel:
         if noise is None:
             return 0.5
         center, spread = self.posterior(noise)
-        sd = math.sqrt(spread**2 + PROCESS_SD**2 + (PART_SD * (1.0 - share)) ** 2)
+        sd = math.sqrt(spread**2 + self.tuning.process_sd**2 + (self.tuning.part_sd * (1.0 - share)) ** 2)
         return float(scipy.special.ndtr((self._log_limit() - center) / sd))
 
     def _log_limit(self) -> float:
@@ -157,9 +154,11 @@ class GoalModel:
         log_x = np.log(np.maximum(noise.mean, 1e-12)) + self._log_kappa
         sd = np.sqrt(noise.sd**2 + self._variance)
         if not self.is_rate:
-            sd = np.sqrt(sd**2 + (PROCESS_SD * luck.sd) ** 2)
+            sd = np.sqrt(sd**2 + (self.tuning.process_sd * luck.sd) ** 2)
             return np.asarray(
-                scipy.special.ndtr((self._log_limit() - log_x - PROCESS_SD * luck.mean) / np.maximum(sd, 1e-3))
+                scipy.special.ndtr(
+                    (self._log_limit() - log_x - self.tuning.process_sd * luck.mean) / np.maximum(sd, 1e-3)
+                )
             )
         total = np.zeros(len(log_x))
         for node, weight in zip(NODES, WEIGHTS / WEIGHTS.sum(), strict=True):
@@ -172,7 +171,11 @@ class GoalModel:
         seen = merge(parts)
         if not self.is_rate:
             found = self._value_seen(parts)
-            return None if found is None else Deviation((found[0] - log_x) / PROCESS_SD, (found[1] / PROCESS_SD) ** 2)
+            return (
+                None
+                if found is None
+                else Deviation((found[0] - log_x) / self.tuning.process_sd, (found[1] / self.tuning.process_sd) ** 2)
+            )
         counts = self.counts(seen)
         if counts is None:
             return None
@@ -199,7 +202,7 @@ class GoalModel:
         if found is None:
             return
         log_x, sd = found
-        variance = sd**2 + PROCESS_SD**2
+        variance = sd**2 + self.tuning.process_sd**2
         gain = self._variance / (self._variance + variance)
         self._log_kappa += gain * (log_x - math.log(noise) - self._log_kappa)
         self._variance *= 1.0 - gain
@@ -218,12 +221,16 @@ class GoalModel:
         log_kappa = self._log_kappa + math.sqrt(self._variance) * STEPS
         expected = np.interp(log_kappa + log_noise, _LOG_GRID, losses)
         slope = np.interp(log_kappa + log_noise, _LOG_GRID, np.gradient(losses, _LOG_GRID))
-        variance = OVERDISPERSION * expected + 1.0 + slope**2 * (PROCESS_SD**2 + (2.0 * PART_SD * (1.0 - share)) ** 2)
+        variance = (
+            self.tuning.overdispersion * expected
+            + 1.0
+            + slope**2 * (self.tuning.process_sd**2 + (2.0 * self.tuning.part_sd * (1.0 - share)) ** 2)
+        )
         log_weight = -0.5 * (STEPS**2 + (lost - expected) ** 2 / variance + np.log(variance))
         weight = np.exp(log_weight - log_weight.max())
         weight /= weight.sum()
         mean = float(weight @ log_kappa)
-        return mean, max(float(weight @ (log_kappa - mean) ** 2), PROCESS_SD**2)
+        return mean, max(float(weight @ (log_kappa - mean) ** 2), self.tuning.process_sd**2)
 
     @property
     def _losses(self) -> Floats:
@@ -235,7 +242,7 @@ class GoalModel:
 
     @property
     def _n_front(self) -> int:
-        return max(1, self._n // FRONT)
+        return max(1, self._n // self.tuning.front)
 
     def _observe_tail(self, seen: Part, log_noise: float) -> None:
         """Compare the losses behind the front with those in it."""
@@ -276,7 +283,7 @@ class GoalModel:
         if margins is None or n > len(margins) or n == self._n:
             return n * self.shape.badness, n * self.shape.gains
         if n not in self._by_count:
-            self._by_count[n] = flip_curves(margins[:n].astype(np.float64))
+            self._by_count[n] = flip_curves(margins[:n].astype(np.float64), uneven=self.tuning.uneven)
         return self._by_count[n]
 
     def _value_seen(self, parts: Sequence[Part]) -> tuple[float, float] | None:
@@ -290,7 +297,7 @@ class GoalModel:
         if badness <= 0.05 * self.shape.allowed:
             return self._log_x(0.05 * self.shape.allowed), 1.5
         if predicted is None:
-            return self._log_x(badness), math.hypot(0.05, 2.0 * PART_SD * (1.0 - seen.n / self._n))
+            return self._log_x(badness), math.hypot(0.05, 2.0 * self.tuning.part_sd * (1.0 - seen.n / self._n))
         return self._log_x(badness), self._log_x(badness_of(self.goal, predicted.worse)) - self._log_x(badness) + 0.02
 
     def _log_x(self, badness: float) -> float:
@@ -300,4 +307,4 @@ class GoalModel:
         """The full set by what was seen and the last assignment that ran on all of it."""
         if self._reference is None or self.goal.confidence is not None or seen.n >= self._n:
             return None
-        return predict(self.goal.metric, self.goal.required, seen, self._reference)
+        return predict(self.goal.metric, self.goal.required, seen, self._reference, tuning=self.tuning)

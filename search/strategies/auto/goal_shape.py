@@ -32,23 +32,23 @@ class Shape:
     prior: tuple[float, float]
 
 
-def rate_shape(goal: GoalState) -> Shape | None:
+def rate_shape(goal: GoalState, *, uneven: float) -> Shape | None:
     """Losses and gains from the margins; None where there are none."""
     if goal.margins is None or goal.float_value is None or not len(goal.margins):
         return None
     margins = goal.margins.astype(np.float64)
     n = len(margins)
-    losses, gains = (one / n for one in flip_curves(margins))
+    losses, gains = (one / n for one in flip_curves(margins, uneven=uneven))
     allowed = goal.float_value - goal.required
     return Shape(losses, gains, allowed, (0.0, 0.7 if goal.ranking == "cosine" else 4.0))
 
 
-def flip_curves(margins: Floats) -> tuple[Floats, Floats]:
+def flip_curves(margins: Floats, *, uneven: float) -> tuple[Floats, Floats]:
     """Expected number of losses and gains among samples, for every noise of ``GRID``."""
     right, wrong = margins[margins > 0], margins[margins <= 0]
     scale = 1.0 / np.sqrt(GRID)
-    losses = np.array([float(flip_probability(right * s).sum()) for s in scale])
-    return losses, np.array([float(flip_probability(-wrong * s).sum()) for s in scale])
+    losses = np.array([float(flip_probability(right * s, uneven=uneven).sum()) for s in scale])
+    return losses, np.array([float(flip_probability(-wrong * s, uneven=uneven).sum()) for s in scale])
 
 
 def usual_shape(goal: GoalState) -> Shape:

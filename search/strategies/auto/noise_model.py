@@ -20,15 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.strategies.auto.residual_correlation import Noise, ResidualCorrelation
+from search.strategies.auto.tuning import DEFAULT, NoiseTuning
 from search.strategies.shared.attenuation import CHUNK, Floats, Indices, NoiseAttenuation
-
-COMMON_SD = 1.0  # of the multipliers together
-OWN_SD = 0.4  # of each
-MISFIT = 0.08  # of a prediction, where noise is small
-SATURATION = 0.5  # relative power at which additivity is lost
-LATEST = 0.4  # weight of the latest surprise
-MOST_SURPRISE = 0.3  # of the logarithm of noise
-SMALLEST = 0.02  # of a multiplier: none is ever believed to have no noise
 
 
 class OutputNoise:
@@ -38,17 +31,21 @@ class OutputNoise:
         levels: Features.
         powers: Noise power of each point alone, ``[points]``.
         limit: Noise power that matters; scales the prior of the floor.
+        tuning: Priors, and how far powers add up.
     """
 
-    def __init__(self, levels: NoiseAttenuation, powers: Sequence[float], *, limit: float) -> None:
+    def __init__(
+        self, levels: NoiseAttenuation, powers: Sequence[float], *, limit: float, tuning: NoiseTuning = DEFAULT.noise
+    ) -> None:
+        self._tuning = tuning
         self._levels = levels
         self._powers = np.append(np.asarray(powers, np.float64), limit)  # the last one: the floor
         n = len(self._powers)
         self._mean = np.ones(n)
         self._mean[-1] = 0.0
-        self._cov = np.full((n, n), COMMON_SD**2) + np.eye(n) * OWN_SD**2
+        self._cov = np.full((n, n), tuning.common_sd**2) + np.eye(n) * tuning.own_sd**2
         self._cov[-1, :] = self._cov[:, -1] = 0.0
-        self._cov[-1, -1] = 0.05**2
+        self._cov[-1, -1] = tuning.floor_sd**2
         self._seen: list[tuple[Floats, float, float]] = []
         self._optimism = 0.0
         self._has_chosen = False
@@ -56,7 +53,7 @@ class OutputNoise:
     @property
     def coefficients(self) -> Floats:
         """Believed noise power of each point at level 1, ``[points]``."""
-        found: Floats = np.maximum(self._mean[:-1], SMALLEST) * self._powers[:-1]
+        found: Floats = np.maximum(self._mean[:-1], self._tuning.smallest_multiplier) * self._powers[:-1]
         return found
 
     @property
@@ -76,7 +73,7 @@ class OutputNoise:
         features = np.append(levels, 1.0) * self._powers
         predicted = float(features @ self._mean)
         self._be_wary(levels, measured)
-        spread = misfit(max(measured, 0.0)) ** 2 + relative**2
+        spread = misfit(max(measured, 0.0), self._tuning) ** 2 + relative**2
         error = spread * max(measured, 1e-12) ** 2
         direction = self._cov @ features
         gain = direction / (float(features @ direction) + error)
@@ -92,8 +89,9 @@ class OutputNoise:
         variance = np.maximum(np.einsum("ij,ij->i", spread, levels) + scaled[-1, -1], 0.0)
         safe = np.maximum(mean, 1e-30)
         alike = self._misfits(levels)
-        sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (MISFIT * alike.sd) ** 2)
-        return Noise(mean * np.exp(MISFIT * alike.mean + self._optimism), sd)
+        error = self._tuning.misfit
+        sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (error * alike.sd) ** 2)
+        return Noise(mean * np.exp(error * alike.mean + self._optimism), sd)
 
     def _be_wary(self, levels: Floats, measured: float) -> None:
         """Take in how much more noise there was than predicted.
@@ -104,17 +102,18 @@ class OutputNoise:
         predicted = float(levels @ self.coefficients) + self.floor
         chosen = (levels < 1.0).any()
         if self._has_chosen and chosen and measured > 0 and predicted > 0:
-            surprise = float(np.clip(np.log(measured / predicted), -MOST_SURPRISE, MOST_SURPRISE))
-            self._optimism += (surprise - self._optimism) * LATEST
+            most = self._tuning.largest_surprise
+            surprise = float(np.clip(np.log(measured / predicted), -most, most))
+            self._optimism += (surprise - self._optimism) * self._tuning.latest
         self._has_chosen = self._has_chosen or bool(chosen)
 
     def _misfits(self, levels: Floats) -> Noise:
-        """What measured assignments that are alike say about the error of a prediction, in units of ``MISFIT``."""
-        correlation = ResidualCorrelation(signs=False)
+        """What measured assignments that are alike say about the error of a prediction, in units of ``misfit``."""
+        correlation, error = ResidualCorrelation(signs=False), self._tuning.misfit
         for seen, measured, relative in self._seen:
             predicted = float(seen @ self.coefficients) + self.floor
             if measured > 0 and predicted > 0:
-                correlation.add(seen, float(np.log(measured / predicted)) / MISFIT, (relative / MISFIT) ** 2)
+                correlation.add(seen, float(np.log(measured / predicted)) / error, (relative / error) ** 2)
         return correlation.expected(self.coefficients, levels)
 
 
@@ -130,9 +129,9 @@ def power(error: float, metric: str) -> float:
     return cosine**-2 - 1.0
 
 
-def misfit(noise: float) -> float:
+def misfit(noise: float, tuning: NoiseTuning = DEFAULT.noise) -> float:
     """Return the relative standard deviation of a sum of noise powers as a model of ``noise``."""
-    return MISFIT + min(noise / SATURATION, 3.0) * 0.5
+    return tuning.misfit + min(noise / tuning.saturation, 3.0) * 0.5
 
 
 class NoiseModel:

@@ -12,7 +12,7 @@ reference ``r``, and the rest is taken from there:
     var(total) = v * (sum of r_i**2 not seen + (sum of r_i not seen)**2 * sum of seen r_i**2 / (sum of seen r_i)**2)
     v          = sum of seen (u_i - rho r_i)**2 / sum of seen r_i**2 * m / (m - 1)
 
-Student's t with ``m - 1`` degrees of freedom; the standard deviation counts ``WIDER`` times, since tails are heavier.
+Student's t with ``m - 1`` degrees of freedom; the standard deviation is widened by a factor, since tails are heavier.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from search.metrics.excess import badness, excess
 from search.metrics.metric import Metric
 from search.metrics.part import Part
 from search.metrics.reductions import SQNR_CAP_DB, MeanOf, SignalToNoise, squares
-
-FEWEST = 12  # samples
-WIDER = 1.3
+from search.strategies.auto.tuning import DEFAULT, GoalTuning
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,9 @@ class Prediction:
         return float(scipy.special.stdtr(self.freedom, (self.allowed - self.total) / self.sd))
 
 
-def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Prediction | None:
+def predict(
+    metric: Metric, required: float, seen: Part, reference: Part, *, tuning: GoalTuning = DEFAULT.goal
+) -> Prediction | None:
     """Predict the full set from its first samples.
 
     Args:
@@ -70,11 +70,17 @@ def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Pre
         required: Value to reach.
         seen: Results on the first ``m`` samples.
         reference: Results of another assignment on all samples, in the same order.
+        tuning: Fewest samples, and the factor on the spread.
 
     Returns:
         None where the metric is no mean of such a badness, or where too little was seen.
     """
-    if metric.is_rate or seen.values is None or reference.values is None or not FEWEST <= seen.n < reference.n:
+    if (
+        metric.is_rate
+        or seen.values is None
+        or reference.values is None
+        or not tuning.reference_samples <= seen.n < reference.n
+    ):
         return None
     own, other = badness(metric, seen.values), badness(metric, reference.values)
     beyond = excess(metric, reference.values, required)
@@ -87,7 +93,7 @@ def predict(metric: Metric, required: float, seen: Part, reference: Part) -> Pre
     power = float(np.sum(known**2))
     spread = float(np.sum((own - rho * known) ** 2)) / power * seen.n / (seen.n - 1)
     variance = spread * (float(np.sum(rest**2)) + float(rest.sum()) ** 2 * power / float(known.sum()) ** 2)
-    total, sd = float(own.sum()) + rho * float(rest.sum()), WIDER * math.sqrt(variance)
+    total, sd = float(own.sum()) + rho * float(rest.sum()), tuning.reference_wider * math.sqrt(variance)
     return Prediction(
         total=total,
         sd=sd,

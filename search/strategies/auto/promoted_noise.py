@@ -13,6 +13,7 @@ from search.precision import Format, Precision
 from search.sensitivity.points import Point, points_of
 from search.sensitivity.table import Row, Table
 from search.strategies.auto.noise_model import power
+from search.strategies.auto.tuning import DEFAULT, NoiseTuning
 from search.strategies.shared.attenuation import PromotedNoise
 from search.strategies.shared.probing import errors_at
 from search.strategies.shared.session import TrialSession
@@ -20,14 +21,14 @@ from search.strategies.shared.trial import Trial
 from search.targets.placement import place_by
 from search.tasks import Plan
 
-LOUD = 0.1  # noise power at int8 from which on it is not proportional to the square of the step
-MOST = 24  # points measured
 FINER = ((Precision.A16W8, Precision.INT16), (Precision.A8W16, Precision.INT16), (Precision.FP16, Precision.FP16))
 
 
-def promoted_noise(session: TrialSession, base: Trial, tables: Sequence[Table]) -> Plan[PromotedNoise]:
+def promoted_noise(
+    session: TrialSession, base: Trial, tables: Sequence[Table], tuning: NoiseTuning = DEFAULT.noise
+) -> Plan[PromotedNoise]:
     """Measure the loud points of ``tables`` in every finer format the chip has for them."""
-    loud = _loud(tables)
+    loud = _loud(tables, tuning)
     found: dict[Point, dict[Format, float]] = {}
     for gemm, other in FINER if loud else ():
         raised = _raised(session, base.configuration.effective, gemm, other)
@@ -54,14 +55,17 @@ def promoted_noise(session: TrialSession, base: Trial, tables: Sequence[Table]) 
     return found
 
 
-def _loud(tables: Sequence[Table]) -> dict[Point, dict[str, Row]]:
+def _loud(tables: Sequence[Table], tuning: NoiseTuning) -> dict[Point, dict[str, Row]]:
     """The loudest points, each with its rows by output."""
     rows = [
-        row for table in tables for row in table.rows if row.metric == "cosine" and power(row.value, row.metric) > LOUD
+        row
+        for table in tables
+        for row in table.rows
+        if row.metric == "cosine" and power(row.value, row.metric) > tuning.loud
     ]
     found: dict[Point, dict[str, Row]] = {}
     for row in sorted(rows, key=lambda row: -row.value):
-        if row.point in found or len(found) < MOST:
+        if row.point in found or len(found) < tuning.loud_points:
             found.setdefault(row.point, {})[row.output] = row
     return found
 

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.strategies.auto.tuning import DEFAULT
 from search.strategies.shared.attenuation import Floats
-
-LARGEST = 3.0  # of a deviation taken in: beyond it the model is wrong, not the luck
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,11 @@ class ResidualCorrelation:
 
     Args:
         signs: Whether the deviation counts samples that turn over.
+        largest: Deviation beyond which the model is wrong, not the luck; no larger one is taken in.
     """
 
-    def __init__(self, *, signs: bool) -> None:
+    def __init__(self, *, signs: bool, largest: float = DEFAULT.goal.largest_deviation) -> None:
+        self._largest = largest
         self._signs = signs
         self._levels: list[Floats] = []
         self._values: list[float] = []
@@ -51,7 +52,7 @@ class ResidualCorrelation:
     def add(self, levels: Floats, value: float, variance: float) -> None:
         """Take in the deviation of an assignment with these levels ``[points]``, and its own uncertainty."""
         self._levels.append(levels)
-        self._values.append(float(np.clip(value, -LARGEST, LARGEST)))
+        self._values.append(float(np.clip(value, -self._largest, self._largest)))
         self._variances.append(variance)
 
     def expected(self, coefficients: Floats, levels: Floats) -> Noise:

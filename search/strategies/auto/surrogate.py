@@ -22,15 +22,13 @@ from search.strategies.auto.early_stopping import EarlyStopping
 from search.strategies.auto.goal_model import GoalModel
 from search.strategies.auto.noise_model import NoiseModel, OutputNoise, power
 from search.strategies.auto.residual_correlation import Noise, ResidualCorrelation
+from search.strategies.auto.tuning import DEFAULT, AutoTuning
 from search.strategies.shared.attenuation import ChoiceSpace, Floats, Indices, NoiseAttenuation, PromotedNoise
 from search.strategies.shared.lp_relaxation import LpRelaxation, raised
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.setting import Setting
 from search.strategies.shared.trial import Trial
 
-FEW = 16
-SAMPLES_SD = 0.05  # relative, of a measured noise: every assignment is measured on the same first samples
-SHARED = 0.7  # of the uncertainty about one goal with that about another
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
@@ -76,21 +74,33 @@ class Surrogate:
         start: The base.
         tables: Sensitivity of its points, one table per output.
         kept: What points keep of their noise in finer formats, where that was measured.
+        tuning: Every number that is not given.
     """
 
-    def __init__(self, session: TrialSession, start: Start, tables: Sequence[Table], kept: PromotedNoise) -> None:
+    def __init__(
+        self,
+        session: TrialSession,
+        start: Start,
+        tables: Sequence[Table],
+        kept: PromotedNoise,
+        tuning: AutoTuning = DEFAULT,
+    ) -> None:
+        self._tuning = tuning
         self._session = session
         self._start = start
         self._tables = {table.output: table for table in tables}
         self._rows = {table.output: {row.point: row.value for row in table.rows} for table in tables}
-        self.curves = [GoalModel(goal, session.setting.n_samples) for goal in session.setting.goals]
+        self.curves = [GoalModel(goal, session.setting.n_samples, tuning.goal) for goal in session.setting.goals]
         base = start.base.configuration.effective
         self.options = ChoiceSpace(session.setting.book, base, tuple(self._choices(base)))
         points = tuple(dict.fromkeys(p for found in self._rows.values() for p in found))
         self._levels = NoiseAttenuation(self.options, points, kept)
         self._relaxation = LpRelaxation(self._levels, session.setting.cost)
         self.tried: dict[str, Trial] = {}
-        self._lucks = {curve.goal.id: ResidualCorrelation(signs=curve.is_rate) for curve in self.curves}
+        self._lucks = {
+            curve.goal.id: ResidualCorrelation(signs=curve.is_rate, largest=self._tuning.goal.largest_deviation)
+            for curve in self.curves
+        }
         self._priced: dict[str, tuple[Indices, float]] = {}
         limits = self.limits()
         self._estimator = NoiseModel(
@@ -100,6 +110,7 @@ class Surrogate:
                     self._levels,
                     [power(found[p], _metric(self._tables[output])) for p in points],
                     limit=limits.get(output, 1.0),
+                    tuning=tuning.noise,
                 )
                 for output, found in self._rows.items()
             },
@@ -113,7 +124,7 @@ class Surrogate:
         self.tried[effective.digest] = trial
         measured = self._measured(trial)
         if self.options.holds(effective):
-            self._estimator.observe(self.options.encode(effective), measured, relative=SAMPLES_SD)
+            self._estimator.observe(self.options.encode(effective), measured, relative=self._tuning.noise.samples_sd)
         for curve in self.curves:
             if curve.goal.output in measured:
                 curve.observe(trial.parts[curve.goal.id], measured[curve.goal.output])
@@ -161,12 +172,12 @@ class Surrogate:
             return []
         rows, costs = rows[cheap], costs[cheap]
         chances = self._chance_of(rows)
-        found = []
-        for i in np.argsort(-chances * (ceiling - costs), kind="stable")[: FEW + len(self.tried)]:
+        found, few = [], self._tuning.descent.likeliest
+        for i in np.argsort(-chances * (ceiling - costs), kind="stable")[: few + len(self.tried)]:
             assignment = self.options.decode(rows[i])
             if assignment.digest not in self.tried:
                 found.append(Candidate(assignment, float(costs[i]), float(chances[i])))
-        return found[:FEW]
+        return found[:few]
 
     def _chance_of(self, rows: Indices) -> Floats:
         noises: Mapping[str, Noise] = self._estimator.predict(rows)
@@ -177,11 +188,14 @@ class Surrogate:
             if output in noises:
                 luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
                 chances.append(curve.chance(noises[output], luck))
-        return all_met(chances) if chances else np.ones(len(rows))
+        return all_met(chances, shared=self._tuning.goal.shared) if chances else np.ones(len(rows))
 
     def _compare(self) -> None:
         """Set every result against the curves as they are now."""
-        self._lucks = {curve.goal.id: ResidualCorrelation(signs=curve.is_rate) for curve in self.curves}
+        self._lucks = {
+            curve.goal.id: ResidualCorrelation(signs=curve.is_rate, largest=self._tuning.goal.largest_deviation)
+            for curve in self.curves
+        }
         for trial in self.tried.values():
             measured, effective = self._measured(trial), trial.configuration.effective
             if not self.options.holds(effective):
@@ -219,22 +233,24 @@ class Surrogate:
         return found
 
 
-def all_met(chances: Sequence[Floats]) -> Floats:
+def all_met(chances: Sequence[Floats], *, shared: float = DEFAULT.goal.shared) -> Floats:
     """Return the chance that all goals are met, from that of each, ``[n]``.
 
     The same points bring noise to every output, so goals are mostly met or missed together: as normals that share a
-    part ``SHARED`` of their variance.
+    part ``shared`` of their variance.
     """
     if len(chances) == 1:
         return chances[0]
     ends = scipy.special.ndtri(np.clip(np.array(chances), 1e-12, 1.0 - 1e-12))
     total = np.zeros(len(chances[0]))
     for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
-        total += weight * np.prod(scipy.special.ndtr((ends + np.sqrt(SHARED) * node) / np.sqrt(1.0 - SHARED)), axis=0)
+        total += weight * np.prod(scipy.special.ndtr((ends + np.sqrt(shared) * node) / np.sqrt(1.0 - shared)), axis=0)
     return total
 
 
-def early_stopping_of(setting: Setting, curves: Sequence[GoalModel]) -> EarlyStopping | None:
+def early_stopping_of(
+    setting: Setting, curves: Sequence[GoalModel], tuning: AutoTuning = DEFAULT
+) -> EarlyStopping | None:
     """Who judges evaluations after a part of the samples; None where they are not staged."""
     if not setting.staged:
         return None
@@ -248,7 +264,7 @@ def early_stopping_of(setting: Setting, curves: Sequence[GoalModel]) -> EarlySto
                 found[output] = power(max(known), metric)
         return found
 
-    return EarlyStopping(curves, setting.n_samples, noises)
+    return EarlyStopping(curves, setting.n_samples, noises, tuning.stopping)
 
 
 def _fits_fp16(setting: Setting, group: int) -> bool:
