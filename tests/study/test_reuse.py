@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import combinations
 
 import pytest
 
@@ -115,19 +114,25 @@ def test_the_larger_chips_share_everything_they_measure(files, chips, fresh, one
     assert again.document["assignment"] == fresh[other].document["assignment"]
 
 
-def test_all_chips_share_the_check_the_histograms_and_the_float_model(files, chips, fresh):
+def test_chips_that_join_the_same_operators_share_the_check_the_histograms_and_the_float_model(files, chips, fresh):
     """Chips that search the number of calibration samples take them in another order."""
-    for one, other in combinations(("j6m", "j6p", "ort-cpu"), 2):
-        again = Searched(problem(files, chips[other]), fresh[one])
-        assert not again.kinds.keys() & {"check", "collect", "float", "baseline"}
-        assert again.document == fresh[other].document
+    again = Searched(problem(files, chips["j6p"]), fresh["j6m"])
+    assert not again.kinds.keys() & {"check", "collect", "float", "baseline"}
+    assert again.document == fresh["j6p"].document
     again = Searched(problem(files, chips["tx5105c"]), fresh["j6m"])
     assert not again.kinds.keys() & {"check", "float", "baseline"}
 
 
+@pytest.mark.parametrize(("one", "other"), [("j6m", "ort-cpu"), ("ort-cpu", "j6p")])
+def test_a_runtime_that_joins_other_operators_has_other_tensors_and_takes_over_nothing(files, chips, fresh, one, other):
+    again = Searched(problem(files, chips[other]), fresh[one])
+    assert again.kinds["check"] == 1
+    assert again.document == fresh[other].document
+
+
 def test_ranges_are_shared_where_the_scale_rule_is(fresh, files, chips):
     assert Searched(problem(files, chips["j6p"]), fresh["j6m"]).kinds["calibrate"] == 0
-    assert Searched(problem(files, chips["ort-cpu"]), fresh["j6m"]).kinds["calibrate"] == 1
+    assert Searched(problem(files, chips["ort-cpu"]), fresh["j6m"]).kinds["calibrate"] >= 1
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ladder", "optuna"])
