@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,6 +21,7 @@ from service.http.gate import Gate, Guard, is_loopback
 from service.http.metrics import Metrics
 from service.store.blobs.store import BlobStore
 from service.store.db.engine import Database, connect
+from service.store.retention.incoming import Incoming
 from service.store.settings import Settings, SettingsError
 from service.usecases.accounts.rates import RateLimit, StreamLimit
 from service.usecases.studies.engine import Engine
@@ -70,6 +72,8 @@ def create_app(
         engine=engine,
         streams=StreamLimit(settings.max_streams_per_key),
         metrics=metrics,
+        incoming=Incoming(opened, settings.tenant_quota_bytes),
+        spec_turn=asyncio.Semaphore(1),
         clock=lambda: datetime.now(UTC),
     )
     answers.install(app)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -21,6 +22,7 @@ from service.store.connections.fetching import Kept, fetch, limit_of, open_place
 from service.store.db import blobs, studies
 from service.store.db.engine import Database
 from service.store.db.studies import Study
+from service.store.retention.incoming import Incoming, OverQuotaError, Parcel
 from service.store.retention.quota import over_quota, watch_quota
 from service.store.settings import Settings
 from workers.database_retry import read, retry, write
@@ -48,6 +50,11 @@ class Arrivals:
     database: Database
     store: BlobStore
     sleep: Callable[[float], None] = time.sleep
+
+    @cached_property
+    def incoming(self) -> Incoming:
+        """What arrives, by tenant."""
+        return Incoming(self.database, self.settings.tenant_quota_bytes)
 
     def bring(self, row: Study) -> Study | None:
         """Return the study with all its inputs in the store; None if nobody wants it any more.
@@ -96,8 +103,9 @@ class Arrivals:
             raise StudyFailedError("over-quota", "limit", refusal)
 
         def keep(chunks: Iterator[bytes], limit: int) -> Kept:
-            staged = self.store.stage(self._while_wanted(row, chunks), limit=limit)
-            retry(lambda: uploads.keep(self.database, self.store, row.tenant_id, staged))
+            with self.incoming.receiving(row.tenant_id) as parcel:
+                staged = self.store.stage(self._while_wanted(row, _counted(chunks, parcel)), limit=limit)
+                retry(lambda: uploads.keep(self.database, self.store, row.tenant_id, staged))
             return Kept(staged.digest, staged.size)
 
         found = fetch(open_place(setting), path, key=key, limit=limit_of(key, self.settings), keep=keep)
@@ -113,6 +121,15 @@ class Arrivals:
                 if current is None or current.state != "running":
                     raise UnwantedError
             yield chunk
+
+
+def _counted(chunks: Iterator[bytes], parcel: Parcel) -> Iterator[bytes]:
+    for chunk in chunks:
+        try:
+            retry(lambda: parcel.add(len(chunk)))  # noqa: B023  # called before the next chunk
+        except OverQuotaError as error:
+            raise StudyFailedError("over-quota", "limit", str(error)) from None
+        yield chunk
 
 
 def _store(connection: Connection, row: Study, found: Mapping[str, Mapping[str, Any]]) -> Study | None:

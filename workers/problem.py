@@ -79,7 +79,9 @@ def _build(
 ) -> StudyProblem:
     inputs = {pointer: _input(pointer, value) for pointer, value in stored["inputs"].items()}
     job = build_job(dict(spec))
-    job = job.model_copy(update={"target": resolve_target(job.target), "model": inputs["model"].main})
+    threads = min(job.run.threads, int(stored.get("threads", job.run.threads)))
+    changes = {"target": resolve_target(job.target), "model": inputs["model"].main}
+    job = job.model_copy(update={**changes, "run": job.run.model_copy(update={"threads": threads})})
     data = {role: inputs[f"data.{role}"].digest for role in _DATA if f"data.{role}" in inputs}
     metrics = {
         pointer.removeprefix(_METRIC): one.digest for pointer, one in inputs.items() if pointer.startswith(_METRIC)

@@ -10,16 +10,24 @@ from pydantic import ValidationError
 from search.errors import UsageError
 from search.spec.job import JobSpec
 from search.spec.messages import validation_text
-from search.spec.yaml_text import read_values
+from search.spec.yaml_text import MAX_CHARACTERS, MAX_VALUES, read_values
 
 
-def read_spec(text: str, *, where: str = "spec") -> dict[str, Any]:
+def read_spec(
+    text: str, *, where: str = "spec", most_characters: int = MAX_CHARACTERS, most_values: int = MAX_VALUES
+) -> dict[str, Any]:
     """Return the values of a YAML or JSON spec, unchecked, for ``merge_flags`` and ``build_job``.
 
+    Args:
+        text: The text.
+        where: What the user knows it by.
+        most_characters: Of a YAML text.
+        most_values: Keys and values it may hold.
+
     Raises:
-        UsageError: If the text is not one mapping.
+        UsageError: If the text is not one mapping, or has more than it may.
     """
-    values = read_values(text, where=where)
+    values = read_values(text, where=where, most_characters=most_characters, most_values=most_values)
     if not isinstance(values, dict):
         raise UsageError(f"{where}: a job spec is a mapping that begins with 'schema: bitbudget.job/1'.")
     return values

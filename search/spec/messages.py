@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -55,12 +56,25 @@ def validation_text(error: ValidationError, value: Any, *, where: str, model: ty
     return f"{where}: {'; '.join(lines)}{more}."
 
 
-def mistakes(error: ValidationError, value: Any, *, model: type[BaseModel]) -> list[Mistake]:
-    """Return all mistakes of ``value``, each with its place; arguments as for ``validation_text``."""
-    return [
+def mistakes(
+    error: ValidationError, value: Any, *, model: type[BaseModel], most: int
+) -> tuple[tuple[Mistake, ...], int]:
+    """Return the first ``most`` mistakes of ``value``, each with its place, and how many there are altogether.
+
+    Only what is returned is explained: looking for the nearest known key costs more than checking the key.
+
+    Args:
+        error: What ``model`` raised for ``value``.
+        value: The mapping that was checked.
+        model: Root model, for the known keys.
+        most: How many to explain.
+    """
+    found = _by_pointer(error, value)
+    explained = tuple(
         Mistake(pointer, _line(pointer, details, model).removeprefix(f"{pointer_text(pointer)}: "))
-        for pointer, details in _by_pointer(error, value).items()
-    ]
+        for pointer, details in islice(found.items(), most)
+    )
+    return explained, len(found)
 
 
 def _by_pointer(error: ValidationError, value: Any) -> dict[Pointer, list[ErrorDetails]]:

@@ -46,8 +46,10 @@ class _SpecLoader(yaml.SafeLoader):
         for tag in (*(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "str", "seq", "map")), None)
     }
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_values: int) -> None:
         super().__init__(text)
+        self._most_values = most_values
+        self._n_values = 0
         self._depth = 0
         self._n_aliases = 0
 
@@ -58,6 +60,9 @@ class _SpecLoader(yaml.SafeLoader):
             raise _problem(f"more than {MAX_ALIASES} aliases", event)
         if self._depth > MAX_DEPTH:
             raise _problem(f"nested deeper than {MAX_DEPTH} levels", event)
+        self._n_values += 1
+        if self._n_values > self._most_values:
+            raise _problem(f"more than {self._most_values} keys and values", event)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -119,12 +124,14 @@ _SpecLoader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _SpecLoader.add_constructor("!switch", _construct_switch)
 
 
-def read_values(text: str, *, where: str) -> Any:
+def read_values(text: str, *, where: str, most_characters: int = MAX_CHARACTERS, most_values: int = MAX_VALUES) -> Any:
     """Return the values of a YAML or JSON text.
 
     Args:
         text: The text of a whole file.
         where: What the user knows it by, for messages.
+        most_characters: Of a YAML text, whose reading takes microseconds for each; JSON may have ``MAX_CHARACTERS``.
+        most_values: Keys and values it may hold; reading ends at the first one beyond.
 
     Raises:
         UsageError: If the text is too long, is neither, or breaks a limit of this file's head; the message
@@ -134,15 +141,20 @@ def read_values(text: str, *, where: str) -> Any:
         raise UsageError(f"{where}: a spec may have {MAX_CHARACTERS} characters, got {len(text)}.")
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         try:
-            return _read_json(text.lstrip("\ufeff"), where)
+            return _read_json(text.lstrip("\ufeff"), where, most_values)
         except (json.JSONDecodeError, RecursionError):
             pass  # YAML has braces too, and its messages name a line
-    return _read_yaml(text, where)
+    if len(text) > most_characters:
+        raise UsageError(
+            f"{where}: as YAML it may have {most_characters} characters, got {len(text)}. Send it as JSON, or put long "
+            "lists of overrides into a file of their own."
+        )
+    return _read_yaml(text, where, most_values)
 
 
-def _read_yaml(text: str, where: str) -> Any:
+def _read_yaml(text: str, where: str, most_values: int) -> Any:
     try:
-        loader = _SpecLoader(text)
+        loader = _SpecLoader(text, most_values)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -179,12 +191,16 @@ def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], where: s
     return size, depth
 
 
-def _read_json(text: str, where: str) -> Any:
+def _read_json(text: str, where: str, most_values: int) -> Any:
+    if text.count(",") + text.count(":") > most_values:  # before anything is read; each stands between two of them
+        raise UsageError(f"{where}: more than {most_values} keys and values.")
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-            raise UsageError(f"{where}: key {twice!r} is given twice.")
+        values: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in values:
+                raise UsageError(f"{where}: key {key!r} is given twice.")
+            values[key] = value
         return values
 
     def refuse(constant: str) -> Any:

@@ -16,6 +16,7 @@ from service.store import uploads
 from service.store.blobs.store import Receiver
 from service.store.db import blobs
 from service.store.db.blobs import Blob
+from service.store.retention.incoming import OverQuotaError, Parcel
 from service.store.retention.quota import over_quota, watch_quota
 from service.usecases.accounts.principal import Principal
 
@@ -50,12 +51,12 @@ async def put_blob(
     announced = request.headers.get("content-length", "0")
     if before is None:
         await run_in_threadpool(_check_quota, parts, principal, int(announced) if announced.isdecimal() else 0)
-    with parts.store.receiving(limit=limit) as receiver:
-        await _receive(request, receiver)
-        if before is None:
-            await run_in_threadpool(_check_quota, parts, principal, receiver.size)
-        staged = await run_in_threadpool(receiver.finish, digest)
-    await run_in_threadpool(uploads.keep, parts.database, parts.store, principal.tenant_id, staged)
+    replaces = 0 if before is None else before.size
+    with parts.incoming.receiving(principal.tenant_id, replaces=replaces) as parcel:
+        with parts.store.receiving(limit=limit) as receiver:
+            await _receive(request, receiver, parcel)
+            staged = await run_in_threadpool(receiver.finish, digest)
+        await run_in_threadpool(uploads.keep, parts.database, parts.store, principal.tenant_id, staged)
     await run_in_threadpool(_watch_quota, parts, principal)
     parts.metrics.uploaded.inc(staged.size)
     response.status_code = 201 if before is None else 200
@@ -88,16 +89,28 @@ def get_blob(parts: PartsDep, principal: Reader, digest: DigestPath, request: Re
     return download(parts.store, _file(found), request.headers)
 
 
-async def _receive(request: Request, receiver: Receiver) -> None:
-    """Write the body of a request as it comes."""
+async def _receive(request: Request, receiver: Receiver, parcel: Parcel) -> None:
+    """Write the body of a request as it comes.
+
+    Raises:
+        ServiceError: ``over-quota`` before the first byte that does not fit is written.
+    """
+
+    def write(data: bytes) -> None:
+        try:
+            parcel.add(len(data))
+        except OverQuotaError as error:
+            raise ServiceError("over-quota", str(error)) from None
+        receiver.write(data)
+
     block = bytearray()
     async for chunk in request.stream():
         block += chunk
         if len(block) >= BLOCK:
-            await run_in_threadpool(receiver.write, bytes(block))
+            await run_in_threadpool(write, bytes(block))
             block.clear()
     if block:
-        await run_in_threadpool(receiver.write, bytes(block))
+        await run_in_threadpool(write, bytes(block))
 
 
 def _check_quota(parts: Parts, principal: Principal, n_bytes: int) -> None:

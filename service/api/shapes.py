@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from search.records.trial import Role
 from search.records.verdict import Outcome, Verdict
-from service.usecases.studies.submission import MAX_PRIORITY
 
 RowT = TypeVar("RowT")
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -177,7 +176,7 @@ class StudyChanges(Body):
     """What may be changed of a study; what is not given stays."""
 
     name: Name | None = None
-    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
 
 class RangeShape(Shape):

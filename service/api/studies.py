@@ -77,7 +77,8 @@ async def submit_study(
 ) -> Response:
     """Submit a study: the body is a job spec, as JSON or YAML, the same as for `bitbudget search --spec`."""
     body = await _text(request)
-    spec = await run_in_threadpool(read_job, body.decode())
+    async with parts.spec_turn:
+        spec = await run_in_threadpool(read_job, body.decode())
     if dry_run:
         return await run_in_threadpool(_try, parts, principal, spec)
     submission = Submission(spec=spec, name=name, reuse=reuse, request_id=request_id)
@@ -186,6 +187,7 @@ def _steering(
             connection=connection,
             principal=principal,
             engine=parts.engine,
+            settings=parts.settings,
             study_id=study_id,
             version=version,
             request_id=request_id,

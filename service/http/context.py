@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from service.problems import Pointer, ServiceError
 from service.store.blobs.store import BlobStore
 from service.store.db.engine import Database
 from service.store.db.pages import MAX_PAGE
+from service.store.retention.incoming import Incoming
 from service.store.settings import Settings
 from service.usecases.accounts.principal import Principal, Scope
 from service.usecases.accounts.rates import StreamLimit
@@ -34,6 +36,8 @@ class Parts:
         engine: What runs studies.
         streams: Counts open event streams.
         metrics: Counters of this process.
+        incoming: Counts bytes of uploads while they arrive.
+        spec_turn: Held while a spec is read: many at once would hold up every other request.
         clock: Now, with a time zone; for what callers say about time.
     """
 
@@ -43,6 +47,8 @@ class Parts:
     engine: Engine
     streams: StreamLimit
     metrics: Metrics
+    incoming: Incoming
+    spec_turn: asyncio.Semaphore
     clock: Callable[[], datetime]
 
 

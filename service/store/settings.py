@@ -86,7 +86,10 @@ class Settings(BaseModel):
         evaluator_memory_bytes: Address space of one evaluator process.
         evaluator_cpu_s: Processor time of one item.
         evaluator_wall_s: Wall time of one item.
-        study_wall_s: Wall time of a study that sets no limit itself.
+        study_wall_s: Wall time of a study; one that asks for less gets less.
+        max_search_s: Search time of a study, after which it delivers the best found; None sets no limit.
+        max_threads: Threads inside operators, of one evaluator.
+        max_priority: The highest priority that a submission may have within its tenant.
         slots: Evaluations a worker runs at once.
         heartbeat_s: How often a worker says that it is alive.
         dead_s: Silence after which others take over its work.
@@ -126,6 +129,9 @@ class Settings(BaseModel):
     evaluator_cpu_s: Positive = 3600.0
     evaluator_wall_s: Positive = 3600.0
     study_wall_s: Positive = 86400.0
+    max_search_s: Positive | None = None
+    max_threads: Count = 16
+    max_priority: Annotated[int, Field(ge=-1000, le=1000)] = 100
     slots: Count = 1
     heartbeat_s: Positive = 5.0
     dead_s: Positive = 45.0

@@ -33,6 +33,11 @@ def over_quota(connection: Connection, tenant_id: str, quota: int | None, extra:
     )
 
 
+def room_left(connection: Connection, tenant_id: str, quota: int | None) -> int | None:
+    """Bytes that the tenant may still store; None if there is no quota."""
+    return None if quota is None else max(0, quota - blobs.usage(connection, tenant_id))
+
+
 def watch_quota(connection: Connection, tenant_id: str, quota: int | None) -> bool:
     """Tell once a day that a tenant has used four fifths: in the audit, the log and to webhooks.
 

@@ -21,6 +21,10 @@ from search.targets.toolchain import parse_version
 from service.problems import Pointer, ServiceError
 
 MAX_POINTERS = 50
+MAX_YAML_CHARACTERS = 2**17
+"""Of a spec as YAML, whose reading holds this process up for microseconds per character; JSON has the body's limit."""
+MAX_SPEC_VALUES = 20_000
+"""Keys and values of a spec; every one of them costs checks, and a mistake is told for each key."""
 
 
 def read_job(text: str) -> JobSpec:
@@ -31,7 +35,7 @@ def read_job(text: str) -> JobSpec:
             be used.
     """
     try:
-        values = read_spec(text, where="spec")
+        values = read_spec(text, most_characters=MAX_YAML_CHARACTERS, most_values=MAX_SPEC_VALUES)
     except UsageError as error:
         raise ServiceError("bad-request", str(error)) from None
     spec = check_job(values)
@@ -47,16 +51,17 @@ def check_job(values: Mapping[str, Any]) -> JobSpec:
     try:
         spec = JobSpec.model_validate(dict(values))
     except ValidationError as error:
-        raise _invalid([_pointer(one) for one in mistakes(error, values, model=JobSpec)]) from None
+        explained, n_mistakes = mistakes(error, values, model=JobSpec, most=MAX_POINTERS)
+        raise _invalid([_pointer(one) for one in explained], n_mistakes) from None
     found = [*_target_mistakes(spec), *_availability_mistakes(spec), *_text_mistakes(spec.to_json(), "")]
     if found:
-        raise _invalid(found)
+        raise _invalid(found, len(found))
     return spec
 
 
-def _invalid(pointers: list[Pointer]) -> ServiceError:
+def _invalid(pointers: list[Pointer], n_mistakes: int) -> ServiceError:
     shown = pointers[:MAX_POINTERS]
-    more = f"; and {len(pointers) - 3} more" if len(pointers) > 3 else ""
+    more = f"; and {n_mistakes - 3} more" if n_mistakes > 3 else ""
     detail = "; ".join(f"{one.pointer or '/'}: {one.message}" for one in shown[:3])
     return ServiceError("invalid-spec", f"{detail}{more}.", pointers=shown)
 

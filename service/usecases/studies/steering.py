@@ -18,7 +18,9 @@ from service.store.db import audit, studies
 from service.store.db.ids import is_id
 from service.store.db.studies import Study
 from service.store.retention.tombstones import bury
+from service.store.settings import Settings
 from service.usecases.accounts.principal import Principal
+from service.usecases.studies.ceilings import granted_priority
 from service.usecases.studies.engine import Engine
 
 
@@ -30,6 +32,7 @@ class Steering:
         connection: Writing transaction.
         principal: Who.
         engine: Is told.
+        settings: The operator's ceilings.
         study_id: Which study.
         version: The version it must have (``If-Match``); None takes any.
         request_id: For the audit.
@@ -38,6 +41,7 @@ class Steering:
     connection: Connection
     principal: Principal
     engine: Engine
+    settings: Settings
     study_id: str
     version: int | None = None
     request_id: str | None = None
@@ -85,6 +89,8 @@ class Steering:
         study = self._study()
         if "priority" in changes and study.is_terminal:
             raise _conflict("given a priority", study)
+        if "priority" in changes:
+            changes["priority"] = granted_priority(changes["priority"], self.settings)
         studies.update(self.connection, study.id, **changes)
         changed = self._reread()
         self._note("change")

@@ -20,12 +20,9 @@ from service.store.db.errors import MissingBlobError
 from service.store.db.studies import Study, StudyFilter
 from service.store.settings import Settings
 from service.usecases.accounts.principal import Principal
+from service.usecases.studies.ceilings import Granted, granted
 from service.usecases.studies.engine import Engine
 from service.usecases.studies.inputs import Inputs, missing_pointers, resolve_inputs, spec_digest
-
-MAX_PRIORITY = 1000
-MAX_THREADS = 256
-MAX_TIMEOUT_S = 366 * 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +83,7 @@ def submit(
             "too-many-studies", f"{n_open} studies have not ended; {settings.max_queued_studies} may wait."
         )
     _use_inputs(connection, principal, inputs)
-    study = _add(connection, principal, submission, inputs, digest)
+    study = _add(connection, principal, submission, inputs=inputs, digest=digest, allowed=granted(spec, settings))
     audit.add(
         connection,
         actor=principal.actor,
@@ -105,28 +102,16 @@ def check_submission(connection: Connection, principal: Principal, settings: Set
     Raises:
         ServiceError: ``invalid-spec``, ``invalid-reference``, ``unknown-input``.
     """
-    mistakes = list(_out_of_bounds(spec))
-    inputs = resolve_inputs(connection, principal, settings, spec) if not mistakes else None
+    inputs = resolve_inputs(connection, principal, settings, spec)
+    mistakes = []
     for key, most in _sizes(settings).items():
-        size = 0 if inputs is None else int(inputs.by_key.get(key, {}).get("size", 0))
+        size = int(inputs.by_key.get(key, {}).get("size", 0))
         if size > most:
             mistakes.append(Pointer("/" + key.replace(".", "/"), f"has {size} bytes, the limit is {most}"))
-    if inputs is None or mistakes:
+    if mistakes:
         detail = "; ".join(f"{one.pointer}: {one.message}" for one in mistakes[:3])
         raise ServiceError("invalid-spec", f"{detail}.", pointers=mistakes)
     return inputs
-
-
-def _out_of_bounds(spec: JobSpec) -> list[Pointer]:
-    """What the schema leaves open for a local run, but not on a server that is shared."""
-    found = []
-    if abs(spec.run.priority) > MAX_PRIORITY:
-        found.append(Pointer("/run/priority", f"must lie between -{MAX_PRIORITY} and {MAX_PRIORITY}"))
-    if spec.run.threads > MAX_THREADS:
-        found.append(Pointer("/run/threads", f"must be at most {MAX_THREADS}"))
-    if (spec.run.timeout_s or 0) > MAX_TIMEOUT_S:
-        found.append(Pointer("/run/timeout_s", f"must be at most {MAX_TIMEOUT_S}, which is a year"))
-    return found
 
 
 def _sizes(settings: Settings) -> Mapping[str, int]:
@@ -141,7 +126,15 @@ def _use_inputs(connection: Connection, principal: Principal, inputs: Inputs) ->
         (MODELS if place == "models" else DATASETS).touch(connection, identifier)
 
 
-def _add(connection: Connection, principal: Principal, submission: Submission, inputs: Inputs, digest: str) -> Study:
+def _add(
+    connection: Connection,
+    principal: Principal,
+    submission: Submission,
+    *,
+    inputs: Inputs,
+    digest: str,
+    allowed: Granted,
+) -> Study:
     spec = submission.spec
     values: dict[str, Any] = {
         "tenant_id": principal.tenant_id,
@@ -149,10 +142,10 @@ def _add(connection: Connection, principal: Principal, submission: Submission, i
         "spec_digest": digest,
         "target": spec.target.name,
         "name": submission.name,
-        "priority": spec.run.priority,
-        "limits": {"max_evaluations": spec.search.max_evaluations, "max_seconds": spec.search.max_seconds},
-        "timeout_s": spec.run.timeout_s,
-        "problem": inputs.to_json(),
+        "priority": allowed.priority,
+        "limits": {"max_evaluations": spec.search.max_evaluations, "max_seconds": allowed.max_seconds},
+        "timeout_s": allowed.timeout_s,
+        "problem": {**inputs.to_json(), "threads": allowed.threads},
         "submitted_by": principal.key_id,
     }
     try:

@@ -1,12 +1,16 @@
 """Uploading and downloading bytes."""
 
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from service.api.blobs import BLOCK
 from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving, sha256
 
@@ -105,6 +109,61 @@ class TestLimits:
         spec = {"model": f"sha256:{sha256(data)}", "data": {"calibration": "random"}, "target": {"name": "j6m"}}
         answer = client.post("/v1/studies", json=spec)
         assert answer.json()["pointers"] == [{"pointer": "/model", "message": "has 1500 bytes, the limit is 1000"}]
+
+
+class TestQuota:
+    """What arrives counts while it arrives: a tenant never has more on disk than its quota and one block."""
+
+    QUOTA = 4 * BLOCK
+
+    @pytest.fixture
+    def narrow(self, sqlite_database: Database, tmp_path: Path) -> Iterator[Server]:
+        with serving(sqlite_database, tmp_path, tenant_quota_bytes=self.QUOTA) as found:
+            yield found
+
+    def test_many_uploads_at_once_never_hold_more_than_the_quota(self, narrow: Server) -> None:
+        clients = [narrow.client() for _ in range(8)]
+        most = 0
+        everyone_sends = threading.Barrier(len(clients))
+
+        def bytes_of(number: int) -> Iterator[bytes]:
+            nonlocal most
+            for n in range(10):
+                yield bytes([number]) * BLOCK
+                if n == 0:
+                    everyone_sends.wait(30)
+                most = max(most, sum(path.stat().st_size for path in files_in(narrow)))
+
+        def send(number: int) -> int:
+            digest = sha256(bytes([number]) * (10 * BLOCK))
+            try:
+                return clients[number].put(f"/v1/blobs/{digest}", content=bytes_of(number)).status_code
+            except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
+                return 0  # refused, and the connection closed, while it still sent
+
+        with ThreadPoolExecutor(len(clients)) as threads:
+            answers = set(threads.map(send, range(len(clients))))
+        assert answers <= {0, 409, 507, 413}, answers
+        assert 0 < most <= self.QUOTA + BLOCK
+        assert files_in(narrow) == []
+
+    def test_what_fits_is_taken_and_another_tenant_has_room_of_its_own(self, narrow: Server) -> None:
+        data = b"x" * self.QUOTA
+        for tenant in ("one", "two"):
+            client = narrow.client(tenant=tenant)
+            assert client.put(f"/v1/blobs/{sha256(data)}", content=data).status_code == 201
+            answer = client.put(f"/v1/blobs/{sha256(b'y')}", content=iter([b"y"]))
+            assert answer.json()["code"] == "over-quota"
+
+    def test_a_full_tenant_may_send_a_blob_again_that_was_damaged(self, narrow: Server) -> None:
+        data, client = b"x" * self.QUOTA, narrow.client()
+        path = f"/v1/blobs/{sha256(data)}"
+        client.put(path, content=data)
+        (file,) = files_in(narrow)
+        file.chmod(0o600)
+        file.write_bytes(b"damaged")
+        assert client.put(path, content=data).status_code == 200
+        assert client.get(path).content == data
 
 
 class TestDownload:

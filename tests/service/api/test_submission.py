@@ -1,12 +1,16 @@
 """Submitting studies, and steering them."""
 
+import difflib
 import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
+from search.spec.job import JobSpec
+from service.store.db import studies
 from service.store.db.engine import Database
 from service.store.settings import Settings
 from tests.service.api.serving import DATA, MODEL, Server, serving, sha256, spec_for, submit, upload
@@ -84,6 +88,98 @@ class TestSubmit:
             submit(client)
 
 
+class TestCeilings:
+    """A wish above what the operator allows is no mistake: the smaller of the two values holds."""
+
+    @pytest.fixture
+    def strict(self, sqlite_database: Database, tmp_path: Path) -> Iterator[Server]:
+        limits = {"max_priority": 10, "max_threads": 2, "study_wall_s": 100.0, "max_search_s": 50.0}
+        with serving(sqlite_database, tmp_path, **limits) as found:
+            yield found
+
+    @pytest.mark.parametrize(
+        ("wish", "holds"),
+        [
+            ({"priority": 1000, "threads": 256, "timeout_s": 3e7}, (10, 2, 100.0)),
+            ({"priority": 10**12, "threads": 10**6, "timeout_s": 1e308}, (10, 2, 100.0)),
+            ({"priority": -(10**12), "threads": 1, "timeout_s": 7.0}, (-1000, 1, 7.0)),
+            ({}, (0, 1, 100.0)),
+        ],
+    )
+    def test_how_a_study_runs(self, strict: Server, wish: dict[str, float], holds: tuple[float, ...]) -> None:
+        client = strict.client()
+        answer = client.post("/v1/studies", json=spec_for(client, run=wish))
+        assert answer.status_code == 202, answer.text
+        shown = answer.json()
+        with strict.database.reading() as connection:
+            row = studies.load(connection, shown["id"])
+        assert row is not None
+        assert row.problem is not None
+        assert (row.priority, row.problem["threads"], row.timeout_s) == holds
+        assert (shown["priority"], shown["timeout_s"]) == (holds[0], holds[2])
+        assert {name: shown["spec"]["run"][name] for name in wish} == wish  # the wish stays visible beside it
+
+    @pytest.mark.parametrize(("wish", "holds"), [(None, 50.0), (20.0, 20.0), (1e6, 50.0)])
+    def test_how_long_it_searches(self, strict: Server, wish: float | None, holds: float) -> None:
+        client = strict.client()
+        answer = client.post("/v1/studies", json=spec_for(client, search={"max_seconds": wish}))
+        assert answer.json()["limits"]["max_seconds"] == holds
+
+    def test_a_priority_that_is_changed_later(self, strict: Server) -> None:
+        client = strict.client()
+        study = submit(client)
+        for wish, holds in ((1000, 10), (3, 3), (-(2**31), -1000)):
+            answer = client.patch(f"/v1/studies/{study}", json={"priority": wish})
+            assert answer.json()["priority"] == holds
+        assert client.patch(f"/v1/studies/{study}", json={"priority": 2**31}).status_code == 422
+
+
+class TestWorkIsBoundedBeforeItIsDone:
+    """Counts what is done, never how long it takes: a spec of a megabyte must cost what a small one costs."""
+
+    @pytest.fixture
+    def compared(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        words: list[str] = []
+
+        def count(word: str, known: Iterable[str], **_: object) -> list[str]:
+            words.append(word)
+            return []
+
+        monkeypatch.setattr(difflib, "get_close_matches", count)
+        return words
+
+    def test_only_mistakes_that_are_shown_are_explained(self, server: Server, compared: list[str]) -> None:
+        client = server.client()
+        spec = {**spec_for(client), **{f"key{n}": 1 for n in range(5000)}}
+        answer = client.post("/v1/studies", json=spec)
+        assert (answer.status_code, len(answer.json()["pointers"])) == (422, 50)
+        assert "and 4997 more" in answer.json()["detail"]
+        assert len(compared) == 50
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\n".join(f"key{n}: 1" for n in range(20_000)),
+            "x: [" + "1, " * 30_000 + "1]",
+            "# " + "x" * 900_000,
+            "x: " + "y" * 900_000,
+            "{" + ", ".join(f"key{n}: 1" for n in range(12_000)) + "}",
+            "{" + ", ".join(f'"key{n}": 1' for n in range(40_000)) + "}",
+            '{"goal": [' + "1, " * 300_000 + "1]}",
+        ],
+    )
+    def test_a_large_spec_is_refused_before_a_key_is_looked_at(
+        self, server: Server, compared: list[str], monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        validated: list[object] = []
+        monkeypatch.setattr(JobSpec, "model_validate", validated.append)
+        kind = "application/json" if text.startswith("{") else "application/yaml"
+        answer = server.client().post("/v1/studies", content=text, headers={"Content-Type": kind})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+        assert any(word in answer.json()["detail"] for word in ("keys and values", "characters"))
+        assert (validated, compared) == ([], [])
+
+
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("changes", "pointer", "message"),
@@ -96,9 +192,6 @@ class TestWhatIsRefused:
             ({"target": {"name": "j6m", "toolchain": "three"}}, "/target/toolchain", "not numbers joined by dots"),
             ({"goal": [{"metric": "top1", "max_drop": 5}]}, "/goal/0", "max_drop"),
             ({"goal": [{"metric": "top9"}]}, "/goal/0/metric", "unknown"),
-            ({"run": {"priority": 10**12}}, "/run/priority", "between -1000 and 1000"),
-            ({"run": {"timeout_s": 1e308}}, "/run/timeout_s", "at most 31622400, which is a year"),
-            ({"run": {"threads": 10**6}}, "/run/threads", "at most 256"),
             ({"goal": [{"metric": "python:os:system", "min_value": 1.0}]}, "", "not available"),
             ({"outputs": {"a\u0000b": {}}}, "/outputs", "zero byte"),
         ],
