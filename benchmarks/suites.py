@@ -32,6 +32,16 @@ LARGEST_INPUT = 2**16
 """Elements of one sample of all inputs: a model with more is too slow to be searched with thousands of others."""
 LARGEST_FILE = 2**20
 MEMORY_BYTES = 6 * 2**30
+LOADED_ONCE = (
+    "service.cli.commands",
+    "service.cli.main",
+    "service.cli.check",
+    "service.cli.search",
+    "service.local.inspection",
+    "service.local.local_run",
+    "sympy",
+)
+"""What every run needs, imported before the first fork: without it most of the time of a small model is imports."""
 FAULTS = ("fault of ours", "crash", "hang")
 RAW = ("ONNX Runtime cannot", "[ONNXRuntimeError]")
 REASON_CHARS = 150
@@ -194,7 +204,8 @@ def reasons(runs: Sequence[Run]) -> str:
 
 def measure(models: Sequence[Model], commands: Sequence[str], targets: Sequence[str]) -> Iterator[Run]:
     """Run every command on every model and target; ``check`` knows no search, so it runs on the first target only."""
-    importlib.import_module("service.cli.commands")
+    for name in LOADED_ONCE:
+        importlib.import_module(name)
     for command in commands:
         for model in models:
             if command == "search" and not is_small(model.path):

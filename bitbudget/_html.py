@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from search.export.report.verdict import verdict
 from search.records.result import Result
 
 COLOURS = {"int8": "#9ecae9", "a8w8": "#9ecae9", "a16w8": "#f2b35c", "a8w16": "#f2b35c", "a16w16": "#e4703c"}
@@ -21,7 +22,9 @@ def result_html(result: Result, folder: Path) -> str:
         folder: Where the report lies.
     """
     cost = "-" if result.cost.chosen is None else f"{result.cost.chosen:.3f}"
-    head = f"<p><b>{escape(result.outcome.label)}</b> on {escape(result.target)}, cost {cost} ({result.cost.unit})</p>"
+    head = (
+        f"<p><b>{escape(verdict(result).headline)}</b> on {escape(result.target)}, cost {cost} ({result.cost.unit})</p>"
+    )
     goals = _table(
         ("metric", "float", "required", "chosen"),
         ((one.id, _number(one.float_value), _number(one.required), _number(one.chosen)) for one in result.metrics),

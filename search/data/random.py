@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -11,10 +12,15 @@ from search.data.forms import Sizes, declared_shape
 from search.data.inputs import InputInfo, shape_text
 from search.data.source import Array
 from search.data.stored import StoredArrays
-from search.errors import UsageError
+from search.errors import InvalidModelError, UsageError
 from search.spec.job import InputSettings
 
 DEFAULT_SAMPLES = 64
+MAX_BYTES = 2**30
+"""Of all random samples together, as they are drawn (8 bytes a number); fewer samples are drawn to stay below."""
+LEAST_SAMPLES = 2
+"""So many show which axis is the sample."""
+_DRAWN_BYTES = 8
 
 
 def random_samples(
@@ -31,17 +37,35 @@ def random_samples(
 
     Raises:
         UsageError: If the size of an axis other than the batch is not known.
+        InvalidModelError: If the samples would not fit ``MAX_BYTES`` if only two were drawn.
     """
     settings = settings or {}
     shapes = {info.name: _sizes(info, settings.get(info.name)) for info in inputs}
+    drawn = [info for info in inputs if info.name not in settings or not settings[info.name].has_value]
+    n_samples = _affordable(drawn, shapes, n_samples)
     arrays = {
         info.name: _draw(np.random.default_rng([seed, position]), info.dtype, (n_samples, *shapes[info.name]))
         for position, info in enumerate(inputs)
-        if info.name not in settings or not settings[info.name].has_value
+        if info in drawn
     }
     described = [[info.name, info.dtype.name, list(shapes[info.name])] for info in inputs]
     digest = digest_json({"random": described, "seed": seed, "n_samples": n_samples})
     return StoredArrays("random", arrays, digest, {})
+
+
+def _affordable(inputs: Sequence[InputInfo], shapes: Mapping[str, tuple[int, ...]], n_samples: int) -> int:
+    """Return how many of ``n_samples`` fit."""
+    numbers = {info.name: prod(shapes[info.name]) for info in inputs}
+    fit = MAX_BYTES // _DRAWN_BYTES
+    total = sum(numbers.values())
+    most = fit // LEAST_SAMPLES
+    if total > most:
+        largest = max(inputs, key=lambda info: numbers[info.name])
+        raise InvalidModelError(
+            f"One random sample of all inputs has {total} numbers, most of them in {largest.name!r} "
+            f"{shape_text(largest.shape)}; the limit is {most}. Give data with --calibration, or export smaller inputs."
+        )
+    return n_samples if total == 0 else min(n_samples, fit // total)
 
 
 def _sizes(info: InputInfo, settings: InputSettings | None) -> tuple[int, ...]:

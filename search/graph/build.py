@@ -18,7 +18,7 @@ from search.graph.fusion import Fusion
 from search.graph.groups import Draft, find_groups
 from search.graph.network import Constant, ConstantKind, Group, Network, OpClass, Slot, SlotKind, Tensor
 from search.graph.operators import is_float, passes_through
-from search.graph.work import elements_of, macs_of, shape_of
+from search.graph.work import elements_of, macs_in_bodies, macs_of, shape_of
 
 CAPTURED = -1
 """Slot index of a tensor that a subgraph of the node reads by name."""
@@ -99,7 +99,7 @@ class _Builder:
                     nodes=tuple(node.name or "" for node in draft.nodes),
                     inputs=inputs,
                     outputs=tuple(self._tensor(value) for value in draft.outputs),
-                    macs=sum(macs_of(node, self._shapes) for node in draft.nodes) // self._batch,
+                    macs=self._macs(draft),
                     elements=max(1, sum(elements_of(node, self._shapes) for node in draft.work) // self._batch),
                 )
             )
@@ -107,6 +107,11 @@ class _Builder:
         outputs = tuple(value.name or "" for value in self._graph.outputs)
         network = Network(tuple(groups), self._with_outputs(), tuple(constants), outputs)
         return Structure(network, tensor_of, _roles(self._graph, self._drafts))
+
+    def _macs(self, draft: Draft) -> int:
+        """Per sample, subgraphs included."""
+        own = sum(macs_of(node, self._shapes) for node in draft.nodes) // self._batch
+        return own + sum(macs_in_bodies(node, self._shapes, self._batch) for node in draft.nodes)
 
     def _tensor(self, value: ir.Value) -> int:
         """Index of the tensor ``value`` belongs to, made on first sight."""

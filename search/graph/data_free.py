@@ -86,17 +86,21 @@ def is_cast_at_once(value: ir.Value) -> bool:
     )
 
 
-def bodies_of(node: ir.Node) -> Iterator[ir.Graph]:
-    """Yield every graph in the attributes of ``node``, and those inside them."""
+def own_bodies(node: ir.Node) -> Iterator[ir.Graph]:
+    """Yield every graph in the attributes of ``node``."""
     for attr in node.attributes.values():
         if attr.type is ir.AttributeType.GRAPH:
-            graphs: tuple[ir.Graph, ...] = (attr.as_graph(),)
-        else:
-            graphs = tuple(attr.as_graphs()) if attr.type is ir.AttributeType.GRAPHS else ()
-        for graph in graphs:
-            yield graph
-            for inner in graph:
-                yield from bodies_of(inner)
+            yield attr.as_graph()
+        elif attr.type is ir.AttributeType.GRAPHS:
+            yield from attr.as_graphs()
+
+
+def bodies_of(node: ir.Node) -> Iterator[ir.Graph]:
+    """Yield every graph in the attributes of ``node``, and those inside them."""
+    for graph in own_bodies(node):
+        yield graph
+        for inner in graph:
+            yield from bodies_of(inner)
 
 
 def captured_values(node: ir.Node) -> tuple[ir.Value, ...]:

@@ -31,6 +31,7 @@ FLAG_KEYS: dict[str, tuple[str, ...]] = {
     "max_seconds": ("search", "max_seconds"),
     "seed": ("search", "seed"),
     "strict": ("strict",),
+    "allow_float": ("allow_float",),
 }
 GOAL_FLAGS = ("metric", *LIMITS, "goal")
 INPUT_FLAGS = ("shape",)

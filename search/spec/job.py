@@ -245,6 +245,7 @@ class JobSpec(SpecModel):
     badcase: BadCase = BadCase()
     remedies: Switch = False
     strict: Switch = False
+    allow_float: Switch = False
     overrides: Text | None = None
     run: Run = Run()
     pins: Items[Pin] = ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, output_meaning
+from search.diagnosis.quantized import quantized_findings, quantized_record
 from search.errors import InvalidDataError
+from search.graph.network import Network
 from search.records.finding import Finding
 from search.spec.metric_names import METRICS
 from search.strategies.shared.goals import GoalState
+from search.targets.legalise import choices as target_choices
 from search.tasks import ItemResult
 from search.work.problem import Problem
 
@@ -20,10 +23,18 @@ def doubts(
     if check is not None:
         same = problem.evaluation is not None and problem.evaluation == problem.calibration
         yield from data_meaning(check.data, is_random=problem.is_random, same_data=same)
+        yield from _mostly_float(problem, check)
         n_samples = int(check.data["n_samples"])
         yield from goal_meaning([_facts(goal, check) for goal in goals], n_samples=n_samples)
     if baseline is not None:
         yield from output_meaning(baseline.data.get("constant", ()))
+
+
+def _mostly_float(problem: Problem, check: ItemResult) -> Iterator[Finding]:
+    network = Network.from_json(dict(check.data["network"]))
+    choices = target_choices(network, problem.target)
+    record = quantized_record(network, choices, is_float_allowed=problem.spec.allow_float)
+    yield from quantized_findings(network, choices, record)
 
 
 def refuse_doubts(problem: Problem, found: Sequence[Finding]) -> None:

@@ -15,6 +15,7 @@ from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.feasibility import nothing_runs_findings
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
+from search.diagnosis.quantized import quantized_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
@@ -25,6 +26,7 @@ from search.strategies.shared.setting import Setting
 from search.strategies.shared.trial import Trial
 from search.study.doubts import doubts
 from search.study.plan import Finished, goals_above_float
+from search.study.quantized import quantized_of
 from search.study.values import value_from
 from search.targets.placement import place_by
 from search.work.problem import Problem
@@ -54,6 +56,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     if session is None:
         return
     setting = session.setting
+    yield from _float_chosen(problem, finished)
     missed = chosen is not None and not chosen.is_met
     if missed and chosen is not None:
         above = {goal.id for goal in goals_above_float(setting.goals)}
@@ -79,6 +82,14 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         inputs = finished.results["float"].data["inputs"] or finished.results["baseline"].data["inputs"]
         yield from clipping_findings(setting.network, setting.extremes, inputs)
     yield from _unoptimized(finished)
+
+
+def _float_chosen(problem: Problem, finished: Finished) -> Iterator[Finding]:
+    """What the search left in float although it had an integer form; what has none is known before the search."""
+    record = quantized_of(problem, finished)
+    if finished.session is not None and record is not None and not record.is_bound:
+        setting = finished.session.setting
+        yield from quantized_findings(setting.network, [one.choices for one in setting.book.allowed], record)
 
 
 def _by_evaluator(finished: Finished, chosen: Trial) -> dict[str, tuple[float | None, float | None]]:

@@ -14,6 +14,7 @@ from search.export.report.assignment import OperatorRow
 from search.export.report.render import render_report
 from search.records.document import read, to_json
 from search.records.front import front
+from search.records.quantized import QuantizedRecord
 from search.records.result import CostRecord, EffortRecord, FrontPoint, NodeRecord, OutputRecord, Result
 from search.records.verdict import Outcome
 from search.strategies.shared.goals import GoalState
@@ -23,6 +24,7 @@ from search.study.findings import findings_of
 from search.study.goal_records import goal_records
 from search.study.lines import sensitivity_lines
 from search.study.plan import Finished
+from search.study.quantized import quantized_of
 from search.study.trial_records import trial_records
 from search.study.views import training_plan, views_of
 from search.work.problem import Problem
@@ -65,9 +67,10 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
     """Return what a study has to say, without its files."""
     chosen, spec = finished.chosen, problem.spec
     trials = trial_records(finished.session)
+    quantized = quantized_of(problem, finished)
     lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
     return Result(
-        outcome=_outcome(problem, chosen),
+        outcome=_outcome(problem, chosen, quantized),
         stopped=measured.stopped,
         target=problem.target.name,
         toolchain=None if problem.target.toolchain is None else str(problem.target.toolchain),
@@ -76,6 +79,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
         verified=_verified(problem),
         metrics=goal_records(problem, finished),
         cost=_cost(finished),
+        quantized=quantized,
         chosen_trial=None if chosen is None else chosen.number,
         assignment=_assignment(finished, blob),
         outputs=_outputs(finished),
@@ -86,7 +90,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
             seconds=round(measured.seconds, 3),
             float_evaluation_seconds=_seconds(finished, "float", "baseline"),
         ),
-        minimal=_minimal(finished, measured),
+        minimal=None if quantized is not None and quantized.is_nothing else _minimal(finished, measured),
         trials=trials,
         front=tuple(
             FrontPoint(trial=trial.no, cost=trial.cost, values=dict(trial.seen)) for trial in front(trials, lower)
@@ -122,9 +126,11 @@ def _minimal(finished: Finished, measured: Measured) -> bool | None:
     return finished.session.minimal
 
 
-def _outcome(problem: Problem, chosen: Trial | None) -> Outcome:
+def _outcome(problem: Problem, chosen: Trial | None, quantized: QuantizedRecord | None) -> Outcome:
     if problem.evaluation is None:
         return Outcome.NOT_EVALUATED
+    if quantized is not None and quantized.is_nothing:
+        return Outcome.NOT_MET  # the float model meets every goal: that is no answer to what was asked
     return Outcome.MET if chosen is not None and chosen.is_met else Outcome.NOT_MET
 
 

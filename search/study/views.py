@@ -34,6 +34,8 @@ class Views:
 
 def training_plan(finished: Finished, result: Result, views: Views | None, files: Collection[str]) -> dict[str, bytes]:
     """Return ``qat_plan.md`` of a study that delivers something and misses its goal; else nothing."""
+    if result.quantized is not None and result.quantized.is_nothing:
+        return {}  # there is nothing to train for
     if result.outcome is not Outcome.NOT_MET or finished.session is None or finished.chosen is None or views is None:
         return {}
     missed = Missed(

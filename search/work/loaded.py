@@ -20,6 +20,7 @@ from search.graph.build import Structure, build_structure
 from search.graph.cut import ranking_values
 from search.graph.fusion import Fusion
 from search.graph.load import UserModel
+from search.graph.network import Network
 from search.graph.notes import Fate, Note
 from search.graph.prepared import prepare
 from search.graph.quantized_input import FixedScales
@@ -95,6 +96,9 @@ def take_in(
         arrangement: How it is fed.
         samples: Data to find out shapes.
         fusion: What the runtime of the target joins; by default what an accelerator does.
+
+    Raises:
+        UnsupportedModelError: If nothing in it can be quantized or needs to be, or float32 does not hold its numbers.
     """
     feeding = arrangement.feeding
     if user.original is not None:
@@ -113,6 +117,7 @@ def take_in(
     structure = build_structure(
         graph, {name: value.shape for name, value in traced[0].items()}, batch=batch, fusion=fusion
     )
+    _check_real(structure.network)
     ranking = ranking_values(graph)
     if _ranks_inside(ranking) and any(one.axis not in (0, None) for one in arrangement.layouts.values()):
         feeding = replace(feeding, batch=1, fixed=True)  # where samples lie in inner values is known for one only
@@ -131,6 +136,19 @@ def take_in(
         opset=(user.opset, prepared.model.opset_imports[""]),
         value_names=prepared.value_names,
     )
+
+
+def _check_real(network: Network) -> None:
+    """Check that there is something to search for.
+
+    Raises:
+        UnsupportedModelError: If no real-valued result depends on the inputs.
+    """
+    if not network.tensors:
+        raise UnsupportedModelError(
+            "The model computes no real (floating-point) value from its inputs, only integers, booleans or constants: "
+            "there is no precision to search for. Deploy it as it is."
+        )
 
 
 def _check_rounding(original: onnx.ModelProto, rounded: Session, feeds: Mapping[str, Array]) -> None:

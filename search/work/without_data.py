@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from search.data.fed import Fed
 from search.data.forms import declared_shape
 from search.data.inputs import InputInfo, shape_text
 from search.data.random import random_samples
-from search.errors import InvalidDataError, UnsupportedModelError, UsageError
+from search.errors import InvalidDataError, InvalidModelError, UnsupportedModelError, UsageError
 from search.graph.fusion import Fusion
 from search.graph.load import read_model
 from search.runtime.arranging import arrange, read
@@ -21,6 +22,8 @@ from search.work.loaded import Loaded, inputs_of, take_in
 
 SIZES = (64, 224, 32, 128, 256, 320, 512, 640, 16, 48, 80, 10, 8, 4, 2, 1, 16000)
 """Tried in this order for sizes that are open and not the batch."""
+MAX_GUESSED = 2**22
+"""Numbers in one sample of the inputs whose sizes are tried: 640x640 pictures fit, eight open axes of 64 do not."""
 Settings = Mapping[str, InputSettings]
 
 
@@ -71,7 +74,7 @@ def load_without_data(
         try:
             stored = random_samples(inputs, seed=seed, n_samples=n_samples, settings=settings)
             arrangement = arrange(session, inputs, [stored], settings)
-        except (UnsupportedModelError, InvalidDataError) as error:
+        except (UnsupportedModelError, InvalidDataError, InvalidModelError) as error:
             failed = failed or error
             continue
         samples = read(stored, inputs, arrangement, settings)
@@ -107,7 +110,9 @@ def _candidates(inputs: tuple[InputInfo, ...], stated: Settings) -> Iterator[Set
         yield stated
         return
     for size in SIZES:
-        yield {**stated, **{info.name: InputSettings(shape=_closed(info, size)) for info in free}}
+        closed = {info.name: _closed(info, size) for info in free}
+        if sum(map(prod, closed.values())) <= MAX_GUESSED:
+            yield {**stated, **{name: InputSettings(shape=shape) for name, shape in closed.items()}}
 
 
 def _closed(info: InputInfo, size: int) -> tuple[int, ...]:

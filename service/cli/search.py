@@ -45,6 +45,10 @@ def search(  # noqa: PLR0917  one parameter per option
         list[str] | None,
         typer.Option(help="NAME=1x3x640x640: sizes of an input that leaves them open; repeatable."),
     ] = None,
+    allow_float: Annotated[
+        bool | None,
+        typer.Option("--allow-float", help="Accept a network of which nothing can be quantized as an answer."),
+    ] = None,
     strict: Annotated[
         bool | None,
         typer.Option("--strict", help="Refuse what cannot be meant (exit 4) instead of reporting it."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.data.fed import Fed
 from search.diagnosis.model import model_findings
+from search.diagnosis.quantized import quantized_findings, quantized_record
 from search.graph.network import Network
 from search.precision import Precision
 from search.records.document import to_json
@@ -141,7 +142,12 @@ def inspect_model(path: Path, target: Target, shapes: Mapping[str, tuple[int, ..
     described = describe_model(loaded, found.samples)
     book = Rulebook(loaded.structure.network, target)
     choices = tuple(allowed.choices for allowed in book.allowed)
-    findings = (*_assumed(found.assumed), *model_findings(described, target.fused))
+    network = loaded.structure.network
+    findings = (
+        *_assumed(found.assumed),
+        *quantized_findings(network, choices, quantized_record(network, choices)),
+        *model_findings(described, target.fused),
+    )
     return Inspection(loaded, found.samples, choices, findings)
 
 

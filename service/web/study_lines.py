@@ -12,7 +12,7 @@ from search.export.report.metrics import MetricRow, metric_rows
 from search.records.verdict import Outcome
 from service.store.db.schema import TERMINAL
 from service.store.db.studies import Study, StudyLine
-from service.usecases.studies.results import cost_of, goals_of
+from service.usecases.studies.results import cost_of, goals_of, quantized_of
 
 OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
 _TONES = {"failed": "bad", "running": "busy", "cancelling": "busy", "queued": "busy"}
@@ -84,7 +84,7 @@ def head_of(study: StudyLine | Study) -> StudyHead:
         is_named=bool(study.name),
         state=study.state,
         tone=_tone(study),
-        verdict=OUTCOMES[study.outcome] if study.outcome else study.state,
+        verdict=_verdict(study),
         phase=text.words(study.phase or ""),
         progress=progress_of(study.progress),
         stopped=text.words(study.stopped or ""),
@@ -102,11 +102,21 @@ def head_of(study: StudyLine | Study) -> StudyHead:
     )
 
 
+def _verdict(study: StudyLine | Study) -> str:
+    if not study.outcome:
+        return study.state
+    quantized = quantized_of(study)
+    told = "" if quantized is None else quantized.told
+    return f"{OUTCOMES[study.outcome]}; {told}" if told else OUTCOMES[study.outcome]
+
+
 def _tone(study: StudyLine | Study) -> str:
     if study.outcome is None:
         return _TONES.get(study.state, "open")
     outcome = Outcome(study.outcome)
-    unsure = outcome is Outcome.MET and any(goal.tone == "fair" for goal in goals_of(study))
+    quantized = quantized_of(study)
+    is_little = quantized is not None and quantized.is_little
+    unsure = outcome is Outcome.MET and (is_little or any(goal.tone == "fair" for goal in goals_of(study)))
     return "fair" if unsure else outcome.tone
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from search.data.inputs import InputInfo
 from search.data.random import random_samples
-from search.errors import UsageError
+from search.errors import InvalidModelError, UsageError
 from tests.data.reading import documented
 
 
@@ -58,3 +58,14 @@ def test_another_input_does_not_change_the_first():
 def test_a_size_that_is_not_known_is_refused():
     with pytest.raises(UsageError, match=r"input 'x' is \[\?, 3, \?\]\. Give them with --shape x=1x3x\?"):
         random_source([info("float32", shape=(None, 3, None))], seed=0)
+
+
+def test_large_inputs_have_fewer_samples_so_that_they_fit_in_memory():
+    source = random_source([info("float32", shape=(1, 2**24))], seed=0, n_samples=64)
+    assert source.n_samples == 8
+
+
+def test_inputs_of_which_not_even_two_samples_fit_are_refused_before_memory_is_taken():
+    inputs = [info("int8", "small", (1, 4)), info("float32", "huge", (1, 2**27, 2**24))]
+    with pytest.raises(InvalidModelError, match=r"'huge' \[1, 134217728, 16777216\]; the limit is 67108864"):
+        random_samples(inputs, seed=0)

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from search.graph.work import elements_of, macs_of
-from tests.builders import conv, model, node, run
+from search.graph.work import elements_of, macs_in_bodies, macs_of
+from tests.builders import conv, graph, model, node, run
 
 CASES = [
     (conv("n", "x", "y", weight="w"), (1, 3, 8, 8), {"w": (4, 3, 3, 3)}),
@@ -67,3 +67,34 @@ def test_other_operators_have_no_products():
     proto = model([node("Softmax", "x", "y", "n"), node("Einsum", "x", "z", "e", equation="ij->ji")], ["x[2,3]"], ["y"])
     graph = ir.from_proto(proto).graph
     assert [macs_of(item, {"x": (2, 3), "y": (2, 3), "z": (3, 2)}) for item in graph] == [0, 0]
+
+
+def _inside(op_type, body, data):
+    """A node with ``body`` as its subgraph (both branches of an If), and shapes traced with two samples."""
+    bodies = {"then_branch": body, "else_branch": body} if op_type == "If" else {"body": body}
+    reads = {"If": "c", "Loop": "n go x"}[op_type]
+    proto = model(
+        [node(op_type, reads, "y", "n", **bodies)],
+        [f"x[{','.join(map(str, data))}]", "c:bool[]"],
+        ["y"],
+        {"n": np.array(5), "go": np.array(True)},
+    )
+    (outer,) = [one for one in ir.from_proto(proto).graph if one.name == "n"]
+    return macs_in_bodies(outer, {"x": data}, data[0])
+
+
+def test_the_work_of_an_if_is_that_of_its_heavier_branch_per_sample():
+    body = graph([node("MatMul", "x w", "b", "m")], [], ["b[2,4]"], {"w": np.ones((3, 4))})
+    assert _inside("If", body, (2, 3)) == 3 * 4
+
+
+def test_a_loop_of_constant_length_counts_every_step():
+    inputs = ["i:int64[]", "go_in:bool[]", "s[2,3]"]
+    nodes = [node("MatMul", "s w", "t", "m"), node("Identity", "go_in", "go_out", "i")]
+    body = graph(nodes, inputs, ["go_out:bool[]", "t[2,3]"], {"w": np.ones((3, 3))})
+    assert _inside("Loop", body, (2, 3)) == 5 * 3 * 3
+
+
+def test_a_size_that_is_not_known_inside_counts_the_largest_constant_once():
+    body = graph([node("MatMul", "inner w", "b", "m")], ["inner"], ["b"], {"w": np.ones((3, 4))})
+    assert _inside("If", body, (2, 3)) == 3 * 4

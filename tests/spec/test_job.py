@@ -30,6 +30,7 @@ outputs: {logits: {transform: softmax, cut: auto, precision: high}}
 badcase: {samples: all}
 remedies: false
 strict: false
+allow_float: false
 overrides: null
 run: {priority: 0, threads: 1, timeout_s: null}
 pins: [{match: "head.*", at_least: int16, freeze: true}]

@@ -58,12 +58,28 @@ def verdict(result: Result) -> Banner:
     outcome = result.outcome
     cut = f" The search was ended early by {_STOPPED[result.stopped]}." if result.stopped else ""
     sentence = {Outcome.MET: _met_sentence, Outcome.NOT_MET: _missed_sentence}.get(outcome, _open_sentence)(result)
+    if result.quantized is not None and result.quantized.told:
+        return _with_float(result, sentence + cut)
     unsure = [goal for goal in result.metrics if goal.certainty is Certainty.BOUND_MISSES]
     if outcome is Outcome.MET and unsure:
         headline = "Goal met, but the bound misses"
         return Banner(tone="fair", symbol=outcome.sign, headline=headline, sentence=sentence + cut)
     headline = outcome.label.capitalize()
     return Banner(tone=outcome.tone, symbol=outcome.sign, headline=headline, sentence=sentence + cut)
+
+
+def _with_float(result: Result, sentence: str) -> Banner:
+    """The banner of a result most of which runs in float: that is its headline."""
+    outcome, quantized = result.outcome, result.quantized
+    told = "" if quantized is None else quantized.told
+    headline = f"{outcome.label.capitalize()}{', but ' if outcome is Outcome.MET else ': '}{told}"
+    if quantized is not None and quantized.is_nothing:
+        sentence = (
+            "No operator that computes has an integer form on this target, so whatever was measured is the float "
+            "model. --allow-float accepts that."
+        )
+    tone: Tone = "fair" if outcome is Outcome.MET else outcome.tone
+    return Banner(tone=tone, symbol=outcome.sign, headline=headline, sentence=sentence)
 
 
 def _open_sentence(result: Result) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from search.records.document import read
 from search.records.goal import GoalRecord
+from search.records.quantized import QuantizedRecord
 from search.records.result import CostRecord, Result
 from search.records.trial import TrialRecord
 from search.spec.job import SearchSettings
@@ -34,6 +35,12 @@ def goals_of(study: Study | StudyLine) -> tuple[GoalRecord, ...]:
 def cost_of(study: Study | StudyLine) -> CostRecord:
     """Return the cost of a study: its unit and bounds, and the delivered assignment's once it has a result."""
     return read(CostRecord, (study.result or {}).get("cost") or (study.progress or {}).get("cost") or {})
+
+
+def quantized_of(study: Study | StudyLine) -> QuantizedRecord | None:
+    """Return how much of the delivered assignment is in integers; None before a result, and in those without it."""
+    found = (study.result or {}).get("quantized")
+    return None if found is None else read(QuantizedRecord, found)
 
 
 def chosen_of(study: Study | StudyLine) -> int | None:
