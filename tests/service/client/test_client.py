@@ -117,18 +117,11 @@ def test_the_blocking_client_is_made_from_the_asyncio_one(tmp_path: Path) -> Non
         assert (twin.TARGET / path.name).read_text() == path.read_text(), "run: python service/client/twin.py"
 
 
-def test_the_import_takes_less_than_a_third_of_a_second_and_loads_neither_onnx_nor_the_server() -> None:
-    code = (
-        "import sys, time; began = time.process_time(); import service.client; took = time.process_time() - began;"
-        "print(took, [one for one in ('onnx', 'numpy', 'search', 'fastapi', 'sqlalchemy', 'pydantic', 'service.app')"
-        " if one in sys.modules])"
-    )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(" ", 1)
-        for _ in range(3)
-    ]
-    assert {loaded.strip() for _, loaded in runs} == {"[]"}
-    assert min(float(took) for took, _ in runs) < 0.3
+def test_the_import_loads_neither_onnx_nor_the_server() -> None:
+    heavy = ("onnx", "numpy", "search", "fastapi", "sqlalchemy", "pydantic", "service.app")
+    code = f"import sys, service.client; print([one for one in {heavy} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_client_needs_at_most_five_packages() -> None:
