@@ -31,6 +31,7 @@ from search.targets.placement import Placement, place
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 from search.tasks import Item, ItemResult, Plan
+from search.work.proposing import proposal
 
 STEP = {Format.INT8: 1.0, Format.INT16: 1 / 256, Format.FP16: 1 / 1024, Format.FP32: 0.0}
 CALIBRATION = Calibration(blob="ranges", method_8="kl_v2", method_16="min_max", samples=64)
@@ -134,8 +135,15 @@ class Simulated:
             return end.value
 
     def answer(self, item: Item) -> ItemResult:
-        data = self._evaluated(item.params) if item.kind == "evaluate" else self._measured(item.params)
-        return ItemResult(item.digest, item.kind, data)
+        """What running an item would give.
+
+        Raises:
+            ValueError: If the kind of work is none that a strategy without early stopping by margin asks for.
+        """
+        compute = {"evaluate": self._evaluated, "sensitivity": self._measured, "propose": _proposed}.get(item.kind)
+        if compute is None:
+            raise ValueError(f"A simulated chip has no answer to {item.kind!r}.")
+        return ItemResult(item.digest, item.kind, compute(item.params))
 
     def value(self, configuration: Configuration, output: str) -> float:
         """Top-1 on the full set."""
@@ -223,6 +231,10 @@ class Simulated:
         factor = self.range_factor if kind == "activation" and index in treatment.ranges else 1.0
         share = self.only.get(output, {}).get(key, 1.0)
         return self.noise.get(key, 0.0) * step**2 * factor * share
+
+
+def _proposed(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"values": proposal(params)}
 
 
 def point(kind: str, index: int, fmt: Format = Format.INT8) -> Point:

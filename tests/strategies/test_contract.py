@@ -1,125 +1,76 @@
-"""What holds of every strategy, on random networks with random noise."""
+"""The contract of strategies, over every one there is and one of a user's own."""
 
 from __future__ import annotations
 
 from math import ceil, log2
 
-import numpy as np
 import pytest
 
 from search.assignment import Assignment
-from search.precision import Format, Precision
+from search.precision import Precision
+from search.strategies.auto.strategy import auto
+from search.strategies.exhaustive.strategy import exhaustive
 from search.strategies.ladder.strategy import PRUNE_LIMIT, ladder
+from search.strategies.optuna.strategy import Sampling, optuna
 from search.strategies.shared.session import TrialSession
-from search.targets.pins import Pin
-from tests.strategies.nets import J6M, J6M32, J6P, ORT
-from tests.strategies.simulated import Simulated
-from tests.targets.networks import random_network
-
-TARGETS = {"j6m": J6M, "j6m 3.2": J6M32, "j6p": J6P, "ort-cpu": ORT}
-CASES = [(name, seed) for name in TARGETS for seed in range(12)]
+from search.targets.legalise import uniform
+from search.tasks import Plan
+from tests.strategies.contract import NAMES, TARGETS, StrategyContract, simulated
 
 
-def simulated(name: str, seed: int, *, jitter: float = 0.2) -> Simulated:
-    network = random_network(seed, n_groups=14)
-    rng = np.random.default_rng([seed, 1])
-    keys = [("activation", t) for t in range(len(network.tensors))]
-    keys += [("weight", c) for c in range(len(network.constants))]
-    noise = {key: float(10 ** rng.uniform(-8, -2.5)) for key in keys}
-    stubborn = [key for key in keys if rng.random() < 0.05]
-    outputs = network.outputs[:2]
-    return Simulated(
-        network,
-        TARGETS[name],
-        noise,
-        steps={key: {Format.INT16: 0.5, Format.FP16: 0.3} for key in stubborn},
-        only={output: {key: float(rng.uniform(0, 1)) for key in keys} for output in outputs},
-        absmax={t: 1e5 for t in range(len(network.tensors)) if rng.random() < 0.05},
-        goals=dict.fromkeys(outputs, 0.02),
-        n=1000,
-        jitter=jitter,
-    )
+class TestAuto(StrategyContract):
+    plan = staticmethod(auto)
+    seeds = 3
 
 
-def summary(session: TrialSession) -> list[tuple[str, str, int, str]]:
-    return [(t.stage, t.configuration.digest, t.n_run, t.verdict.value) for t in session.trials]
+class TestLadder(StrategyContract):
+    plan = staticmethod(ladder)
+    seeds = 4
+
+    @NAMES
+    @pytest.mark.parametrize("seed", range(12))
+    def test_the_number_of_evaluations_is_logarithmic_in_the_number_of_rows(self, name, seed):
+        study = self.study(name, seed)
+        session = study.run(ladder)
+        rows = max((len(table.rows) for table in session.table_list), default=1)
+        tables = 2
+        step = ceil(log2(rows + 2)) + 1
+        one_mix = step + tables * step + step
+        bounds, fp16 = 5, 2 * step + PRUNE_LIMIT + 1
+        assert study.evaluations <= bounds + fp16 + 2 * one_mix
 
 
-@pytest.mark.parametrize(("name", "seed"), CASES)
-def test_a_strategy_proposes_what_the_chip_runs(name, seed):
-    session = simulated(name, seed).run()
-    for trial in session.trials:
-        effective = trial.configuration.effective
-        assert session.setting.legaliser.legalise(effective).effective == effective
+class TestExhaustive(StrategyContract):
+    plan = staticmethod(exhaustive)
+    n_groups = 3
+    seeds = 2
 
 
-@pytest.mark.parametrize(("name", "seed"), CASES)
-def test_the_same_inputs_give_the_same_trials(name, seed):
-    assert summary(simulated(name, seed).run()) == summary(simulated(name, seed).run())
+class TestTpe(StrategyContract):
+    plan = staticmethod(lambda session: optuna(session, Sampling(sampler="tpe", seed=1)))
+    n_groups = 6
+    seeds = 1
 
 
-@pytest.mark.parametrize(("name", "seed"), CASES[::3])
-def test_a_replay_over_stored_results_reaches_the_same_point_and_asks_for_nothing_new(name, seed):
-    first = simulated(name, seed)
-    session = first.run()
-    stored = {item.digest for item in first.asked}
-    again = simulated(name, seed)
-    replayed = again.run()
-    assert summary(replayed) == summary(session)
-    assert {item.digest for item in again.asked} == stored
-    assert len(first.asked) == len(stored)  # no item is asked for twice within one study
+class TestNsga2(StrategyContract):
+    plan = staticmethod(lambda session: optuna(session, Sampling(sampler="nsga2", seed=1, batch=4)))
+    n_groups = 6
+    seeds = 1
 
 
-@pytest.mark.parametrize(("name", "seed"), CASES)
-def test_the_number_of_evaluations_is_logarithmic_in_the_number_of_rows(name, seed):
-    study = simulated(name, seed)
-    session = study.run()
-    rows = max((len(table.rows) for table in session.table_list), default=1)
-    tables = 2
-    step = ceil(log2(rows + 2)) + 1
-    one_mix = step + tables * step + step
-    bounds, fp16 = 5, 2 * step + PRUNE_LIMIT + 1
-    assert study.evaluations <= bounds + fp16 + 2 * one_mix
-    assert len({trial.configuration.digest for trial in session.trials}) == len(session.trials)
+def greedy(session: TrialSession) -> Plan[None]:
+    """A strategy of a user's own: group after group to the highest precision, in the order of the network."""
+    setting = session.setting
+    low, high = (uniform(setting.network, setting.target, level) for level in ("low", "high"))
+    for n in range(len(low.precisions) + 1):
+        raised = Assignment((*high.precisions[:n], *low.precisions[n:]))
+        trial = yield from session.evaluate(raised, stage="greedy", why=f"the first {n} groups raised")
+        if trial.is_met:
+            return
 
 
-@pytest.mark.parametrize(("name", "seed"), CASES)
-def test_the_best_trial_is_no_dearer_than_the_first_that_meets_the_goal(name, seed):
-    session = simulated(name, seed).run()
-    met = [trial for trial in session.trials if trial.is_met]
-    if met:
-        assert min(trial.cost for trial in met) <= met[0].cost
-    else:
-        assert any(trial.is_complete for trial in session.trials)
-
-
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("seed", range(6))
-def test_pins_hold_in_every_trial(name, seed):
-    study = simulated(name, seed)
-    rng = np.random.default_rng([seed, 2])
-    setting = study.setting()
-    chosen = {int(g) for g in rng.choice(len(study.network.groups), 4, replace=False)}
-    wanted = {
-        g: setting.book.allowed[g].choices[int(rng.integers(len(setting.book.allowed[g].choices)))] for g in chosen
-    }
-    study.pins = [
-        Pin(match=study.network.groups[g].name, exactly=precision.value, freeze=True) for g, precision in wanted.items()
-    ]
-    for trial in study.run().trials:
-        assert {g: trial.configuration.effective[g] for g in chosen} == wanted
-
-
-def test_a_plan_cut_short_has_the_trials_it_finished():
-    study = simulated("j6m", 3)
-    session = TrialSession(study.setting())
-    plan = ladder(session)
-    items = next(plan)
-    for _ in range(3):
-        items = plan.send({item.digest: study.answer(item) for item in items})
-    whole = summary(simulated("j6m", 3).run())
-    assert summary(session) == whole[: len(session.trials)]
-    plan.close()
+class TestOneOfAUsersOwn(StrategyContract):
+    plan = staticmethod(greedy)
 
 
 def test_all_lows_and_all_highs_of_the_setting_are_legal():

@@ -70,13 +70,13 @@ def _try_cheaper(session: TrialSession, bounds: Sequence[Bound]) -> Plan[None]:
 
 
 def _complete_closest(session: TrialSession) -> Plan[None]:
-    """Run trials that were stopped early on everything, the closest one first."""
+    """Run trials that were stopped early on everything, the closest one first; one at least, however far away."""
     goals = session.setting.goals
     for _ in range(MOST_COMPLETED):
-        reached = min((_distance(trial, goals) for trial in session.trials if trial.is_complete), default=float("inf"))
+        reached = min((_distance(trial, goals) for trial in session.trials if trial.is_complete), default=None)
         stopped = [trial for trial in session.trials if not trial.is_complete and trial.infeasible is None]
         closest = min(stopped, key=lambda trial: (_distance(trial, goals), trial.number), default=None)
-        if closest is None or _distance(closest, goals) >= reached:
+        if closest is None or (reached is not None and _distance(closest, goals) >= reached):
             return
         done = yield from session.finish(closest)
         if done.is_met:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -11,34 +11,25 @@ from search.strategies.optuna.space import STARTING_RATIOS, Space
 from search.strategies.optuna.strategy import MOST_ASKS, MOST_BELIEVED, Sampling, likely_ratios, optuna
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.setting import Setting, Size
-from search.targets.pins import Pin
-from search.tasks import Item, ItemResult
-from search.work.proposing import proposal
 from tests.strategies.nets import J6M, J6P, ORT, chain, group, weights, written
 from tests.strategies.simulated import Simulated
-from tests.strategies.test_contract import TARGETS, simulated
 
 P = Precision
 SAMPLERS = pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 
 
 @dataclass
-class WithSampler(Simulated):
-    """A simulated chip that works proposals out, too, and has calibration sizes to choose from."""
+class WithSizes(Simulated):
+    """A simulated chip that has calibration sizes to choose from."""
 
     sizes: tuple[Size, ...] = ()
 
     def setting(self) -> Setting:
         return replace(super().setting(), sizes=self.sizes)
 
-    def answer(self, item: Item) -> ItemResult:
-        if item.kind == "propose":
-            return ItemResult(item.digest, item.kind, {"values": proposal(item.params)})
-        return super().answer(item)
-
 
 def searched(sampler="tpe", *, seed=0, batch=1, **given):
-    simulated = WithSampler(**{"network": chain(6), "target": J6M, "noise": spread(chain(6)), **given})
+    simulated = WithSizes(**{"network": chain(6), "target": J6M, "noise": spread(chain(6)), **given})
     session = simulated.run(lambda session: optuna(session, Sampling(sampler=sampler, seed=seed, batch=batch)))
     return session, simulated
 
@@ -154,35 +145,6 @@ def test_it_works_on_other_chips(target):
     noise = {weights(network, f"conv{i}"): 4e-5 * 2**i for i in range(6)}
     session, _ = searched(target=target, noise=noise)
     assert best(session).cost < session.trials[1].cost
-
-
-def on_random_network(name: str, seed: int) -> WithSampler:
-    plain = simulated(name, seed)
-    return WithSampler(**{one.name: getattr(plain, one.name) for one in fields(plain)})
-
-
-def summary(session: TrialSession):
-    return [(t.number, t.configuration.digest, t.n_run, t.verdict.value) for t in session.trials]
-
-
-@pytest.mark.parametrize(
-    ("sampler", "name", "seed"), [*(("tpe", name, seed) for name in TARGETS for seed in (0, 1)), ("nsga2", "j6m", 1)]
-)
-def test_what_holds_of_every_strategy_holds_of_optuna(sampler, name, seed):
-    study, again = on_random_network(name, seed), on_random_network(name, seed)
-    pinned = study.network.groups[seed]
-    own = study.setting().book.allowed[seed].choices[0]
-    study.pins = again.pins = [Pin(match=pinned.name, exactly=own.value)]
-    sampling = Sampling(sampler=sampler, seed=seed)
-    session, replayed = (one.run(lambda session: optuna(session, sampling)) for one in (study, again))
-    assert summary(session) == summary(replayed)
-    assert len({item.digest for item in study.asked}) == len(study.asked)
-    assert len({trial.configuration.digest for trial in session.trials}) == len(session.trials)
-    assert any(trial.is_complete for trial in session.trials)
-    for trial in session.trials:
-        effective = trial.configuration.effective
-        assert effective[seed] is own
-        assert session.setting.legaliser.legalise(effective).effective == effective
 
 
 @SAMPLERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from search.precision import Format
@@ -48,6 +49,23 @@ def test_where_the_goal_is_missed_the_closest_trial_is_complete_and_delivered():
     best = best_trial(after.trials, after.setting.goals)
     assert best.stage == "high"
     assert study.value(best.configuration, "y0") > study.value(after.trials[0].configuration, "y0")
+
+
+def test_there_is_an_answer_where_low_cannot_run_and_all_that_ran_was_nan():
+    conv = next(g for g, one in enumerate(NETWORK.groups) if one.name == "conv0")
+    broken = {"node": "conv0", "nodes": ["conv0"], "message": "overflows", "what": "", "value": 0, "range": [0, 0]}
+    lowest = uniform(NETWORK, J6M, "low")[conv]
+    study = Simulated(
+        NETWORK, J6M, {ACT2: np.inf}, refuses=lambda one: broken if one.effective[conv] is lowest else None
+    )
+
+    def plan(session):
+        yield from session.evaluate(uniform(NETWORK, J6M, "low"), stage="low")
+
+    before, after = study.run(plan), study.run(settled(plan))
+    assert [trial.verdict for trial in before.trials] == [Verdict.INFEASIBLE, Verdict.REJECTED]
+    best = best_trial(after.trials, after.setting.goals)
+    assert (best.number, best.n_run) == (2, study.n)
 
 
 def test_a_bound_that_is_cheaper_than_the_answer_is_tried():
