@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import re
 import resource
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 
@@ -202,8 +203,21 @@ def reasons(runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
-def measure(models: Sequence[Model], commands: Sequence[str], targets: Sequence[str]) -> Iterator[Run]:
-    """Run every command on every model and target; ``check`` knows no search, so it runs on the first target only."""
+def recorded(path: Path | None) -> list[Run]:
+    """Runs of earlier pieces, from a file of one JSON object per line; none where there is no such file."""
+    if path is None or not path.exists():
+        return []
+    return [Run(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def measure(
+    models: Sequence[Model], commands: Sequence[str], targets: Sequence[str], known: Sequence[Run] = ()
+) -> Iterator[Run]:
+    """Run every command on every model and target; ``check`` knows no search, so it runs on the first target only.
+
+    Those that are ``known`` are not run again.
+    """
+    done = {(run.suite, run.model, run.command, run.target) for run in known}
     for name in LOADED_ONCE:
         importlib.import_module(name)
     for command in commands:
@@ -211,7 +225,8 @@ def measure(models: Sequence[Model], commands: Sequence[str], targets: Sequence[
             if command == "search" and not is_small(model.path):
                 continue
             for target in targets if command == "search" else targets[:1]:
-                yield run_apart(model, command, target)
+                if (model.suite, model.name, command, target) not in done:
+                    yield run_apart(model, command, target)
 
 
 def main() -> None:
@@ -223,12 +238,16 @@ def main() -> None:
     parser.add_argument("--commands", nargs="*", default=["check", "search"])
     parser.add_argument("--targets", nargs="*", default=list(TARGETS))
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--record", type=Path, help="file that keeps every run, so that a stopped command goes on")
     parser.add_argument("--verbose", action="store_true", help="every run that was not accepted, as it ends")
     options = parser.parse_args()
     models = [model for model in models_in(options.suites) if options.only in str(model.path)][:: options.every]
-    runs = []
-    for run in measure(models, options.commands, options.targets):
+    runs = recorded(options.record)
+    for run in measure(models, options.commands, options.targets, tuple(runs)):
         runs.append(run)
+        if options.record is not None:
+            with options.record.open("a") as file:
+                file.write(json.dumps(asdict(run)) + "\n")
         if options.verbose and run.ending != "accepted":
             print(
                 f"{run.ending:14} {run.command} {run.target} {run.model} [{run.seconds:.1f} s]: {run.message[:300]}",

@@ -16,6 +16,7 @@ from search.graph.naming import name_nodes
 from search.graph.notes import FOLDED, Changes, Fate, Note
 from search.graph.opset import lift
 from search.graph.passes.batch_norm import fold_batch_norms, rewrite_batch_norms
+from search.graph.passes.bounds import write_bounds_as_clips
 from search.graph.passes.constants import lift_constants
 from search.graph.passes.fold_constants import QUANTIZERS, Evaluate, fold_constants
 from search.graph.passes.functions import inline_functions
@@ -98,13 +99,23 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     )
 
 
+_PASSES = (
+    drop_no_effect,
+    remove_unused,
+    fold_batch_norms,
+    write_bounds_as_clips,
+    rewrite_batch_norms,
+    remove_unused,
+)
+
+
 def _simplify(model: ir.Model, evaluate: Evaluate, *, are_sizes_known: bool) -> Changes:
     """Everything after quantization is out of the way. Sizes are inferred again only where something changed."""
     changes = fold_constants(model, evaluate)
     if changes.modified or not are_sizes_known:
         _infer_shapes(model)
     later, n_nodes = Changes(), len(model.graph)
-    for one in (drop_no_effect, remove_unused, fold_batch_norms, rewrite_batch_norms, remove_unused):
+    for one in _PASSES:
         later.add(one(model.graph))
     if later.modified or len(model.graph) != n_nodes:
         _infer_shapes(model)

@@ -107,7 +107,7 @@ def take_in(
     graph = prepared.model.graph
     traced = _trace(prepared.model, _probe_runs(samples, feeding))
     _set_types(graph, traced[0])
-    names = shape_values(graph)
+    names = tuple(name for name in shape_values(graph) if name in traced[0])  # sequences are not traced
     removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
     fates = {
         **prepared.fates,

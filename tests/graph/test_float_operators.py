@@ -41,7 +41,7 @@ ODD = [
     node("Pow", "x zero", "y", "n"),
     node("Sin", "x", "y", "n"),
     node("Elu", "x", "y", "n"),
-    node("Min", "x zero", "y", "n"),
+    node("Min", "x x zero", "y", "n"),
     node("Max", "x x zero", "y", "n"),
     node("Sum", "x x x", "y", "n"),
     node("GreaterOrEqual", "x zero", "b", "n"),

@@ -116,7 +116,9 @@ def test_every_way_to_write_a_function_is_one_group(form, opset):
     )  # the form is what it claims to be
     seen = see(proto)
     (group,) = seen.network.groups
-    assert (group.op_type, group.op_class, len(group.nodes)) == (name, OpClass.LUT, len(lines))
+    bounds = sum(line.split()[0] in ("Relu", "Clip", "Min") for line in lines)
+    n_nodes = len(lines) - max(0, bounds - 1)  # bounds behind bounds are one Clip
+    assert (group.op_type, group.op_class, len(group.nodes)) == (name, OpClass.LUT, n_nodes)
     assert {slot.tensor for slot in group.inputs} == {seen.structure.tensor_of["x"]}
     assert (group.elements, seen.tensor("y").writer) == (64, 0)
     assert len(seen.network.tensors) == 2

@@ -25,3 +25,14 @@ def test_sizes_that_would_be_huge_are_not_tried(tmp_path):
     proto = model([node("Relu", "x", "y", "relu")], [f"x[{','.join('abcdefgh')}]"], ["y"])
     found = load_without_data(save(proto, tmp_path), seed=0, n_samples=4)
     assert max(found.assumed["x"]) <= 8
+
+
+def test_an_empty_sequence_beside_the_network_is_no_constant_to_fold(tmp_path):
+    nodes = [
+        node("Relu", "x", "r", "relu"),
+        node("SequenceEmpty", "", "empty", "empty"),
+        node("SequenceInsert", "empty r", "some", "insert"),
+        node("ConcatFromSequence", "some", "y", "concat", axis=1),
+    ]
+    found = load_without_data(save(model(nodes, ["x[1,4]"], ["y[1,4]"]), tmp_path), seed=0, n_samples=4)
+    assert next(group.op_type for group in found.loaded.structure.network.groups) == "Relu"
