@@ -29,6 +29,7 @@ from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy.engine import Connection, make_url
 
 from search.canonical import digest_bytes
+from service.store.db.workers import coordinators
 from service.store.settings import Settings
 from workers.database_retry import retry
 from workers.wakeable import WakeableEvent
@@ -38,7 +39,6 @@ VERSION = "engine-2"
 """Goes up only when a workflow's body changes: workers of the old version then finish what they began."""
 APPLICATION = "bitbudget"
 SEARCH, EVAL = "search", "eval"
-COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
 _POLL_S = 1.0  # what is in line waits so long only if no wake-up arrived
 _MIDDLE = 2**30
 _LIVE = ["PENDING", "ENQUEUED", "DELAYED"]
@@ -176,8 +176,7 @@ def launch(settings: Settings, executor: str, handlers: WorkflowHandlers, wake_u
     DBOS(config=config)
     DBOS.listen_queues([])  # by ourselves: see _take
     DBOS.launch()
-    coordinators = max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * settings.slots)
-    for name, most in ((SEARCH, coordinators), (EVAL, settings.slots)):
+    for name, most in ((SEARCH, coordinators(settings.slots)), (EVAL, settings.slots)):
         DBOS.register_queue(name, worker_concurrency=most, polling_interval_sec=_POLL_S, on_conflict=_ALWAYS)
         threading.Thread(target=_take, args=(name, most, wake_ups), name=f"takes-{name}", daemon=True).start()
 

@@ -57,9 +57,11 @@ class Worker:
         self._executor = new_executor()
         self._store = BlobStore(settings.blobs_dir)
         self._wake_ups = wake_ups_of(settings, self._database, self._executor)
-        self._runner = Runner(settings, self._database, self._store, self._executor, self._wake_ups)
         self._upkeep = Upkeep(settings, self._database, self._store)
         self._recovery = Recovery(settings, self._database, self._executor, DbosEngine(settings))
+        self._runner = Runner(
+            settings, self._database, self._store, self._executor, self._wake_ups, self._recovery.dispatch
+        )
 
     def start(self) -> None:
         """Take part from now on.

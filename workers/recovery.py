@@ -83,7 +83,13 @@ class Recovery:
             _log.warning("worker %s is dead; its work is handed on", dead)
         self._hand_on_unattended()
         self._reconcile(durable.live_runs())
+        self.dispatch()
         self._forget_scratch(alive)
+
+    def dispatch(self) -> None:
+        """Give the workers what is next, if they have room."""
+        with self.database.writing() as connection:
+            self.engine.dispatch(connection)
 
     def _hand_on_unattended(self) -> None:
         """Put in line again what this process should run and, for some ticks already, does not."""
@@ -96,8 +102,8 @@ class Recovery:
 
     def _reconcile(self, runs: dict[str, list[str]]) -> None:
         with self.database.reading() as connection:
-            going = studies.in_states(connection, ("queued", "running"))
-            cancelling = studies.in_states(connection, ("cancelling",))
+            going = studies.dispatched_in(connection, ("queued", "running"))
+            cancelling = studies.dispatched_in(connection, ("cancelling",))
         self._end_unwanted(runs, going)
         for study_id in set(cancelling) - runs.keys():  # the others end with what they deliver
             self._repository.settle(study_id, self.settings.dead_s)
@@ -140,7 +146,7 @@ class Recovery:
                 studies.update(connection, study_id, expect={row.state}, progress={**(row.progress or {})})
                 found = studies.load(connection, study_id)
                 if found is not None and found.state == row.state:
-                    self.engine.submit(connection, found)
+                    self.engine.give(connection, found)
 
     def _forget_scratch(self, alive: Collection[str]) -> None:
         """Delete what the evaluators of dead workers of this machine left on disk."""

@@ -22,9 +22,10 @@ from search.tasks import ItemResult
 from service.store import uploads
 from service.store.blobs.errors import BlobNotFoundError, StorageFullError
 from service.store.blobs.store import BlobStore, Staged
-from service.store.db import blobs, items, studies
+from service.store.db import blobs, items, studies, turns
 from service.store.db.engine import Database
 from service.store.db.studies import Study
+from service.store.db.tenants import defaults_of
 from service.store.settings import Settings
 from workers.arrivals import Arrivals
 from workers.database_retry import retry
@@ -61,6 +62,7 @@ class Runner:
         store: Blobs.
         executor: Name of this life of the worker.
         wake_ups: Told when a task of a study has ended; named after the study.
+        dispatch: Gives the workers the next study; called whenever one has left.
         draining: Set once nothing new may begin.
     """
 
@@ -69,6 +71,7 @@ class Runner:
     store: BlobStore
     executor: str
     wake_ups: WakeUps
+    dispatch: Callable[[], None] = lambda: None
     draining: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -85,7 +88,7 @@ class Runner:
         """End idle evaluators whose study has ended; for other threads."""
         if self._loop is not None:
             with self.database.reading() as connection:
-                going = studies.in_states(connection, ("running",))
+                going = studies.dispatched_in(connection, ("running",))
             asyncio.run_coroutine_threadsafe(self.pool.keep_only(going), self._loop).result(30)
 
     def stop_beginning(self) -> None:
@@ -126,12 +129,20 @@ class Runner:
         if not found["tasks"]:
             self._replays.forget(study_id)
             await asyncio.to_thread(self._repository.settle, study_id, self.settings.dead_s)
+            await asyncio.to_thread(self._dispatch)
         return found
+
+    def _dispatch(self) -> None:
+        """Give the workers what is next; the next heartbeat does so too."""
+        try:
+            self.dispatch()
+        except Exception as error:  # noqa: BLE001  # no study is to blame
+            _log.warning("the next study could not be given to the workers now: %s", error)
 
     def _propose(self, study_id: str, run: int, environment: Mapping[str, str]) -> dict[str, Any]:
         row = self._repository.begin_study(study_id, run)
         row = None if row is None else self._arrivals.bring(row)
-        if row is None:
+        if row is None or self._is_held(row):
             return _nothing()
         row = self._repository.pin(row, environment)
         study_replay = self._replays.get(study_id, (row.problem, environment), lambda: self._problem(row, environment))
@@ -146,6 +157,15 @@ class Runner:
             "token": secrets.token_hex(4),
             "priority": row.priority,
         }
+
+    def _is_held(self, row: Study) -> bool:
+        """Whether the study goes back into line because its tenant has used up its seconds of the day."""
+        if row.state != "running":
+            return False
+        if not self._repository.read(lambda c: turns.is_spent(c, row.tenant_id, defaults_of(self.settings))):
+            return False
+        self._repository.hand_back(row)
+        return True
 
     def _is_cancelling(self, study_id: str) -> bool:
         row = self._repository.study(study_id)

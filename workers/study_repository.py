@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from search.records.document import to_json
 from search.study.steering import NOT_SEARCH
 from search.tasks import ItemResult
-from service.store.db import artifacts, events, items, studies, tasks, trials, workers
+from service.store.db import artifacts, events, items, studies, tasks, trials, turns, workers
 from service.store.db.engine import Database
 from service.store.db.studies import Study
 from service.store.db.tasks import TaskRow
@@ -98,6 +98,10 @@ class StudyRepository:
             return row
 
         return write(self._database, work)
+
+    def hand_back(self, row: Study) -> None:
+        """Let a study that runs wait for its tenant's turn again; its results stay."""
+        write(self._database, lambda c: studies.transition(c, row.id, expect={"running"}, to="queued"))
 
     def pin(self, row: Study, environment: Mapping[str, str]) -> Study:
         """Tie a study to the environment its results depend on; one that it has left does not come back.
@@ -209,6 +213,7 @@ class StudyRepository:
             if row is None or not _is_ours(connection, row, hold, self._executor):
                 raise LostError
             stored = items.put(connection, study_id=row.id, tenant_id=row.tenant_id, result=result)
+            turns.spend(connection, row.tenant_id, result.seconds)
             seconds = items.seconds(connection, row.id, without=NOT_SEARCH)
             before = dict(row.progress or {})
             progress = {**before, "completed": int(before.get("completed", 0)) + 1}

@@ -49,6 +49,7 @@ COMMANDS = {
     "cancel": Line("Cancel a study that has not ended; one that runs delivers the best it has found before."),
     "download": Line("Download files; every one is checked against its SHA-256, those that are there already stay."),
     "keys": Line("Make, list and revoke API keys.", is_group=True),
+    "tenants": Line("Show tenants, and set their weight and limits.", is_group=True),
 }
 
 

@@ -80,6 +80,8 @@ class Settings(BaseModel):
         max_dataset_bytes: All files of a data set together.
         max_json_bytes: Body of any request but an upload.
         max_queued_studies: Studies of a tenant that have not ended.
+        max_running_studies: Studies of a tenant that run at once; None sets no limit.
+        max_day_seconds: Evaluator seconds of a tenant in a day (UTC); None sets no limit.
         max_streams_per_key: Event streams open at once.
         requests_per_s: Per key, on average.
         request_burst: Per key, at once.
@@ -121,6 +123,8 @@ class Settings(BaseModel):
     max_dataset_bytes: Count = 20 * GIB
     max_json_bytes: Count = MIB
     max_queued_studies: Count = 100
+    max_running_studies: Count | None = None
+    max_day_seconds: Positive | None = None
     max_streams_per_key: Count = 5
     requests_per_s: Positive = 50.0
     request_burst: Count = 200

@@ -13,7 +13,9 @@ from search.export.report import text
 from search.spec.job import JOB_SCHEMA
 from service.http.context import PartsDep, Reader
 from service.store.db import blobs, workers
+from service.store.db.tenants import defaults_of
 from service.store.db.workers import Worker
+from service.usecases.studies.line import Line, line_of
 from service.usecases.studies.occupation import Occupation, occupation
 from service.web.frame import answer, frame_for, size
 
@@ -36,10 +38,19 @@ class WorkerLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineFacts:
+    """The tenant's part of the line: facts, and its next studies as ``(id, place, expected start)``."""
+
+    facts: tuple[tuple[str, str], ...]
+    places: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SystemPage:
     """What the page prints; ``workers`` is None for those who may not see them."""
 
     occupation: Occupation
+    line: LineFacts
     waiting: str
     stored: str
     quota: str
@@ -55,10 +66,13 @@ def system_page(parts: PartsDep, principal: Reader) -> Response:
     with parts.database.reading() as connection:
         found = occupation(connection, principal.tenant_id, storage=parts.store.root, dead_s=settings.dead_s)
         stored = blobs.usage(connection, principal.tenant_id)
+        capacity = workers.capacity(connection, settings.dead_s)
+        line = line_of(connection, principal.tenant_id, defaults_of(settings), capacity)
         rows = workers.listing(connection) if principal.may("admin") else None
     quota = settings.tenant_quota_bytes
     page = SystemPage(
         occupation=found,
+        line=LineFacts(facts=(), places=()) if line is None else _line(line),
         waiting=text.seconds(found.waiting_s),
         stored=size(stored),
         quota="no quota" if quota is None else f"of {size(quota)}",
@@ -80,6 +94,32 @@ def system_page(parts: PartsDep, principal: Reader) -> Response:
         ),
     )
     return answer("system.html.j2", frame_for(principal, "System", "system"), page)
+
+
+def _line(line: Line) -> LineFacts:
+    share = line.share
+
+    def of(used: str, most: str | None) -> str:
+        return used if most is None else f"{used} of {most}"
+
+    most_s = None if share.day_seconds is None else text.seconds(share.day_seconds)
+    held = {"running": "as many as may run do", "seconds": "the day's seconds are used up", None: "none"}
+    return LineFacts(
+        facts=(
+            ("Weight among tenants with studies", f"{share.weight:g} of {line.total_weight:g}"),
+            ("Running", of(f"{share.running:,}", None if share.max_running is None else f"{share.max_running:,}")),
+            ("Evaluator time today (UTC)", of(text.seconds(share.used_s), most_s)),
+            ("What holds the next study back", held[share.held_by]),
+        ),
+        places=tuple(
+            (
+                one.study_id,
+                "not known" if one.ahead is None else f"{one.ahead:,} before it",
+                "not known" if one.starts_in_s is None else f"in about {text.seconds(one.starts_in_s)}",
+            )
+            for one in line.places
+        ),
+    )
 
 
 def _worker(one: Worker, dead_s: float) -> WorkerLine:

@@ -234,9 +234,10 @@ def test_values_of_stopped_trials_from_before_go_those_of_complete_ones_stay(
     empty_database: Database,
 ) -> None:
     upgrade(empty_database)
-    downgrade(empty_database, "0001")
     with empty_database.writing() as connection:
         mine = study(connection, tenant(connection))
+    downgrade(empty_database, "0001")
+    with empty_database.writing() as connection:
         columns = 'study_id, no, tenant_id, digest, stage, verdict, cost, "values", n_run, seconds, why, created'
         for no, verdict in enumerate(("met", "rejected", "promising"), start=1):
             connection.execute(

@@ -67,7 +67,33 @@ def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
 
 
-tenants = Table("tenants", metadata, _id(), Column("name", sa.Text, nullable=False, unique=True), _created())
+tenants = Table(
+    "tenants",
+    metadata,
+    _id(),
+    Column("name", sa.Text, nullable=False, unique=True),
+    Column("weight", sa.Double, nullable=True),  # null: the default of the settings, here and below
+    Column("max_running", sa.Integer, nullable=True),
+    Column("max_queued", sa.Integer, nullable=True),
+    Column("day_seconds", sa.Double, nullable=True),
+    _created(),
+)
+
+# No foreign keys: a transaction that chooses the next study must not wait for one that holds a tenant's row.
+tenant_turns = Table(
+    "tenant_turns",
+    metadata,
+    Column("tenant_id", sa.String(36), primary_key=True),
+    Column("last_start", sa.Double, nullable=False),
+)
+
+tenant_days = Table(
+    "tenant_days",
+    metadata,
+    Column("tenant_id", sa.String(36), primary_key=True),
+    Column("day", sa.String(10), primary_key=True),
+    Column("seconds", sa.Double, nullable=False),
+)
 
 keys = Table(
     "keys",
@@ -164,6 +190,7 @@ studies = Table(
     Column("outcome", sa.String(16), nullable=True),
     Column("stopped", sa.String(16), nullable=True),
     Column("priority", sa.Integer, nullable=False, default=0),
+    Column("dispatched", sa.Boolean, nullable=False, default=False, server_default=sa.true()),
     _json("spec"),
     _json("problem", nullable=True),
     _digest("spec_digest"),
@@ -183,6 +210,7 @@ studies = Table(
     CheckConstraint("outcome IS NULL OR state = 'succeeded' OR state = 'cancelled'", name="outcome"),
     Index(None, "tenant_id", "id"),
     Index(None, "tenant_id", "state", "id"),
+    Index(None, "tenant_id", "state", "dispatched", "priority", "id"),
     Index(None, "state", "finished"),
 )
 

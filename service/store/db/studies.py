@@ -84,6 +84,7 @@ class Study(StudyLine):
         spec: The job spec as submitted.
         problem: What the worker made of it: content digests instead of references.
         attempts: Evaluators it has killed.
+        dispatched: Whether it was given to the workers; one that is queued and was not waits for its tenant's turn.
     """
 
     spec: Mapping[str, Any]
@@ -93,6 +94,7 @@ class Study(StudyLine):
     timeout_s: float | None
     attempts: int
     submitted_by: str | None
+    dispatched: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +204,8 @@ def transition(
             raise ValueError(f"A study cannot go from {state!r} to {to!r}.")
     values = _checked(changes or {})
     values["state"] = to
+    if to == "queued":
+        values["dispatched"] = False
     if to == "running":
         values["started"] = sa.func.coalesce(studies.c.started, now())
     if to in TERMINAL:
@@ -265,9 +269,18 @@ def queue_age_s(connection: Connection, tenant_id: str | None = None) -> float:
     return max(0.0, float(connection.scalar(query) or 0.0))
 
 
-def in_states(connection: Connection, states: Collection[str]) -> tuple[str, ...]:
-    """Identifiers of all studies in these states, by age: for the recovery tick."""
-    query = sa.select(studies.c.id).where(studies.c.state.in_(sorted(states))).order_by(studies.c.id)
+def typical_wall_s(connection: Connection, tenant_id: str, *, of: int = 20) -> float | None:
+    """Mean seconds from start to end of the tenant's newest succeeded studies; None if there is none."""
+    mine = sa.and_(studies.c.tenant_id == tenant_id, studies.c.state == "succeeded", studies.c.started.is_not(None))
+    query = sa.select(studies.c.started, studies.c.finished).where(mine).order_by(studies.c.id.desc()).limit(of)
+    spent = [(row.finished - row.started).total_seconds() for row in connection.execute(query)]
+    return sum(spent) / len(spent) if spent else None
+
+
+def dispatched_in(connection: Connection, states: Collection[str]) -> tuple[str, ...]:
+    """Identifiers of all studies in these states that were given to the workers, by age: for the recovery tick."""
+    given = sa.and_(studies.c.state.in_(sorted(states)), studies.c.dispatched.is_(True))
+    query = sa.select(studies.c.id).where(given).order_by(studies.c.id)
     return tuple(connection.scalars(query))
 
 

@@ -14,6 +14,8 @@ from service.store.db.columns import now, seconds_since
 from service.store.db.schema import workers
 from service.store.db.writing import upsert
 
+COORDINATORS_PER_SLOT, MIN_COORDINATORS = 2, 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -65,6 +67,17 @@ def listing(connection: Connection) -> tuple[Worker, ...]:
     query = sa.select(*workers.c, seconds_since(workers.c.seen).label("silent_s"))
     rows = connection.execute(query.order_by(workers.c.seen.desc(), workers.c.executor_id)).mappings()
     return tuple(Worker(**{**row, "silent_s": max(0.0, row["silent_s"])}) for row in rows)
+
+
+def coordinators(slots: int) -> int:
+    """Studies that a worker with ``slots`` slots has at hand: they take turns, round by round."""
+    return max(MIN_COORDINATORS, COORDINATORS_PER_SLOT * slots)
+
+
+def capacity(connection: Connection, dead_s: float) -> int:
+    """Studies that all workers which live and take new work have at hand at most."""
+    active = [one for one in listing(connection) if one.state == "active" and one.silent_s <= dead_s]
+    return sum(coordinators(one.slots) for one in active)
 
 
 def remove(connection: Connection, executor_id: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
-from service.store.db import blobs, deliveries, idempotency, items, sessions, studies, workers
+from service.store.db import blobs, deliveries, idempotency, items, sessions, studies, turns, workers
 from service.store.db.collections import DATASETS, MODELS
 from service.store.db.engine import Database
 from service.store.retention.tombstones import bury
@@ -13,6 +14,7 @@ from service.store.settings import Settings
 DAY_S = 86400.0
 WORKER_DAYS = 1.0
 DELIVERY_DAYS = 30.0
+USE_DAYS = 30.0
 
 
 def sweep(database: Database, settings: Settings) -> Mapping[str, int]:
@@ -29,6 +31,9 @@ def sweep(database: Database, settings: Settings) -> Mapping[str, int]:
         counts["sessions"] = sessions.forget_ended(connection)
         counts["answers"] = idempotency.forget(connection, settings.idempotency_hours * 3600.0)
         counts["workers"] = workers.forget(connection, WORKER_DAYS * DAY_S)
+        counts["days"] = turns.forget_days(
+            connection, (datetime.now(UTC) - timedelta(days=USE_DAYS)).date().isoformat()
+        )
         counts["messages"] = deliveries.forget(connection, DELIVERY_DAYS * DAY_S)
     counts["arrays"] = _release_arrays(database, settings.intermediate_days * DAY_S)
     counts["studies"] = 0 if settings.study_days is None else _delete_studies(database, settings.study_days * DAY_S)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from search.spec.job import JobSpec
 from service.problems import Pointer, ServiceError
-from service.store.db import audit, blobs, studies
+from service.store.db import audit, blobs, studies, tenants
 from service.store.db.collections import DATASETS, MODELS
 from service.store.db.errors import MissingBlobError
 from service.store.db.studies import Study, StudyFilter
@@ -78,10 +78,10 @@ def submit(
         if equal is not None:
             return Submitted(equal, is_new=False)
     n_open = studies.n_open(connection, principal.tenant_id)
-    if n_open >= settings.max_queued_studies:
-        raise ServiceError(
-            "too-many-studies", f"{n_open} studies have not ended; {settings.max_queued_studies} may wait."
-        )
+    tenant = tenants.get(connection, principal.tenant_id)
+    most = (tenant.max_queued if tenant is not None else None) or settings.max_queued_studies
+    if n_open >= most:
+        raise ServiceError("too-many-studies", f"{n_open} studies have not ended; {most} may wait.")
     _use_inputs(connection, principal, inputs)
     study = _add(connection, principal, submission, inputs=inputs, digest=digest, allowed=granted(spec, settings))
     audit.add(

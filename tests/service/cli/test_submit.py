@@ -282,3 +282,16 @@ def test_every_refusal_of_a_server_has_its_exit_code() -> None:
     assert exit_of_client_error(error_of(409, b'{"code": "too-many-studies"}')) is Exit.TEMPORARY
     assert exit_of_client_error(UnreachableError("x")) is Exit.TEMPORARY
     assert exit_of_client_error(WaitTimeoutError("x")) is Exit.WAIT_TIMED_OUT
+
+
+def test_tenants_are_listed_and_given_limits_on_the_machine_of_the_server(tmp_path: Path) -> None:
+    place = ("--data-dir", tmp_path)
+    assert bitbudget("tenants", "set", "acme", *place).code == 2
+    assert bitbudget("tenants", "set", "acme", "--weight", "3", "--max-running", "2", *place).code == 0
+    assert bitbudget("tenants", "set", "acme", "--max-queued", "7", *place).code == 0
+    (shown,) = json.loads(bitbudget("tenants", "list", "--json", *place).out)
+    assert (shown["weight"], shown["max_running"], shown["max_queued"], shown["day_seconds"]) == (3.0, 2, 7, None)
+    assert "running 0 of 2" in bitbudget("tenants", "list", *place).out
+    assert bitbudget("tenants", "set", "acme", "--reset", *place).code == 0
+    (shown,) = json.loads(bitbudget("tenants", "list", "--json", *place).out)
+    assert (shown["weight"], shown["max_running"], shown["max_queued"]) == (1.0, None, 100)

@@ -1,6 +1,7 @@
 """The page of the server itself."""
 
-from service.store.db import workers
+from search.export.report import text
+from service.store.db import tenants, workers
 from service.web.frame import size
 from tests.service.api.serving import Server, submit
 from tests.service.web.reading import looking, read
@@ -24,3 +25,16 @@ def test_single_workers_are_for_administrators(server: Server) -> None:
     assert "w-1" not in page.text
     assert "shown to administrators" in page.text
     assert looking(server, tenant="other").get("/v1/status").json()["studies"]["queued"] == 0
+
+
+def test_a_tenant_sees_its_own_part_of_the_line(server: Server) -> None:
+    theirs = [submit(server.client(tenant="other")) for _ in range(3)]
+    mine = submit(server.client())
+    other, ours = server.tenant("other"), server.tenant()
+    with server.database.writing() as connection:
+        tenants.set_limits(connection, other, weight=2.5)
+        tenants.set_limits(connection, ours, max_running=7, day_seconds=3600.0)
+    page = read(looking(server), "/system").text
+    for told in ("1 of 3.5", "0 of 7", text.seconds(3600.0), "2 before it", mine):
+        assert told in page, told
+    assert not any(one in page for one in theirs)
