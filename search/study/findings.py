@@ -15,6 +15,7 @@ from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.feasibility import nothing_runs_findings
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
+from search.diagnosis.once import once_per_kind
 from search.diagnosis.quantized import quantized_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
@@ -36,7 +37,7 @@ _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 def findings_of(problem: Problem, finished: Finished) -> tuple[Finding, ...]:
     """Everything the study has to say beside its numbers."""
-    found = list(_all(problem, finished))
+    found = once_per_kind(_all(problem, finished))
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.severity]))
 
 

@@ -142,11 +142,16 @@ def _check_real(network: Network) -> None:
     """Check that there is something to search for.
 
     Raises:
-        UnsupportedModelError: If no real-valued result depends on the inputs.
+        UnsupportedModelError: If no real-valued result depends on the inputs, or none is computed.
     """
     if not network.tensors:
         raise UnsupportedModelError(
             "The model computes no real (floating-point) value from its inputs, only integers, booleans or constants: "
+            "there is no precision to search for. Deploy it as it is."
+        )
+    if not network.groups:
+        raise UnsupportedModelError(
+            "The model only moves or copies real values (Identity, Reshape, Transpose and the like) and computes none: "
             "there is no precision to search for. Deploy it as it is."
         )
 

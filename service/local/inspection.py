@@ -10,6 +10,7 @@ from typing import Any
 
 from search.data.fed import Fed
 from search.diagnosis.model import model_findings
+from search.diagnosis.once import once_per_kind
 from search.diagnosis.quantized import quantized_findings, quantized_record
 from search.graph.network import Network
 from search.precision import Precision
@@ -143,10 +144,12 @@ def inspect_model(path: Path, target: Target, shapes: Mapping[str, tuple[int, ..
     book = Rulebook(loaded.structure.network, target)
     choices = tuple(allowed.choices for allowed in book.allowed)
     network = loaded.structure.network
-    findings = (
-        *_assumed(found.assumed),
-        *quantized_findings(network, choices, quantized_record(network, choices)),
-        *model_findings(described, target.fused),
+    findings = once_per_kind(
+        (
+            *_assumed(found.assumed),
+            *quantized_findings(network, choices, quantized_record(network, choices)),
+            *model_findings(described, target.fused),
+        )
     )
     return Inspection(loaded, found.samples, choices, findings)
 

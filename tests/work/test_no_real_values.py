@@ -12,6 +12,8 @@ MODELS = {
     "booleans": ([node("And", "x x", "y", "and")], ["x:bool[N,4]"], ["y:bool[N,4]"]),
     "whole numbers": ([node("Identity", "x", "y", "copy")], ["x:uint8[N,4]"], ["y:uint8[N,4]"]),
     "sizes": ([node("Shape", "x", "y", "shape")], ["x[2,4]"], ["y:int64[2]"]),
+    "copies": ([node("Identity", "x", "y", "copy")], ["x[N,4]"], ["y[N,4]"]),
+    "float16 copies": ([node("Identity", "x", "y", "copy")], ["x:float16[N,4]"], ["y:float16[N,4]"]),
 }
 
 
