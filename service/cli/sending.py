@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import InvalidModelError, UsageError
+from service.cli.loading import signals_wait
 from service.client import Client
 
 GRAPH, RANDOM = "onnx:", "random"
@@ -66,7 +67,8 @@ class Sending:
             return text
         if not path.is_file():
             raise InvalidModelError(f"The {role} {text!r} is no file. Give the path of an .onnx file.")
-        from service.local.external_data import external_files  # noqa: PLC0415  loads onnx
+        with signals_wait():
+            from service.local.external_data import external_files  # noqa: PLC0415  loads onnx
 
         beside = _reading(path, external_files)
         if not beside:
