@@ -17,13 +17,15 @@ from search.graph.notes import FOLDED, Changes, Fate, Note
 from search.graph.opset import lift
 from search.graph.passes.batch_norm import fold_batch_norms, rewrite_batch_norms
 from search.graph.passes.bounds import write_bounds_as_clips
+from search.graph.passes.conditions import take_known_branches
 from search.graph.passes.constants import lift_constants
+from search.graph.passes.einsum import write_einsums_as_products
 from search.graph.passes.fold_constants import QUANTIZERS, Evaluate, fold_constants
 from search.graph.passes.functions import inline_functions
 from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
 from search.graph.quantized_input import FixedScale, FixedScales, restore_float
-from search.graph.values import parse_model, value_names
+from search.graph.values import constant_array, parse_model, value_names
 from search.graph.weights import split_weights
 
 _GEMM_OPERATORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
@@ -58,7 +60,8 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
 
     1. Names; local functions expanded; opset lifted.
     2. Constants become initializers and are folded, quantization that came with the model is taken out.
-    3. Nodes without effect and unused nodes go; BatchNormalization is folded, else written as Mul and Add.
+    3. Nodes without effect and unused nodes go; an Einsum becomes the product it is; BatchNormalization is folded, else
+       written as Mul and Add; bounds become Clips.
 
     Args:
         user: As read.
@@ -99,7 +102,35 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     )
 
 
+def simplify_again(prepared: Prepared, evaluate: Evaluate) -> bool:
+    """Simplify further where folding shapes has decided conditions; say whether there was any.
+
+    Args:
+        prepared: Changed in place, if so.
+        evaluate: As for ``prepare``.
+    """
+    graph = prepared.model.graph
+    if not any(node.op_type == "If" and constant_array(node.inputs[0]) is not None for node in graph):
+        return False
+    changes = _simplify(prepared.model, evaluate, are_sizes_known=True)
+    for name, fate in prepared.fates.items():
+        changes.fates.setdefault(name, fate)
+    prepared.fates = _settled_fates(changes, prepared.user_nodes, graph)
+    earlier = {old: changes.value_now(now) for old, now in prepared.value_names.items()}
+    left = value_names(graph)
+    prepared.value_names = {old: now for old, now in {**_value_names(changes, graph), **earlier}.items() if now in left}
+    prepared.fixed = FixedScales(
+        *(
+            {now: fixed for name, fixed in scales.items() if (now := changes.value_now(name)) in left}
+            for scales in (prepared.fixed.activations, prepared.fixed.weights)
+        )
+    )
+    prepared.notes = (*prepared.notes, *changes.notes)
+    return True
+
+
 _PASSES = (
+    write_einsums_as_products,
     drop_no_effect,
     remove_unused,
     fold_batch_norms,
@@ -113,6 +144,10 @@ def _simplify(model: ir.Model, evaluate: Evaluate, *, are_sizes_known: bool) -> 
     """Everything after quantization is out of the way. Sizes are inferred again only where something changed."""
     changes = fold_constants(model, evaluate)
     if changes.modified or not are_sizes_known:
+        _infer_shapes(model)
+    while (taken := take_known_branches(model.graph)).modified:
+        changes.add(taken)
+        changes.add(fold_constants(model, evaluate))
         _infer_shapes(model)
     later, n_nodes = Changes(), len(model.graph)
     for one in _PASSES:

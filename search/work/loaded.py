@@ -22,7 +22,7 @@ from search.graph.fusion import Fusion
 from search.graph.load import UserModel
 from search.graph.network import Network
 from search.graph.notes import Fate, Note
-from search.graph.prepared import prepare
+from search.graph.prepared import prepare, simplify_again
 from search.graph.quantized_input import FixedScales
 from search.graph.shape_values import fold_shape_values, shape_values
 from search.runtime.arranging import Arrangement
@@ -105,10 +105,11 @@ def take_in(
         _check_rounding(user.original, session, _probe_runs(samples, feeding)[0])
     prepared = prepare(user, _evaluate)
     graph = prepared.model.graph
-    traced = _trace(prepared.model, _probe_runs(samples, feeding))
-    _set_types(graph, traced[0])
-    names = tuple(name for name in shape_values(graph) if name in traced[0])  # sequences are not traced
-    removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
+    runs = _probe_runs(samples, feeding)
+    traced, removed = _fold_shapes(prepared.model, runs)
+    while simplify_again(prepared, _evaluate):
+        traced, more = _fold_shapes(prepared.model, runs)
+        removed += more
     fates = {
         **prepared.fates,
         **{name: Fate("folded", None, "depends on shapes only; always the same") for name in removed},
@@ -201,6 +202,16 @@ def _of_two_sizes(samples: Fed) -> tuple[int, int]:
 def _ranks_inside(ranking: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether points are ranked by values that are no outputs."""
     return any(name not in ranking for values in ranking.values() for name in values)
+
+
+def _fold_shapes(model: ir.Model, runs: list[dict[str, Array]]) -> tuple[list[dict[str, Array]], tuple[str, ...]]:
+    """Trace every run, and fold what depends on shapes only; return what was traced, and the names of nodes gone."""
+    graph = model.graph
+    traced = _trace(model, runs)
+    _set_types(graph, traced[0])
+    names = tuple(name for name in shape_values(graph) if name in traced[0])  # sequences are not traced
+    removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
+    return traced, removed
 
 
 def _trace(model: ir.Model, runs: list[dict[str, Array]]) -> list[dict[str, Array]]:

@@ -1,0 +1,67 @@
+"""An If that asks for sizes only is decided when the model is taken in, and what it holds is quantized."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.work.without_data import load_without_data
+from tests.builders import conv, graph, model, node, save
+
+RNG = np.random.default_rng(2)
+WEIGHTS = {"w": RNG.normal(size=(4, 3, 3, 3)), "v": RNG.normal(size=(4, 4, 3, 3))}
+
+
+def asks_for_channels(wanted, *, then_nodes=None):
+    """A Conv, and another one behind ``if channels == wanted``."""
+    then_nodes = then_nodes or [conv("inner", "a", "t", weight="v"), node("Relu", "t", "r", "relu")]
+    nodes = [
+        conv("stem", "x", "a", weight="w"),
+        node("Shape", "a", "sizes", "shape"),
+        node("Gather", "sizes one", "channels", "gather"),
+        node("Equal", "channels wanted", "on", "equal"),
+        node("If", "on", "b", "if",
+             then_branch=graph(then_nodes, [], [f"{then_nodes[-1].output[0]}[N,4,H,W]"], name="then"),
+             else_branch=graph([node("Identity", "a", "e", "same")], [], ["e[N,4,H,W]"], name="else")),
+        node("GlobalAveragePool", "b", "y", "pool"),
+    ]  # fmt: skip
+    constants = {**WEIGHTS, "one": np.array(1), "wanted": np.array(wanted)}
+    return model(nodes, ["x[N,3,8,8]"], ["y[N,4,1,1]"], constants, opset=18)
+
+
+def groups(proto, folder):
+    loaded = load_without_data(save(proto, folder), seed=0, n_samples=4).loaded
+    return loaded, [(group.op_type, group.name) for group in loaded.structure.network.groups]
+
+
+def test_the_branch_that_is_always_taken_is_quantized(tmp_path):
+    loaded, found = groups(asks_for_channels(4), tmp_path)
+    assert found == [("Conv", "stem"), ("Conv", "if/inner"), ("GlobalAveragePool", "pool")]
+    assert loaded.fates["if"].into == "if/relu"
+    assert loaded.fates["equal"].why.startswith("depends on shapes only")
+    assert "branch-taken" in {note.code for note in loaded.notes}
+
+
+def test_the_other_branch_is_taken_where_the_sizes_say_so(tmp_path):
+    assert groups(asks_for_channels(3), tmp_path)[1] == [("Conv", "stem"), ("GlobalAveragePool", "pool")]
+
+
+def test_a_condition_inside_is_decided_in_the_next_round(tmp_path):
+    body = graph([conv("inner", "a", "t", weight="v")], [], ["t[N,4,H,W]"], name="deep")
+    other = graph([node("Neg", "a", "t", "neg")], [], ["t[N,4,H,W]"], name="other")
+    deep = [
+        node("Shape", "a", "inside", "again"),
+        node("Gather", "inside one", "c", "pick"),
+        node("Greater", "c one", "g", "gt"),
+        node("If", "g", "t", "if2", then_branch=body, else_branch=other),
+    ]
+    assert ("Conv", "if/if2/inner") in groups(asks_for_channels(4, then_nodes=deep), tmp_path)[1]
+
+
+def test_a_condition_that_depends_on_the_batch_stays(tmp_path):
+    proto = asks_for_channels(2)
+    gather = next(n for n in proto.graph.node if n.name == "gather")
+    zero = proto.graph.initializer.add()
+    zero.name, zero.data_type = "zero", 7
+    zero.raw_data = np.array(0).tobytes()
+    gather.input[1] = "zero"
+    assert ("If", "if") in groups(proto, tmp_path)[1]
