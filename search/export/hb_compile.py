@@ -1,6 +1,8 @@
-"""``horizon/hb_compile.yaml``: how Horizon's ``hb_compile -c`` turns the float model into a program for the chip.
+"""``horizon/hb_compile.yaml``: how Horizon's ``hb_compile -c`` turns the model beside it into a program for the chip.
 
-Values for several inputs are one ``;``-joined text. The paths are relative to the output folder: run the tool there.
+There are two of them: one calibrates the float model with the method that was measured, the other loads the thresholds
+of the search from the Q/DQ model. Values for several inputs are one ``;``-joined text. The paths are relative to the
+output folder: run the tool there.
 """
 
 from __future__ import annotations
@@ -9,36 +11,46 @@ from typing import Any
 
 import yaml
 
+from search.deployment.deployment import Deployment
 from search.errors import UsageError
+from search.export import hmct_config
 from search.export.calibration_folder import input_folder
 from search.export.horizon_keys import L2M_BYTES_PER_CORE, WITHOUT_L2M, hb_compile_problems
-from search.export.solution import Solution
+from search.export.horizon_model import FLOAT_MODEL, LOADED_MODEL
 
 CORES = {"nash-p": 4, "nash-h": 3}
 """Cores of the chips that have more than one."""
 
 
-def hb_compile_document(solution: Solution) -> dict[str, Any]:
+CALIBRATED = "horizon/hb_compile.yaml"
+LOADED = "horizon/hb_compile_load.yaml"
+
+
+def hb_compile_document(deployment: Deployment, *, loads: bool = False) -> dict[str, Any]:
     """Return the document as plain values.
 
+    Args:
+        deployment: What is delivered.
+        loads: Whether the thresholds of the Q/DQ model are loaded instead of calibrating.
+
     Raises:
-        UsageError: If the solution has no march, or a value is not one the tool accepts; names which.
+        UsageError: If the deployment has no march, or a value is not one the tool accepts; names which.
     """
-    if solution.march is None:
-        raise UsageError(f"Target {solution.target!r} names no march, so hb_compile.yaml cannot be written.")
-    inputs = solution.inputs
-    calibration: dict[str, Any] = {"quant_config": "./horizon/quant_config.json"}
-    if solution.calibration_dir is not None:
-        folder = solution.calibration_dir.rstrip("/")
+    if deployment.march is None:
+        raise UsageError(f"Target {deployment.target!r} names no march, so hb_compile.yaml cannot be written.")
+    inputs = deployment.inputs
+    calibration: dict[str, Any] = {"quant_config": f"./{hmct_config.LOADED if loads else hmct_config.CALIBRATED}"}
+    if deployment.calibration_dir is not None:
+        folder = deployment.calibration_dir.rstrip("/")
         calibration = {
             "cal_data_dir": _joined([f"./{folder}/{input_folder(entry.name)}" for entry in inputs]),
             **calibration,
         }
     document = {
         "model_parameters": {
-            "onnx_model": f"./{solution.model_file}",
-            "march": solution.march,
-            "working_dir": "./model_output",
+            "onnx_model": f"./{LOADED_MODEL if loads else FLOAT_MODEL}",
+            "march": deployment.march,
+            "working_dir": "./model_output_load" if loads else "./model_output",
             "output_model_file_prefix": "model",
         },
         "input_parameters": {
@@ -50,7 +62,7 @@ def hb_compile_document(solution: Solution) -> dict[str, Any]:
             "input_layout_train": ";".join(entry.layout for entry in inputs),
         },
         "calibration_parameters": calibration,
-        "compiler_parameters": _compiler(solution.march),
+        "compiler_parameters": _compiler(deployment.march),
     }
     problems = hb_compile_problems(document)
     if problems:
@@ -58,17 +70,18 @@ def hb_compile_document(solution: Solution) -> dict[str, Any]:
     return document
 
 
-def hb_compile_text(solution: Solution) -> str:
+def hb_compile_text(deployment: Deployment, *, loads: bool = False) -> str:
     """Return the file, with a placeholder line where no calibration data was exported."""
-    document = hb_compile_document(solution)
+    document = hb_compile_document(deployment, loads=loads)
     header = (
-        "# Run in the output folder: hb_compile -c horizon/hb_compile.yaml\n"
+        f"# Run in the output folder: hb_compile -c {LOADED if loads else CALIBRATED}\n"
+        f"{_ABOUT_LOADING if loads else _ABOUT_CALIBRATING}"
         "# Node names in quant_config.json are those of the model given here. hb_compile renames nodes it rewrites\n"
         "# (Gemm becomes Conv, BatchNormalization disappears): compare with *_optimized_float_model.onnx.\n"
     )
     text = header + yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=10**6)
-    if solution.calibration_dir is None:
-        folders = ";".join(f"<folder of .npy files for input {i}>" for i in range(len(solution.inputs)))
+    if deployment.calibration_dir is None:
+        folders = ";".join(f"<folder of .npy files for input {i}>" for i in range(len(deployment.inputs)))
         placeholder = (
             "calibration_parameters:\n"
             "  # Needed before this file can run; search with --export-calibration to have it filled in.\n"
@@ -76,6 +89,13 @@ def hb_compile_text(solution: Solution) -> str:
         )
         text = text.replace("calibration_parameters:\n", placeholder, 1)
     return text
+
+
+_ABOUT_CALIBRATING = (
+    "# HMCT calibrates the float model with the data named below and the method in quant_config.json.\n"
+    "# horizon/README.md says whether that is what was measured.\n"
+)
+_ABOUT_LOADING = "# HMCT takes the thresholds of the search from the Q/DQ pairs of the model (calibration_type load).\n"
 
 
 def _compiler(march: str) -> dict[str, Any]:

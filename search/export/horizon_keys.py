@@ -86,7 +86,7 @@ HB_COMPILE: Mapping[str, Mapping[str, Check]] = {
         "input_layout_train": _each_of("NCHW", "NHWC"), "mean_value": _text, "scale_value": _text, "std_value": _text,
     },
     "calibration_parameters": {
-        "cal_data_dir": _joined, "calibration_type": _one_of("kl", "max", "skip"), "per_channel": _flag,
+        "cal_data_dir": _joined, "calibration_type": _one_of("kl", "max", "load", "skip"), "per_channel": _flag,
         "max_percentile": lambda v: isinstance(v, float) and 0.5 <= v <= 1.0,
         "run_on_cpu": _joined, "run_on_bpu": _joined,
         "optimization": _each_of("set_model_output_int8", "set_model_output_int16"),
@@ -181,6 +181,8 @@ def _entry_problems(entry: Any, *, where: str, gemm: bool) -> list[str]:
     for key, value in entry.items():
         if key == "ON":
             problems += [] if value in ("BPU", "CPU") else [f"{where}.ON: {value!r} is not BPU or CPU"]
+        elif key == "activation":
+            problems += _section_problems(value, ACTIVATION, where=f"{where}.activation.")
         elif key != "qtype" and not re.fullmatch(r"input\d+", key):
             problems.append(f"{where}.{key}: unknown key")
         elif value not in allowed:

@@ -4,56 +4,85 @@ from __future__ import annotations
 
 import json
 import pprint
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
 from search import export
+from search.deployment.deployment import Deployment
+from search.deployment.float_model import FLOAT_MODEL
+from search.deployment.gap import Gap
+from search.deployment.knight_plan import KnightPlan
 from search.errors import UsageError
-from search.export.knight_config import run_config
-from search.export.knight_mix import mix_config, mix_problems
-from search.export.knight_plan import KnightPlan
-from search.export.knight_script import readme, run_script
-from search.export.solution import Solution
+from search.export.knight_config import HIGHEST_OPSET, is_readable, run_config
+from search.export.knight_mix import MODES, mix_config, mix_problems
+from search.export.knight_script import input_type, readme, run_script
 
-FLOAT_MODEL = "ort_float.onnx"
 _MARK = "# SETTINGS\n"
 
 
-def knight_files(solution: Solution) -> dict[str, bytes]:
-    """Return the files by path.
+def knight_files(deployment: Deployment) -> tuple[dict[str, bytes], tuple[Gap, ...]]:
+    """Return the files by path, and what they leave unsaid.
 
     Raises:
-        UsageError: If the solution is not for a Knight chip, or the tool would refuse a value.
+        UsageError: If the deployment is not for a Knight chip, or the tool would refuse a value.
     """
-    plan = solution.knight
+    plan = deployment.knight
     if plan is None:
-        raise UsageError(f"Target {solution.target!r} names no chip of the Knight tools, so there is nothing to write.")
-    problems = mix_problems(solution) if plan.takes_mix else []
+        raise UsageError(
+            f"Target {deployment.target!r} names no chip of the Knight tools, so there is nothing to write."
+        )
+    problems = mix_problems(deployment) if plan.takes_mix else []
     has_mix = plan.takes_mix and not problems
     files = {
-        "knight/run_config.json": _json(run_config(solution, plan, has_mix=has_mix)),
-        "knight/run.sh": run_script(solution, plan).encode(),
-        "knight/README.md": readme(solution, plan, mix_problems=problems).encode(),
+        "knight/run_config.json": _json(run_config(deployment, plan, has_mix=has_mix)),
+        "knight/run.sh": run_script(deployment, plan).encode(),
+        "knight/README.md": readme(deployment, plan, mix_problems=problems).encode(),
     }
     if plan.calibration_file is not None:
-        files["knight/infer.py"] = infer_script(solution, plan).encode()
+        files["knight/infer.py"] = infer_script(deployment, plan).encode()
     if plan.metric is not None and plan.metric.graph is not None:
         files["knight/metric.onnx"] = plan.metric.graph
     if has_mix:
-        files["knight/mix_config.json"] = _json(mix_config(solution))
-    return files
+        files["knight/mix_config.json"] = _json(mix_config(deployment))
+    return files, tuple(_gaps(deployment, plan, problems))
 
 
-def infer_script(solution: Solution, plan: KnightPlan) -> str:
+def _gaps(deployment: Deployment, plan: KnightPlan, problems: Sequence[str]) -> Iterator[Gap]:
+    if problems:
+        yield Gap(
+            file="knight/README.md",
+            decision="precision",
+            subjects=(),
+            effect=f"there is no mix_config.json, because the tool would refuse it: {problems[0]}",
+        )
+    if not is_readable(deployment):
+        yield Gap(
+            file="knight/run_config.json",
+            decision="threshold",
+            subjects=(),
+            effect=f"the Q/DQ model needs an opset above {HIGHEST_OPSET}, which the tool does not read"
+            + ("" if plan.method not in MODES else ", so it calibrates anew"),
+        )
+    if plan.exact and input_type(plan) is None:
+        yield Gap(
+            file="knight/run.sh",
+            decision="input",
+            subjects=tuple(plan.exact),
+            effect="the tool has one type for all inputs that are not quantized, so it is not set",
+        )
+
+
+def infer_script(deployment: Deployment, plan: KnightPlan) -> str:
     """Return ``infer.py``: the fixed text with the settings of the search written into it."""
     text = resources.files(export).joinpath("templates", "knight_infer.py.txt").read_text("utf-8")
     settings = "".join(
-        f"{name} = {pprint.pformat(value, width=116, compact=True)}\n" for name, value in _settings(solution, plan)
+        f"{name} = {pprint.pformat(value, width=116, compact=True)}\n" for name, value in _settings(deployment, plan)
     )
     return text.replace(_MARK, settings, 1)
 
 
-def _settings(solution: Solution, plan: KnightPlan) -> tuple[tuple[str, Any], ...]:
+def _settings(deployment: Deployment, plan: KnightPlan) -> tuple[tuple[str, Any], ...]:
     metric = plan.metric
     described = None
     if metric is not None:
@@ -66,9 +95,9 @@ def _settings(solution: Solution, plan: KnightPlan) -> tuple[tuple[str, Any], ..
             "float_model": FLOAT_MODEL,
         }
     return (
-        ("INPUTS", [entry.name for entry in solution.inputs]),
+        ("INPUTS", [entry.name for entry in deployment.inputs]),
         ("AXES", dict(plan.ranks)),
-        ("OUTPUTS", list(solution.network.outputs)),
+        ("OUTPUTS", list(deployment.network.outputs)),
         ("METRIC", described),
         ("PREPROCESS", None if plan.preprocess is None else dict(plan.preprocess)),
         ("CALIBRATION", plan.calibration_file),

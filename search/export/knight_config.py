@@ -1,8 +1,8 @@
 """``knight/run_config.json``: what ``Knight build --run-config`` does with the model, as the search found it best.
 
-Paths are relative to the output folder: run the tool there. The float model is quantized by the tool itself with the
-chosen method, samples and order. ``mix`` (per tensor the best of all methods) is ours alone: then the Q/DQ model is
-handed over, whose scales the tool takes as they are.
+Paths are relative to the output folder: run the tool there. The tool is handed the Q/DQ model, whose scales it takes as
+they are; its own calibration of the float model comes second. Tools built on ONNX 1.14 read up to opset 19, so a Q/DQ
+model that needs more is left aside, and the tool calibrates with the chosen method, samples and order.
 """
 
 from __future__ import annotations
@@ -11,15 +11,22 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+import onnx
+
+from search.deployment.deployment import Deployment
+from search.deployment.float_model import FLOAT_MODEL, QDQ_MODEL
+from search.deployment.knight_plan import KnightPlan
 from search.errors import UsageError
 from search.export.knight_mix import BIT_WIDTHS, MODES
-from search.export.knight_plan import KnightPlan
-from search.export.solution import Solution
+from search.graph.limits import opset_of
 from search.quant.observers.percentile import DEFAULT_SHARE
 
 SCRIPT = "./knight/infer.py"
 SAVE_DIR = "./knight/out"
-QDQ_MODEL = "./model.qdq.onnx"
+QDQ_PATH = f"./{QDQ_MODEL}"
+FLOAT_PATH = f"./{FLOAT_MODEL}"
+HIGHEST_OPSET = 19
+"""Of ONNX 1.14, which the tools are built on."""
 RANDOM_INFER = "infer_auto"  # the tool's own function for random numbers
 
 QUANT_KEYS: Mapping[str, tuple[type, ...]] = {
@@ -35,18 +42,18 @@ SECTIONS: Mapping[str, frozenset[str]] = {
 }
 
 
-def run_config(solution: Solution, plan: KnightPlan, *, has_mix: bool) -> dict[str, Any]:
+def run_config(deployment: Deployment, plan: KnightPlan, *, has_mix: bool) -> dict[str, Any]:
     """Return the document as plain values.
 
     Args:
-        solution: What is exported.
+        deployment: What is exported.
         plan: What the tool is told.
         has_mix: Whether ``mix_config.json`` is there.
 
     Raises:
         UsageError: If a value is not one the tool accepts; names which.
     """
-    model = handed_over(solution, plan)
+    model = handed_over(deployment, plan)
     quant: dict[str, Any] = {
         "model": model,
         "framework": "onnx",
@@ -69,9 +76,14 @@ def run_config(solution: Solution, plan: KnightPlan, *, has_mix: bool) -> dict[s
     return document
 
 
-def handed_over(solution: Solution, plan: KnightPlan) -> str:
-    """Path of the model the tool reads."""
-    return QDQ_MODEL if plan.method not in MODES else f"./{solution.model_file}"
+def handed_over(deployment: Deployment, plan: KnightPlan) -> str:
+    """Path of the model the tool reads: with our scales, unless it could not read that one and knows the method."""
+    return QDQ_PATH if plan.method not in MODES or is_readable(deployment) else FLOAT_PATH
+
+
+def is_readable(deployment: Deployment) -> bool:
+    """Whether the Q/DQ model is at an opset that the tool reads."""
+    return opset_of(onnx.load_from_string(deployment.quantized)) <= HIGHEST_OPSET
 
 
 def tool_method(plan: KnightPlan) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from search.export.solution import Solution
+from search.deployment.deployment import Deployment
 from search.graph.network import Group, Network, OpClass
 from search.precision import Precision
 
@@ -23,37 +23,37 @@ NOT_MIXED = frozenset({"Abs"})
 MixConfig = dict[str, dict[str, Any]]
 
 
-def mix_config(solution: Solution) -> MixConfig:
+def mix_config(deployment: Deployment) -> MixConfig:
     """Return node name to ``{"bitwidth", "mode"}`` for every quantized group; check it with ``mix_problems``."""
     found: MixConfig = {}
-    for g, group in enumerate(solution.network.groups):
-        precision = solution.effective[g]
+    for g, group in enumerate(deployment.network.groups):
+        precision = deployment.effective[g]
         if group.op_class is not OpClass.FLOAT and not precision.is_float:
-            found[group.name] = {"bitwidth": precision.activation.bits, "mode": _mode(solution, group)}
+            found[group.name] = {"bitwidth": precision.activation.bits, "mode": _mode(deployment, group)}
     return found
 
 
-def mix_problems(solution: Solution) -> list[str]:
+def mix_problems(deployment: Deployment) -> list[str]:
     """Return what the tool would refuse; an empty list means that the file can be written."""
-    network, config = solution.network, mix_config(solution)
+    network, config = deployment.network, mix_config(deployment)
     return [
-        *_entry_problems(solution, config),
+        *_entry_problems(deployment, config),
         *_neighbour_problems(network, config),
         *_concat_problems(network, config),
         *_input_problems(network, config),
     ]
 
 
-def _mode(solution: Solution, group: Group) -> str:
+def _mode(deployment: Deployment, group: Group) -> str:
     """Method that gave the scale of what the group writes; of what it reads where it writes a float."""
     tensors = (*group.outputs, *(slot.tensor for slot in group.inputs))
-    methods = [seen.method for t in tensors if (seen := solution.stored_observation(t)) is not None]
+    methods = [seen.method for t in tensors if (seen := deployment.stored_observation(t)) is not None]
     return next((method for method in methods if method in MODES), "min_max")
 
 
-def _entry_problems(solution: Solution, config: MixConfig) -> Iterator[str]:
-    for g, group in enumerate(solution.network.groups):
-        precision = solution.effective[g]
+def _entry_problems(deployment: Deployment, config: MixConfig) -> Iterator[str]:
+    for g, group in enumerate(deployment.network.groups):
+        precision = deployment.effective[g]
         if group.name not in config:
             if group.op_class is not OpClass.FLOAT:
                 yield f"{group.name} runs at {precision.value}, which is no bit width of the tool"

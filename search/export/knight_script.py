@@ -8,25 +8,32 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+import onnx
+
+from search.deployment.deployment import Deployment
+from search.deployment.float_model import FLOAT_MODEL
+from search.deployment.knight_plan import KnightPlan
 from search.export.knight_config import (
-    QDQ_MODEL,
+    FLOAT_PATH,
+    HIGHEST_OPSET,
+    QDQ_PATH,
     RANDOM_INFER,
     SAVE_DIR,
     SCRIPT,
     handed_over,
     infer_function,
-    stem,
+    is_readable,
     tool_method,
 )
 from search.export.knight_mix import MODES
-from search.export.knight_plan import KnightPlan
-from search.export.solution import Solution
+from search.graph.limits import opset_of
 from search.quant.observers.percentile import DEFAULT_SHARE
 
 _HEAD = """#!/bin/sh
 # Runs the Knight tools with the settings the search found best. Start it in the folder that holds knight/:
 #   sh knight/run.sh            quantize and print the loss (knight/README.md says which model is read)
 #   sh knight/run.sh qdq        the same from model.qdq.onnx: the scales of the search as they are
+#   sh knight/run.sh calibrate  the same from the float model: the tool's own calibration
 #   sh knight/run.sh infer      the metric of the quantized model on the evaluation data
 #   sh knight/run.sh layers     all intermediate results of the quantized model
 #   sh knight/run.sh build      quantize and compile by knight/run_config.json
@@ -34,10 +41,10 @@ set -eu
 """
 
 
-def run_script(solution: Solution, plan: KnightPlan) -> str:
+def run_script(deployment: Deployment, plan: KnightPlan) -> str:
     """Return the shell script."""
     lines = [
-        f"MODEL=${{MODEL:-{_default(handed_over(solution, plan))}}}",
+        f"MODEL=${{MODEL:-{_default(handed_over(deployment, plan))}}}",
         f"CALIBRATION=${{CALIBRATION:-{_default(plan.calibration_file or '')}}}",
         f"EVALUATION=${{EVALUATION:-{_default(plan.evaluation_file or '')}}}",
         f"OUT=${{OUT:-{SAVE_DIR}}}",
@@ -45,11 +52,12 @@ def run_script(solution: Solution, plan: KnightPlan) -> str:
         "",
         'case "${1:-quant}" in',
         *_case("quant", _quant(plan, '"$MODEL"')),
-        *_case("qdq", _quant(plan, QDQ_MODEL)),
+        *_case("qdq", _quant(plan, QDQ_PATH)),
+        *_case("calibrate", _quant(plan, FLOAT_PATH)),
         *_case("infer", _infer(plan, '"$OUT/${NAME}_quantize.onnx"')),
         *_case("layers", _layers(plan, '"$OUT/steps/output_all_layers_quantize.onnx"')),
         *_case("build", f"{_words('Knight', '--chip', plan.chip)} build --run-config ./knight/run_config.json"),
-        *_case("*", 'echo "sh knight/run.sh [quant | qdq | infer | layers | build]" >&2; exit 2'),
+        *_case("*", 'echo "sh knight/run.sh [quant | qdq | calibrate | infer | layers | build]" >&2; exit 2'),
         "esac",
     ]
     return _HEAD + "\n".join(lines) + "\n"
@@ -104,7 +112,7 @@ def input_type(plan: KnightPlan) -> str | None:
     return types.pop() if len(types) == 1 and is_all else None
 
 
-def readme(solution: Solution, plan: KnightPlan, *, mix_problems: Sequence[str]) -> str:
+def readme(deployment: Deployment, plan: KnightPlan, *, mix_problems: Sequence[str]) -> str:
     """Return the explanation that lies beside the files."""
     used = len(plan.order)
     parts = [
@@ -112,9 +120,9 @@ def readme(solution: Solution, plan: KnightPlan, *, mix_problems: Sequence[str])
         f"Calibration method `{plan.method}`, {used} of {plan.n_calibration} calibration samples, 8 bit. "
         f"Samples are taken in one order, fixed by seed {plan.seed}; `infer.py` holds it as `ORDER`. Another order can "
         "give other shifts in the chip's arithmetic, so keep it.\n",
-        _which_model(solution, plan),
+        _which_model(deployment, plan),
         _inputs(plan),
-        _outputs(solution),
+        _outputs(deployment),
         "The tool prints `Loss = |fix - float| / |float| * 100` of what the infer function returns. `result.json` has "
         "the same under `metrics[].loss`, from this search's own arithmetic.\n",
         _mix(plan, mix_problems),
@@ -125,20 +133,20 @@ def readme(solution: Solution, plan: KnightPlan, *, mix_problems: Sequence[str])
     return "\n".join(part for part in parts if part)
 
 
-def _which_model(solution: Solution, plan: KnightPlan) -> str:
-    about = (
-        "`model.qdq.onnx` carries the scales of the search, and the tool takes them over; it states opset 21, which "
-        "tools built on ONNX 1.14 (up to opset 19) refuse."
-    )
+def _which_model(deployment: Deployment, plan: KnightPlan) -> str:
+    opset = opset_of(onnx.load_from_string(deployment.quantized))
+    refused = f"It needs opset {opset}, and tools built on ONNX 1.14 read up to {HIGHEST_OPSET}. "
+    about = f"`model.qdq.onnx` (opset {opset}) carries the scales of the search, and the tool takes them over."
     if plan.method not in MODES:
         return (
-            f"`mix` takes the best method per tensor, which the tool has no name for, so it is given the Q/DQ model. "
-            f"{about} If yours refuses it, search again with `calibration.methods: [{', '.join(MODES)}]`.\n"
+            f"`{plan.method}` takes the best method per tensor, which the tool has no name for, so it is given the "
+            f"Q/DQ model. {about} {'' if is_readable(deployment) else refused}If yours refuses it, search again with "
+            f"`calibration.methods: [{', '.join(MODES)}]`.\n"
         )
-    return (
-        f"`run.sh` quantizes `{stem(solution.model_file)}` (put your model beside this folder) by the tool's own "
-        f"`{plan.method}`: its formula may differ from ours. {about} `sh knight/run.sh qdq` does that.\n"
-    )
+    second = f"the tool's own `{plan.method}` on `{FLOAT_MODEL}`, whose formula may differ from ours"
+    if is_readable(deployment):
+        return f"{about} So that is what `run.sh` hands it. `sh knight/run.sh calibrate` takes {second}.\n"
+    return f"`run.sh` takes {second}. {about} {refused}`sh knight/run.sh qdq` tries it all the same.\n"
 
 
 def _inputs(plan: KnightPlan) -> str:
@@ -149,8 +157,8 @@ def _inputs(plan: KnightPlan) -> str:
     return f"Inputs that hold whole numbers and are not quantized: {listed}.{by_hand}\n"
 
 
-def _outputs(solution: Solution) -> str:
-    scaled = [f"`{name}`: {form.scale}" for name, form in solution.outputs.items() if form.scale is not None]
+def _outputs(deployment: Deployment) -> str:
+    scaled = [f"`{name}`: {form.scale}" for name, form in deployment.outputs.items() if form.scale is not None]
     listed = f" Here: {', '.join(scaled)}." if scaled else ""
     return f"Integer outputs of the chip must be multiplied by their scale (`outputs` in `result.json`).{listed}\n"
 

@@ -10,18 +10,21 @@ say stands under ``meta`` for ``ort_quantize.py``:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import onnx
+
+from search.deployment.deployment import Deployment, WeightGrid
+from search.deployment.float_model import FLOAT_MODEL
+from search.deployment.gap import Gap
 from search.export.ort_types import OrtType
 from search.export.overrides_input import SCHEMA
-from search.export.solution import Solution, WeightGrid
+from search.graph.limits import opset_of
 from search.graph.network import OpClass
 from search.precision import Format
 from search.quant.grid import Grid
-
-QDQ_OPSET = 21  #: the first opset whose QuantizeLinear takes 16 bits
 
 
 @dataclass
@@ -33,29 +36,33 @@ class _Document:
     only_for: dict[str, list[str]] = field(default_factory=dict)
 
 
-def ort_overrides(solution: Solution) -> dict[str, Any]:
+def ort_overrides(deployment: Deployment, gaps: Sequence[Gap] = ()) -> dict[str, Any]:
     """Return the document as a JSON value; lists and keys are sorted.
+
+    Args:
+        deployment: What is delivered.
+        gaps: What the format cannot say; stated under ``meta``.
 
     Raises:
         ValueError: If a scale the placement needs is missing.
     """
     document = _Document()
-    for tensor in range(len(solution.network.tensors)):
-        _add_tensor(document, solution, tensor)
-    for index, constant in enumerate(solution.network.constants):
-        if solution.placement.constants[index].is_integer:
+    for tensor in range(len(deployment.network.tensors)):
+        _add_tensor(document, deployment, tensor)
+    for index, constant in enumerate(deployment.network.constants):
+        if deployment.placement.constants[index].is_integer:
             # A constant that two groups share has one entry: the format of its first reader.
-            document.overrides.setdefault(constant.name, _channels(solution.weights[index]))
+            document.overrides.setdefault(constant.name, _channels(deployment.weights[index]))
     return {
         "schema": SCHEMA,
-        "meta": _meta(solution, document),
+        "meta": {**_meta(deployment, document), "gaps": [gap.sentence for gap in gaps]},
         "overrides": dict(sorted(document.overrides.items())),
     }
 
 
-def ort_overrides_text(solution: Solution) -> str:
+def ort_overrides_text(deployment: Deployment, gaps: Sequence[Gap] = ()) -> str:
     """Return the document as JSON text with one entry per line."""
-    document = ort_overrides(solution)
+    document = ort_overrides(deployment, gaps)
     rows = ",\n".join(
         f"  {json.dumps(tensor)}: {json.dumps(entries, allow_nan=False)}"
         for tensor, entries in document["overrides"].items()
@@ -64,72 +71,72 @@ def ort_overrides_text(solution: Solution) -> str:
     return f'{{"schema": {json.dumps(document["schema"])},\n"meta": {meta},\n"overrides": {{\n{rows}\n}}}}\n'
 
 
-def integer_nodes(solution: Solution) -> frozenset[str]:
+def integer_nodes(deployment: Deployment) -> frozenset[str]:
     """Return the nodes that belong to a group with integer arithmetic."""
     found: set[str] = set()
-    for index, group in enumerate(solution.network.groups):
-        if not _is_integer_group(solution, index):
+    for index, group in enumerate(deployment.network.groups):
+        if not _is_integer_group(deployment, index):
             continue
         found.update(group.nodes)
         found.update(slot.node for slot in group.inputs)
-        found.update(solution.network.constants[c].node for c in solution.network.constants_of[index])
+        found.update(deployment.network.constants[c].node for c in deployment.network.constants_of[index])
     return frozenset(found)
 
 
-def _add_tensor(document: _Document, solution: Solution, tensor: int) -> None:
+def _add_tensor(document: _Document, deployment: Deployment, tensor: int) -> None:
     """Enter a tensor and the values behind it that some group reads.
 
     The runtime's tool sees a tensor only if an integer operator touches it. A model input that is read behind a Reshape
     alone is therefore stated there; the values are the same.
     """
-    name = solution.network.tensors[tensor].name
-    stored = solution.placement.stored[tensor]
-    if not solution.network.readers[tensor] and not solution.network.tensors[tensor].model_outputs:
+    name = deployment.network.tensors[tensor].name
+    stored = deployment.placement.stored[tensor]
+    if not deployment.network.readers[tensor] and not deployment.network.tensors[tensor].model_outputs:
         return
-    touched = _is_touched(solution, tensor)
+    touched = _is_touched(deployment, tensor)
     readers: dict[str, dict[Format, list[str]]] = {name: {}}
-    for group, slot in solution.network.readers[tensor]:
-        fmt = solution.placement.read[group][slot]
-        by_format = readers.setdefault(solution.value_read(group, slot), {})
-        by_format.setdefault(fmt, []).append(solution.network.groups[group].inputs[slot].node)
+    for group, slot in deployment.network.readers[tensor]:
+        fmt = deployment.placement.read[group][slot]
+        by_format = readers.setdefault(deployment.value_read(group, slot), {})
+        by_format.setdefault(fmt, []).append(deployment.network.groups[group].inputs[slot].node)
     for value, by_format in readers.items():
         integers = {fmt: nodes for fmt, nodes in by_format.items() if fmt.is_integer}
         if stored.is_integer:
             if not integers and (value != name or not touched):
                 continue
-            _enter(document, solution, tensor, value=value, own=stored, others=integers)
+            _enter(document, deployment, tensor, value=value, own=stored, others=integers)
             if value != name and touched:
                 document.aliases.add(value)
         elif integers:
-            _enter(document, solution, tensor, value=value, own=max(integers), others=integers)
+            _enter(document, deployment, tensor, value=value, own=max(integers), others=integers)
             document.only_for[value] = sorted({node for nodes in integers.values() for node in nodes})
 
 
-def _is_touched(solution: Solution, tensor: int) -> bool:
+def _is_touched(deployment: Deployment, tensor: int) -> bool:
     """Tell whether an integer group writes a tensor, or reads it under its own name."""
-    network = solution.network
-    readers = [g for g, s in network.readers[tensor] if solution.value_read(g, s) == network.tensors[tensor].name]
+    network = deployment.network
+    readers = [g for g, s in network.readers[tensor] if deployment.value_read(g, s) == network.tensors[tensor].name]
     writer = network.tensors[tensor].writer
-    return any(_is_integer_group(solution, g) for g in (*readers, *([] if writer is None else [writer])))
+    return any(_is_integer_group(deployment, g) for g in (*readers, *([] if writer is None else [writer])))
 
 
-def _is_integer_group(solution: Solution, index: int) -> bool:
-    return not solution.effective[index].is_float and solution.network.groups[index].op_class is not OpClass.FLOAT
+def _is_integer_group(deployment: Deployment, index: int) -> bool:
+    return not deployment.effective[index].is_float and deployment.network.groups[index].op_class is not OpClass.FLOAT
 
 
 def _enter(
     document: _Document,
-    solution: Solution,
+    deployment: Deployment,
     tensor: int,
     *,
     value: str,
     own: Format,
     others: dict[Format, list[str]],
 ) -> None:
-    entry = _grid_entry(solution.grid(tensor, own))
+    entry = _grid_entry(deployment.grid(tensor, own))
     for fmt, nodes in others.items():
         if fmt is not own:
-            entry["convert"] = {**_grid_entry(solution.grid(tensor, fmt)), "recv_nodes": sorted(set(nodes))}
+            entry["convert"] = {**_grid_entry(deployment.grid(tensor, fmt)), "recv_nodes": sorted(set(nodes))}
     document.overrides[value] = [entry]
 
 
@@ -150,19 +157,21 @@ def _channels(weight: WeightGrid) -> list[dict[str, Any]]:
     ]
 
 
-def _meta(solution: Solution, document: _Document) -> dict[str, Any]:
-    inside = integer_nodes(solution)
-    eight_bit = [grid for (_, bits), grid in sorted(solution.grids.items()) if bits == 8]
+def _meta(deployment: Deployment, document: _Document) -> dict[str, Any]:
+    inside, types = integer_nodes(deployment), deployment.node_types
+    eight_bit = [grid for (_, bits), grid in sorted(deployment.grids.items()) if bits == 8]
     unsigned = any(not grid.signed for grid in eight_bit)
     return {
-        "model": "ort_float.onnx" if solution.float_model is not None else solution.model_file,
-        "inputs": {entry.name: list(entry.shape) for entry in solution.inputs},
-        "opset": QDQ_OPSET,
+        "model": FLOAT_MODEL,
+        "inputs": {entry.name: list(entry.shape) for entry in deployment.inputs},
+        "opset": opset_of(onnx.load_from_string(deployment.quantized)),
         "activation_type": "QUInt8" if unsigned else "QInt8",
         "weight_type": "QInt8",
-        "per_channel": any(weight.axis is not None for weight in solution.weights.values()),
-        "op_types_to_quantize": _sorted(solution.node_types[node] for node in inside if node in solution.node_types),
-        "nodes_to_exclude": _sorted(node for node in solution.node_types if node not in inside),
+        "per_channel": any(weight.axis is not None for weight in deployment.weights.values()),
+        "op_types_to_quantize": _sorted(
+            deployment.node_types[node] for node in inside if node in deployment.node_types
+        ),
+        "nodes_to_exclude": _sorted(node for node in types if node not in inside),
         "aliases": _sorted(document.aliases),
         "only_for": dict(sorted(document.only_for.items())),
     }

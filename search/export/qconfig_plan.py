@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from search.deployment.deployment import Deployment
+from search.deployment.members import acting_nodes, ending_node
 from search.export.hmct_config import FLOAT_BY_DEFAULT
-from search.export.solution import Solution
 from search.export.torch_scope import ScopeMap, map_scopes
-from search.graph.network import Constant, ConstantKind, Group, OpClass
+from search.graph.network import Constant, ConstantKind, OpClass
 from search.precision import Format
 
 FIXED_ACTIVATIONS_FROM = 0.95
@@ -34,7 +35,8 @@ class ModuleFormats:
         weight: Format of its constants, or None.
         output: Stored format of its output, or None if the output is fused away.
         frozen: Whether later templates may not change the entry.
-        threshold: Range limit of the output where it is fixed, else None; ``scale = threshold / 2**(bits - 1)``.
+        threshold: Range limit of the output, None where it is no integer; ``scale = threshold / 2**(bits - 1)``.
+        fixed: Whether that range was stated instead of measured.
         whole: First input, weight and stored output of the group: what the module that its members are fused into does.
     """
 
@@ -44,6 +46,7 @@ class ModuleFormats:
     output: Format | None = None
     frozen: bool = False
     threshold: float | None = None
+    fixed: bool = False
     whole: Whole = (None, None, None)
 
     @property
@@ -89,6 +92,7 @@ class _Entry:
     output: Format | None = None
     frozen: bool = False
     threshold: float | None = None
+    fixed: bool = False
     whole: Whole = (None, None, None)
 
     def finish(self, name: str) -> ModuleFormats:
@@ -100,6 +104,7 @@ class _Entry:
             output=self.output,
             frozen=self.frozen,
             threshold=self.threshold,
+            fixed=self.fixed,
             whole=self.whole,
         )
 
@@ -120,87 +125,76 @@ class _Collector:
         return self.unmapped.setdefault(node, _Entry())
 
 
-def qconfig_plan(solution: Solution) -> QconfigPlan:
-    """Return the entries of a solution."""
-    scopes = scope_map(solution)
+def qconfig_plan(deployment: Deployment) -> QconfigPlan:
+    """Return the entries of a deployment."""
+    scopes = scope_map(deployment)
     collector = _Collector(scopes)
-    for index in range(len(solution.network.groups)):
-        _collect(collector, solution, index)
-    ratio = solution.achieved_ratio
+    for index in range(len(deployment.network.groups)):
+        _collect(collector, deployment, index)
+    ratio = deployment.achieved_ratio
     return QconfigPlan(
         modules=tuple(entry.finish(name) for name, entry in collector.mapped.items()),
         unmapped=tuple(entry.finish(name) for name, entry in collector.unmapped.items()),
-        inputs=tuple(_input_entries(solution)),
+        inputs=tuple(_input_entries(deployment)),
         shared=tuple(sorted(scopes.shared)),
         fixed_activations=ratio is not None and ratio >= FIXED_ACTIVATIONS_FROM,
     )
 
 
-def scope_map(solution: Solution) -> ScopeMap:
-    """Return the module paths of the solution's nodes."""
-    members = {index: acting_nodes(solution, index) for index in range(len(solution.network.groups))}
-    return map_scopes(members, solution.node_types)
+def scope_map(deployment: Deployment) -> ScopeMap:
+    """Return the module paths of the deployment's nodes."""
+    members = {index: acting_nodes(deployment, index) for index in range(len(deployment.network.groups))}
+    return map_scopes(members, deployment.node_types)
 
 
-def acting_nodes(solution: Solution, index: int) -> tuple[str, ...]:
-    """Return the nodes of a group: its members, and those that read for it under another name."""
-    group = solution.network.groups[index]
-    return tuple(dict.fromkeys([*group.nodes, *(slot.node for slot in group.inputs)]))
-
-
-def ending_node(group: Group) -> str:
-    """Return the node whose output is stored: the last one fused into a gemm, else the one that names the group."""
-    return group.nodes[-1] if group.op_class is OpClass.GEMM else group.name
-
-
-def _collect(collector: _Collector, solution: Solution, index: int) -> None:
-    group = solution.network.groups[index]
+def _collect(collector: _Collector, deployment: Deployment, index: int) -> None:
+    group = deployment.network.groups[index]
     touched: list[_Entry] = []
-    for node, tensor, fmt in _reads(solution, index):
+    for node, tensor, fmt in _reads(deployment, index):
         entry = collector.at(node)
         entry.inputs.append((tensor, fmt))
         touched.append(entry)
-    for c in solution.network.constants_of[index]:
-        constant = solution.network.constants[c]
+    for c in deployment.network.constants_of[index]:
+        constant = deployment.network.constants[c]
         if not _is_input(constant, group.op_class):
             entry = collector.at(constant.node)
-            entry.weight = solution.placement.constants[c]
+            entry.weight = deployment.placement.constants[c]
             touched.append(entry)
     for tensor in group.outputs:
-        entry = collector.at(ending_node(group))
-        entry.output = solution.placement.stored[tensor]
-        fixed = solution.fixed_grid(tensor)
-        entry.threshold = fixed.threshold if fixed is not None else None
+        entry = collector.at(ending_node(deployment, index))
+        entry.output = deployment.placement.stored[tensor]
+        entry.threshold = _threshold(deployment, tensor)
+        entry.fixed = deployment.fixed_grid(tensor) is not None
         touched.append(entry)
-    frozen = _is_frozen(solution, index)
+    frozen = _is_frozen(deployment, index)
     for entry in touched:
         entry.frozen |= frozen
-        entry.whole = _whole(solution, index)
+        entry.whole = _whole(deployment, index)
 
 
-def _whole(solution: Solution, index: int) -> Whole:
-    group = solution.network.groups[index]
+def _whole(deployment: Deployment, index: int) -> Whole:
+    group = deployment.network.groups[index]
     weights = [
-        c for c in solution.network.constants_of[index] if solution.network.constants[c].kind is ConstantKind.WEIGHT
+        c for c in deployment.network.constants_of[index] if deployment.network.constants[c].kind is ConstantKind.WEIGHT
     ]
     return (
-        solution.placement.read[index][0] if group.inputs else None,
-        solution.placement.constants[weights[0]] if weights else None,
-        solution.placement.stored[group.outputs[0]] if group.outputs else None,
+        deployment.placement.read[index][0] if group.inputs else None,
+        deployment.placement.constants[weights[0]] if weights else None,
+        deployment.placement.stored[group.outputs[0]] if group.outputs else None,
     )
 
 
-def _reads(solution: Solution, index: int) -> list[tuple[str, int, Format]]:
+def _reads(deployment: Deployment, index: int) -> list[tuple[str, int, Format]]:
     """Return what a group reads as ``(node, tensor, format)``, by node and input position.
 
     A constant operand of an elementwise operator is an input too; it gets a negative tensor number of its own.
     """
-    group = solution.network.groups[index]
-    found = [(slot.node, slot.index, slot.tensor, fmt) for slot, fmt in solution.slots(index)]
-    for c in solution.network.constants_of[index]:
-        constant = solution.network.constants[c]
+    group = deployment.network.groups[index]
+    found = [(slot.node, slot.index, slot.tensor, fmt) for slot, fmt in deployment.slots(index)]
+    for c in deployment.network.constants_of[index]:
+        constant = deployment.network.constants[c]
         if _is_input(constant, group.op_class):
-            found.append((constant.node, constant.index, -1 - c, solution.placement.constants[c]))
+            found.append((constant.node, constant.index, -1 - c, deployment.placement.constants[c]))
     return [(node, tensor, fmt) for node, _, tensor, fmt in sorted(found, key=lambda item: item[:2])]
 
 
@@ -208,19 +202,22 @@ def _is_input(constant: Constant, op_class: OpClass) -> bool:
     return constant.kind is ConstantKind.OPERAND and op_class is OpClass.ELEMENTWISE
 
 
-def _is_frozen(solution: Solution, index: int) -> bool:
+def _is_frozen(deployment: Deployment, index: int) -> bool:
     """Tell whether nothing may change a group afterwards: a frozen pin, or one of the few fp16 groups of J6E/M."""
-    pin = solution.pins.get(index)
-    scarce_fp16 = solution.effective[index].is_float and solution.march not in FLOAT_BY_DEFAULT
+    pin = deployment.pins.get(index)
+    scarce_fp16 = deployment.effective[index].is_float and deployment.march not in FLOAT_BY_DEFAULT
     return scarce_fp16 or (pin is not None and pin.freeze)
 
 
-def _input_entries(solution: Solution) -> Iterator[InputFormats]:
-    for t, tensor in enumerate(solution.network.tensors):
+def _input_entries(deployment: Deployment) -> Iterator[InputFormats]:
+    for t, tensor in enumerate(deployment.network.tensors):
         if tensor.writer is None:
-            fixed = solution.fixed_grid(t)
             yield InputFormats(
-                name=tensor.name,
-                output=solution.placement.stored[t],
-                threshold=fixed.threshold if fixed is not None else None,
+                name=tensor.name, output=deployment.placement.stored[t], threshold=_threshold(deployment, t)
             )
+
+
+def _threshold(deployment: Deployment, tensor: int) -> float | None:
+    """Range limit a tensor is stored with; None where it is stored in float."""
+    stored = deployment.placement.stored[tensor]
+    return deployment.grid(tensor, stored).threshold if stored.is_integer else None

@@ -1,7 +1,8 @@
 """``horizon/qconfig_setter.py``: the assignment as templates of Horizon's ``QconfigSetter`` (OE 3.5.0 and later).
 
 Later templates override earlier ones, except entries made with ``freeze=True``. The order is therefore: the chip's
-default, the gemm default, the explicit map of modules, then fixed scales and frozen modules with ``freeze=True``.
+default, the gemm default, the explicit map of modules, the thresholds of the search, then fixed scales and frozen
+modules with ``freeze=True``.
 Sets are explicit: a ratio applied to the plugin's own sensitivity table would choose other operators.
 """
 
@@ -9,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from search.deployment.deployment import Deployment
 from search.export.hmct_config import FLOAT_BY_DEFAULT
 from search.export.python_text import DTYPES, dict_text, literal, number
 from search.export.qconfig_plan import ModuleFormats, QconfigPlan, qconfig_plan
 from search.export.setter_notes import notes
-from search.export.solution import Solution
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def templates():
         ConvDtypeTemplate(input_dtype=qint8, weight_dtype=qint8),
         MatmulDtypeTemplate(input_dtypes=qint8),
         ModuleNameTemplate(MODULES),
+        ModuleNameTemplate(THRESHOLDS),
         ModuleNameTemplate(FIXED, freeze=True),
         ModuleNameTemplate(FROZEN, freeze=True),
     ]
@@ -83,11 +85,11 @@ def qat_fixed_activation_setter():
 '''
 
 
-def qconfig_setter(solution: Solution) -> SetterFile:
-    """Return the file for a solution, and the nodes whose names give no module path."""
-    plan = qconfig_plan(solution)
-    default = "torch.float16" if solution.march in FLOAT_BY_DEFAULT else "qint8"
-    settings = f"MARCH = {literal(solution.march or '')}\nDEFAULT = {default}\n\n"
+def qconfig_setter(deployment: Deployment) -> SetterFile:
+    """Return the file for a deployment, and the nodes whose names give no module path."""
+    plan = qconfig_plan(deployment)
+    default = "torch.float16" if deployment.march in FLOAT_BY_DEFAULT else "qint8"
+    settings = f"MARCH = {literal(deployment.march or '')}\nDEFAULT = {default}\n\n"
     tail = notes(plan)
     text = "".join(
         [
@@ -103,15 +105,18 @@ def qconfig_setter(solution: Solution) -> SetterFile:
 
 
 def _maps(plan: QconfigPlan) -> str:
-    free = [entry for entry in plan.modules if not entry.frozen or entry.threshold is not None]
-    fixed = {entry.name: _fixed(entry) for entry in plan.modules if entry.threshold is not None}
-    frozen = {entry.name: _full(entry) for entry in plan.modules if entry.frozen and entry.threshold is None}
+    free = [entry for entry in plan.modules if not entry.frozen or entry.fixed]
+    bounded = [entry for entry in plan.modules if entry.threshold is not None]
+    measured = {entry.name: _bounded(entry) for entry in bounded if not entry.fixed}
+    fixed = {entry.name: _bounded(entry) for entry in bounded if entry.fixed}
+    frozen = {entry.name: _full(entry) for entry in plan.modules if entry.frozen and not entry.fixed}
     return "\n".join(
         [
             "# Inputs, weight and stored output of each module.\n"
             + dict_text({entry.name: _full(entry) for entry in free}, name="MODULES"),
-            "# Outputs with a stated range: scale = threshold / 128 (qint8) or / 32768 (qint16).\n"
-            + dict_text(fixed, name="FIXED"),
+            "# Outputs as they were measured: scale = threshold / 128 (qint8) or / 32768 (qint16). Calibration and\n"
+            "# training begin from these and may move them.\n" + dict_text(measured, name="THRESHOLDS"),
+            "# Outputs with a stated range, which nothing may move.\n" + dict_text(fixed, name="FIXED"),
             "# Modules that nothing later may change.\n" + dict_text(frozen, name="FROZEN"),
         ]
     )
@@ -129,7 +134,7 @@ def _full(entry: ModuleFormats) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def _fixed(entry: ModuleFormats) -> str:
+def _bounded(entry: ModuleFormats) -> str:
     if entry.output is None or entry.threshold is None:
-        raise ValueError(f"Module {entry.name!r} has no fixed output.")
+        raise ValueError(f"Module {entry.name!r} has no threshold.")
     return f'{{"dtype": {DTYPES[entry.output]}, "threshold": {number(entry.threshold)}}}'

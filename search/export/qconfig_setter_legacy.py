@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from search.deployment.deployment import Deployment
 from search.export.hmct_config import FLOAT_BY_DEFAULT
 from search.export.python_text import DTYPES, comment, dict_text, literal, number
 from search.export.qconfig_plan import ModuleFormats, QconfigPlan, qconfig_plan
 from search.export.qconfig_setter import SetterFile
 from search.export.setter_notes import notes
-from search.export.solution import Solution
 
 _HEAD = '''"""Precisions for Horizon's plugin, old setters (before OE 3.5.0).
 
@@ -62,16 +62,16 @@ _INTEGER_DEFAULTS = {
 _FLOAT_DEFAULTS = dict.fromkeys(_INTEGER_DEFAULTS, "all_fp16_qconfig_setter")
 
 
-def qconfig_setter_legacy(solution: Solution) -> SetterFile:
-    """Return the file for a solution, and the nodes whose names give no module path."""
-    plan = qconfig_plan(solution)
-    defaults = _FLOAT_DEFAULTS if solution.march in FLOAT_BY_DEFAULT else _INTEGER_DEFAULTS
+def qconfig_setter_legacy(deployment: Deployment) -> SetterFile:
+    """Return the file for a deployment, and the nodes whose names give no module path."""
+    plan = qconfig_plan(deployment)
+    defaults = _FLOAT_DEFAULTS if deployment.march in FLOAT_BY_DEFAULT else _INTEGER_DEFAULTS
     used = {name for key, name in defaults.items() if key != "fixed" or plan.fixed_activations}
     tail = _limits(plan) + notes(plan)
     text = "".join(
         [
             _HEAD.format(imports=_imports({"ModuleNameQconfigSetter", *used})),
-            f"MARCH = {literal(solution.march or '')}\n\n",
+            f"MARCH = {literal(deployment.march or '')}\n\n",
             "# Modules that nothing later may change.\n" + _map(plan, "FROZEN", frozen=True),
             "\n# Inputs, weight and stored output of each module.\n" + _map(plan, "MODULES", frozen=False),
             _BODY.format(**defaults),
@@ -106,7 +106,8 @@ def _dtypes(entry: ModuleFormats) -> str:
 def _limits(plan: QconfigPlan) -> str:
     """Return comments on what these setters have no word for."""
     mixed = [entry for entry in plan.modules if len(entry.input_formats) > 1]
-    fixed = [entry for entry in plan.modules if entry.threshold is not None]
+    fixed = [entry for entry in plan.modules if entry.fixed]
+    bounded = [entry for entry in plan.modules if entry.threshold is not None and not entry.fixed]
     lines: list[str] = []
     if mixed:
         lines += ["Inputs in different formats; the setters above state the first. The others follow their writers:"]
@@ -114,4 +115,7 @@ def _limits(plan: QconfigPlan) -> str:
     if fixed:
         lines += ["Outputs with a stated range; give them a fixed scale of threshold / 2**(bits - 1):"]
         lines += [f"  {literal(e.name)}: threshold {number(e.threshold or 0.0)}" for e in fixed]
+    if bounded:
+        lines += ["Thresholds of the search. These setters have no word for them: calibration measures its own."]
+        lines += [f"  {literal(e.name)}: threshold {number(e.threshold or 0.0)}" for e in bounded]
     return comment([*lines, ""] if lines else [])

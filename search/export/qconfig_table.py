@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from search.deployment.deployment import Deployment
+from search.deployment.members import acting_nodes, ending_node
 from search.export.csv_text import Cell, csv_bytes
-from search.export.qconfig_plan import acting_nodes, ending_node
-from search.export.solution import Solution
 from search.export.torch_scope import scope_of
 
 COLUMNS = (
@@ -20,67 +20,67 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def qconfig_csv(solution: Solution) -> bytes:
+def qconfig_csv(deployment: Deployment) -> bytes:
     """Return the file: model inputs first, then groups in network order."""
-    return csv_bytes(COLUMNS, [*_input_rows(solution), *_group_rows(solution)])
+    return csv_bytes(COLUMNS, [*_input_rows(deployment), *_group_rows(deployment)])
 
 
-def module_calls(solution: Solution) -> Counter[tuple[str, str]]:
+def module_calls(deployment: Deployment) -> Counter[tuple[str, str]]:
     """Count the nodes of each operator type per module path: above 1, a module is called several times."""
     found: Counter[tuple[str, str]] = Counter()
-    for node, op_type in solution.node_types.items():
+    for node, op_type in deployment.node_types.items():
         scope = scope_of(node)
         if scope is not None:
             found[scope, op_type] += 1
     return found
 
 
-def _input_rows(solution: Solution) -> Iterator[list[Cell]]:
-    for t, tensor in enumerate(solution.network.tensors):
+def _input_rows(deployment: Deployment) -> Iterator[list[Cell]]:
+    for t, tensor in enumerate(deployment.network.tensors):
         if tensor.writer is None:
-            row: dict[str, Cell] = {"name": tensor.name, "op_type": "Input", "calls": 1, **_stored(solution, t)}
+            row: dict[str, Cell] = {"name": tensor.name, "op_type": "Input", "calls": 1, **_stored(deployment, t)}
             yield [row.get(column) for column in COLUMNS]
 
 
-def _group_rows(solution: Solution) -> Iterator[list[Cell]]:
-    calls = module_calls(solution)
-    for index, group in enumerate(solution.network.groups):
-        for node in acting_nodes(solution, index):
-            op_type = solution.node_types.get(node, group.op_type if node == group.name else "")
+def _group_rows(deployment: Deployment) -> Iterator[list[Cell]]:
+    calls = module_calls(deployment)
+    for index, group in enumerate(deployment.network.groups):
+        for node in acting_nodes(deployment, index):
+            op_type = deployment.node_types.get(node, group.op_type if node == group.name else "")
             row: dict[str, Cell] = {"name": node, "op_type": op_type, "group": f"g{index}"}
             scope = scope_of(node)
             row["calls"] = calls.get((scope, op_type), 1) if scope is not None else 1
-            row |= _reads(solution, index, node) | _weight(solution, index, node) | _writes(solution, index, node)
-            row |= _decision(solution, index) if node == group.name else _fused(solution, node, into=group.name)
+            row |= _reads(deployment, index, node) | _weight(deployment, index, node) | _writes(deployment, index, node)
+            row |= _decision(deployment, index) if node == group.name else _fused(deployment, node, into=group.name)
             yield [row.get(column) for column in COLUMNS]
 
 
-def _reads(solution: Solution, index: int, node: str) -> dict[str, Cell]:
-    formats = [fmt.value for slot, fmt in solution.slots(index) if slot.node == node]
+def _reads(deployment: Deployment, index: int, node: str) -> dict[str, Cell]:
+    formats = [fmt.value for slot, fmt in deployment.slots(index) if slot.node == node]
     return {"input_dtypes": ";".join(formats)}
 
 
-def _weight(solution: Solution, index: int, node: str) -> dict[str, Cell]:
-    for c in solution.network.constants_of[index]:
-        constant = solution.network.constants[c]
+def _weight(deployment: Deployment, index: int, node: str) -> dict[str, Cell]:
+    for c in deployment.network.constants_of[index]:
+        constant = deployment.network.constants[c]
         if constant.node == node:
-            fmt = solution.placement.constants[c]
-            axis = solution.weights[c].axis if fmt.is_integer and c in solution.weights else None
+            fmt = deployment.placement.constants[c]
+            axis = deployment.weights[c].axis if fmt.is_integer and c in deployment.weights else None
             return {"weight_dtype": fmt.value, "ch_axis": axis}
     return {}
 
 
-def _writes(solution: Solution, index: int, node: str) -> dict[str, Cell]:
-    group = solution.network.groups[index]
-    return _stored(solution, group.outputs[0]) if group.outputs and node == ending_node(group) else {}
+def _writes(deployment: Deployment, index: int, node: str) -> dict[str, Cell]:
+    group = deployment.network.groups[index]
+    return _stored(deployment, group.outputs[0]) if group.outputs and node == ending_node(deployment, index) else {}
 
 
-def _stored(solution: Solution, tensor: int) -> dict[str, Cell]:
-    fmt = solution.placement.stored[tensor]
+def _stored(deployment: Deployment, tensor: int) -> dict[str, Cell]:
+    fmt = deployment.placement.stored[tensor]
     row: dict[str, Cell] = {"output_dtype": fmt.value}
     if fmt.is_integer:
-        grid = solution.grid(tensor, fmt)
-        observation = solution.stored_observation(tensor)
+        grid = deployment.grid(tensor, fmt)
+        observation = deployment.stored_observation(tensor)
         row |= {
             "threshold": grid.threshold,
             "scale": grid.scale,
@@ -90,18 +90,18 @@ def _stored(solution: Solution, tensor: int) -> dict[str, Cell]:
     return row
 
 
-def _decision(solution: Solution, index: int) -> dict[str, Cell]:
-    reason = solution.reasons[index]
-    pin = solution.pins.get(index)
+def _decision(deployment: Deployment, index: int) -> dict[str, Cell]:
+    reason = deployment.reasons[index]
+    pin = deployment.pins.get(index)
     if pin is not None:
         reason = "; ".join(filter(None, [reason, f"pinned by {pin.match}{', frozen' if pin.freeze else ''}"]))
     return {
-        "requested": solution.requested[index].value,
-        "effective": solution.effective[index].value,
+        "requested": deployment.requested[index].value,
+        "effective": deployment.effective[index].value,
         "reason": reason,
     }
 
 
-def _fused(solution: Solution, node: str, *, into: str) -> dict[str, Cell]:
-    fate = solution.fates.get(node)
+def _fused(deployment: Deployment, node: str, *, into: str) -> dict[str, Cell]:
+    fate = deployment.fates.get(node)
     return {"reason": (fate.why if fate is not None else "") or f"part of {into}"}

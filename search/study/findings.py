@@ -11,6 +11,7 @@ from search.diagnosis.arithmetic import (
     square_findings,
     warning_findings,
 )
+from search.diagnosis.delivered import gap_findings, route_findings
 from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.feasibility import nothing_runs_findings
 from search.diagnosis.goal import goal_findings
@@ -83,6 +84,10 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         inputs = finished.results["float"].data["inputs"] or finished.results["baseline"].data["inputs"]
         yield from clipping_findings(setting.network, setting.extremes, inputs)
     yield from _unoptimized(finished)
+    if "export" in finished.results:
+        exported = finished.results["export"].data
+        yield from gap_findings(exported["gaps"])
+        yield from route_findings(exported["command"], other=exported["recalibrates"])
 
 
 def _float_chosen(problem: Problem, finished: Finished) -> Iterator[Finding]:

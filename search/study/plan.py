@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Literal
 
 from search.evaluation.configuration import Configuration, Treatment
@@ -281,7 +280,6 @@ def _export_item(
         "reasons": {str(g): why for g, why in reasons.items()},
         "model": results["recheck"].blobs["model"] if "recheck" in results else None,
         "ratio": achieved_ratio(session, chosen),
-        "model_file": PurePath(problem.spec.model).name,
         "calibration_dir": FOLDER if problem.exports_calibration else None,
         "pins": [pin.model_dump(mode="json") for pin in problem.spec.pins],
     }

@@ -1,26 +1,28 @@
-"""``export``: the solution of a study as vendor files, and what the report and ``result.json`` need of it."""
+"""``export``: the deployment of a study as vendor files, and what the report and ``result.json`` need of it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from search.assignment import Assignment
-from search.calibration.grids import Grids
-from search.evaluation.configuration import Configuration
-from search.export.files import export_files
-from search.export.solution import (
+from search.deployment.deployment import (
+    Deployment,
     GroupPin,
     ModelInput,
     NodeFate,
     Observation,
     OutputForm,
-    Solution,
     WeightGrid,
 )
+from search.deployment.float_model import QDQ_MODEL
+from search.evaluation.biases import GridSource
+from search.evaluation.configuration import Configuration
+from search.export.files import export_files
 from search.graph.network import Network
 from search.precision import Format
 from search.spec.job import Pin
@@ -33,36 +35,42 @@ from search.work.problem import Problem
 
 def run_export(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Write every file that follows from the chosen assignment."""
-    solution = make_solution(runner, params)
-    files = export_files(solution)
+    deployment = make_deployment(runner, params)
+    exported = export_files(deployment)
+    files = dict(exported.files)
     if params["model"] is None:
-        files["model.qdq.onnx"] = runner.qdq(
-            Configuration.from_json(params["configuration"]), explicit_moves=True
-        ).model.SerializeToString()
+        files[QDQ_MODEL] = deployment.quantized
     outputs = {
         name: {"dtype": form.dtype, "scale": form.scale, "zero_point": form.zero_point}
-        for name, form in solution.outputs.items()
+        for name, form in deployment.outputs.items()
     }
     data = {
         "outputs": outputs,
-        "shares": [_share(solution.network, g) for g in range(len(solution.network.groups))],
+        "shares": [_share(deployment.network, g) for g in range(len(deployment.network.groups))],
         "files": sorted(files),
+        "gaps": [asdict(gap) for gap in exported.gaps],
+        "command": exported.command,
+        "recalibrates": exported.recalibrates,
     }
     blobs = {f"file:{path}": content for path, content in files.items()}
-    blobs["nodes"] = json.dumps(_assignment(runner, solution)).encode()
+    blobs["nodes"] = json.dumps(_assignment(runner, deployment)).encode()
     return Raw(data, blobs)
 
 
-def make_solution(runner: ItemRunner, params: Mapping[str, Any]) -> Solution:
+def make_deployment(runner: ItemRunner, params: Mapping[str, Any]) -> Deployment:
     """Everything the exporters say, from the configuration and the calibration."""
     configuration = Configuration.from_json(params["configuration"])
     loaded, target = runner.loaded, runner.problem.target
     network = loaded.structure.network
-    placement, grids = runner.placement(configuration), runner.grids(configuration)
+    placement = runner.placement(configuration)
+    grids = runner.measured_grids(configuration, placement)
+    origins = runner.grids(configuration)
     used = sorted(set(_used(network, placement)), key=lambda pair: (pair[0], pair[1].rank))
     reasons = {int(g): why for g, why in params["reasons"].items()}
     template = loaded.template
-    return Solution(
+    return Deployment(
+        graph=template.model.SerializeToString(),
+        quantized=runner.exported_bytes(configuration),
         network=network,
         target=target.name,
         kind=_kind(runner.problem),
@@ -83,7 +91,8 @@ def make_solution(runner: ItemRunner, params: Mapping[str, Any]) -> Solution:
             for value in loaded.user.inputs
         ),
         observations={
-            (t, fmt.bits): Observation(method=grids.method_of(t, fmt), fixed=grids.is_fixed(t, fmt)) for t, fmt in used
+            (t, fmt.bits): Observation(method=origins.method_of(t, fmt), fixed=origins.is_fixed(t, fmt))
+            for t, fmt in used
         },
         pins=_pins(runner, params),
         fates=_fates(runner),
@@ -91,9 +100,9 @@ def make_solution(runner: ItemRunner, params: Mapping[str, Any]) -> Solution:
         node_types={node.name: node.op_type for node in template.model.graph.node},
         slot_values=_slot_values(runner),
         achieved_ratio=params["ratio"],
-        model_file=params["model_file"],
+        passes=_passes(runner),
+        prescale=configuration.treatment.prescale,
         calibration_dir=params["calibration_dir"],
-        float_model=template.model.SerializeToString(),
         knight=knight_plan(runner, configuration, params),
     )
 
@@ -118,7 +127,7 @@ def _used(network: Network, placement: Placement) -> Iterator[tuple[int, Format]
                 yield slot.tensor, placement.read[g][s]
 
 
-def _weights(network: Network, placement: Placement, grids: Grids) -> dict[int, WeightGrid]:
+def _weights(network: Network, placement: Placement, grids: GridSource) -> dict[int, WeightGrid]:
     found = {}
     for c, fmt in enumerate(placement.constants):
         if fmt.is_integer:
@@ -166,7 +175,7 @@ def _fates(runner: ItemRunner) -> dict[str, NodeFate]:
     return found
 
 
-def _form(network: Network, placement: Placement, grids: Grids, output: str) -> OutputForm:
+def _form(network: Network, placement: Placement, grids: GridSource, output: str) -> OutputForm:
     """How an output leaves the chip: as the integers it is stored in, or float."""
     tensor = next((t for t, one in enumerate(network.tensors) if output in one.model_outputs), None)
     fmt = Format.FP32 if tensor is None else placement.stored[tensor]
@@ -191,19 +200,29 @@ def _slot_values(runner: ItemRunner) -> dict[tuple[int, int], str]:
     return found
 
 
+def _passes(runner: ItemRunner) -> dict[str, int]:
+    """Nodes outside every group, and the tensor each of them passes on."""
+    template = runner.loaded.template
+    return {
+        node.name: template.tensor_of[node.output[0]]
+        for node in template.model.graph.node
+        if node.name not in template.group_of and node.output and node.output[0] in template.tensor_of
+    }
+
+
 def _share(network: Network, group: int) -> float:
     return network.groups[group].macs / network.total_macs if network.total_macs else 0.0
 
 
-def _assignment(runner: ItemRunner, solution: Solution) -> dict[str, dict[str, Any]]:
+def _assignment(runner: ItemRunner, deployment: Deployment) -> dict[str, dict[str, Any]]:
     """Every node of the user's graph: precision, request, group, role, into, why."""
     group_of = runner.loaded.template.group_of
     found = {}
-    for name, fate in sorted(solution.fates.items()):
+    for name, fate in sorted(deployment.fates.items()):
         group = group_of.get(name, group_of.get(fate.into or ""))
-        precision = None if group is None else solution.effective[group].value
-        requested = None if group is None else solution.requested[group].value
-        why = fate.why if group is None or fate.role != "compute" else (solution.reasons[group] or fate.why)
+        precision = None if group is None else deployment.effective[group].value
+        requested = None if group is None else deployment.requested[group].value
+        why = fate.why if group is None or fate.role != "compute" else (deployment.reasons[group] or fate.why)
         found[name] = {
             "precision": precision,
             "requested": requested,

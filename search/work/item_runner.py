@@ -29,6 +29,7 @@ from search.evaluation.lowering.lower import lower
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
 from search.graph.load import UserModel, read_model
+from search.graph.lower_opset import lowest_opset
 from search.metrics.metric import Metric
 from search.metrics.reductions import Direction
 from search.metrics.registry import make_metric
@@ -241,13 +242,16 @@ class ItemRunner:
         outputs = {name: settings.precision for name, settings in self.problem.spec.outputs.items()}
         return place(network, self.problem.target, configuration.effective, output_precision=outputs)
 
+    def measured_grids(self, configuration: Configuration, placement: Placement) -> GridSource:
+        """Grids of a configuration as it is run: weights are coarser where a runtime's bias needs it."""
+        grids: GridSource = self.grids(configuration)
+        return FittedGrids(self.loaded.template, placement, grids) if self.level is Level.DEPLOYED else grids
+
     def qdq(self, configuration: Configuration, *, explicit_moves: bool = False) -> QdqModel:
         """The Q/DQ model of a configuration."""
         template, placement = self.loaded.template, self.placement(configuration)
-        grids: GridSource = self.grids(configuration)
+        grids = self.measured_grids(configuration, placement)
         runs_integers = self.level is Level.DEPLOYED
-        if runs_integers:
-            grids = FittedGrids(template, placement, grids)
         options = QdqOptions(
             explicit_moves=explicit_moves or runs_integers,
             guarded=not runs_integers,
@@ -259,10 +263,14 @@ class ItemRunner:
         """The exported file of a configuration, and it read back, ready to run; the last one is kept."""
         if self._exported is None or self._exported[0] != configuration.digest:
             self._exported = None
-            data = self.qdq(configuration, explicit_moves=True).model.SerializeToString()
+            data = self.exported_bytes(configuration)
             session = Session(data, level=self.level, threads=self.problem.threads)
             self._exported = (configuration.digest, data, session)
         return self._exported[1:]
+
+    def exported_bytes(self, configuration: Configuration) -> bytes:
+        """``model.qdq.onnx`` of a configuration: at the lowest opset that says it, so that older tools read it."""
+        return bytes(lowest_opset(self.qdq(configuration, explicit_moves=True).model).SerializeToString())
 
     @property
     def level(self) -> Level:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.data.order import Subset, sample_order
+from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.evaluation.configuration import Configuration
-from search.export.knight_plan import KnightMetric, KnightPlan
 from search.graph.load import read_model
 from search.precision import Format
 from search.work.fixing import input_tensors

@@ -15,6 +15,7 @@ WITHOUT_A_CALLER = {
     "next_tasks": "for callers that keep nothing between tasks: docs/architecture.md",
     "construct_mapping": "called by PyYAML",
     "load_job": "a job from its text, for programs that hold one",
+    "deploy_schema": "makes the committed schema of deploy.json, which tools of others read",
 }
 
 

@@ -10,18 +10,18 @@ from dataclasses import replace
 import pytest
 
 from search.assignment import Assignment
+from search.deployment.deployment import OutputForm
+from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.errors import UsageError
 from search.export.files import export_files
 from search.export.knight import knight_files
 from search.export.knight_config import run_config, run_config_problems
 from search.export.knight_mix import mix_config, mix_problems
-from search.export.knight_plan import KnightMetric, KnightPlan
 from search.export.knight_script import run_script
-from search.export.solution import OutputForm
 from search.graph.network import OpClass
 from search.precision import Precision
 from search.targets.placement import Placement
-from tests.export.solutions import I8, I16, activation, chain_solution, group, residual_solution
+from tests.export.deployments import I8, I16, activation, chain_deployment, graph_of, group, residual_deployment
 
 
 def plan(**changes):
@@ -46,20 +46,20 @@ def plan(**changes):
     return replace(base, **changes)
 
 
-def solution(*precisions, **changes):
+def deployment(*precisions, **changes):
     precisions = precisions or (Precision.A8W8, Precision.A8W8)
-    made = chain_solution(list(precisions), names=[f"c{i}" for i in range(len(precisions))], march=None)
+    made = chain_deployment(list(precisions), names=[f"c{i}" for i in range(len(precisions))], march=None)
     return replace(made, **{"kind": "knight", "target": "tx5105c", "knight": plan(), **changes})
 
 
 def test_the_run_configuration_holds_what_the_search_chose():
-    document = json.loads(knight_files(solution())["knight/run_config.json"])
+    document = json.loads(knight_files(deployment())[0]["knight/run_config.json"])
     assert document["chip"] == "TX5105C"
     quant = document["quant"]
-    assert (quant["model"], quant["quant-mode"], quant["bit-width"]) == ("./model.onnx", "kl", 8)
+    assert (quant["model"], quant["quant-mode"], quant["bit-width"]) == ("./model.qdq.onnx", "kl", 8)
     assert quant["batch-size"] * quant["iteration"] == 48
     assert (quant["infer-func"], quant["user-defined-script"]) == ("bitbudget_calibrate", "./knight/infer.py")
-    assert document["compile"]["onnx"] == "./knight/out/model_quantize.onnx"
+    assert document["compile"]["onnx"] == "./knight/out/model.qdq_quantize.onnx"
     assert run_config_problems(document) == []
 
 
@@ -71,16 +71,24 @@ def test_batches_leave_no_rest_unless_the_model_fixes_them(samples, fixed, batch
 
 
 def test_a_method_that_is_ours_alone_hands_over_the_model_with_its_scales():
-    document = run_config(solution(), plan(method="mix"), has_mix=False)
+    document = run_config(deployment(), plan(method="mix"), has_mix=False)
     assert document["quant"]["model"] == "./model.qdq.onnx"
     assert document["quant"]["quant-mode"] == "min_max"
-    assert "MODEL=${MODEL:-./model.qdq.onnx}" in run_script(solution(), plan(method="mix"))
+    assert "MODEL=${MODEL:-./model.qdq.onnx}" in run_script(deployment(), plan(method="mix"))
+
+
+def test_a_model_the_tool_cannot_read_is_left_aside_and_that_is_said():
+    made = deployment(quantized=graph_of({"c0": "Conv"}, opset=21), knight=plan())
+    files, gaps = knight_files(made)
+    assert json.loads(files["knight/run_config.json"])["quant"]["model"] == "./ort_float.onnx"
+    assert [gap.decision for gap in gaps] == ["threshold"]
+    assert "needs opset 21" in files["knight/README.md"].decode()
 
 
 def test_the_percentile_is_stated():
-    document = run_config(solution(), plan(method="percentile"), has_mix=False)
+    document = run_config(deployment(), plan(method="percentile"), has_mix=False)
     assert document["quant"]["percent"] == 0.9999
-    assert "-per 0.9999" in run_script(solution(), plan(method="percentile"))
+    assert "-per 0.9999" in run_script(deployment(), plan(method="percentile"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_the_percentile_is_stated():
     ],
 )
 def test_what_the_tool_would_refuse_is_named(change, problem):
-    document = run_config(solution(), plan(), has_mix=False)
+    document = run_config(deployment(), plan(), has_mix=False)
     assert any(problem in one for one in run_config_problems({**document, "quant": {**document["quant"], **change}}))
 
 
@@ -106,7 +114,7 @@ def test_sections_are_checked_too():
 
 
 def test_without_data_the_tool_draws_its_own_numbers():
-    files = knight_files(solution(knight=plan(calibration_file=None, evaluation_file=None, order=(), metric=None)))
+    files = knight_files(deployment(knight=plan(calibration_file=None, evaluation_file=None, order=(), metric=None)))[0]
     quant = json.loads(files["knight/run_config.json"])["quant"]
     assert quant["infer-func"] == "infer_auto"
     assert "data" not in quant
@@ -133,18 +141,19 @@ def options(words):
 
 
 def test_the_script_calls_the_tool_with_these_settings(tmp_path):
-    script = run_script(solution(knight=plan(exact={"image": "uint8"})), plan(exact={"image": "uint8"}))
+    script = run_script(deployment(knight=plan(exact={"image": "uint8"})), plan(exact={"image": "uint8"}))
     code, words = calls(tmp_path, script)
     assert code == 0
     assert words[:4] == ["--chip", "TX5105C", "quant", "onnx"]
     found = options(words)
-    assert (found["-m"], found["-d"], found["-qm"], found["-b"]) == ("./model.onnx", "./calib.npz", "kl", "8")
+    assert (found["-m"], found["-d"], found["-qm"], found["-b"]) == ("./model.qdq.onnx", "./calib.npz", "kl", "8")
     assert (found["-if"], found["-uds"], found["-qid"]) == ("bitbudget_calibrate", "./knight/infer.py", "uint8")
     assert int(found["-bs"]) * int(found["-i"]) == 48
     code, words = calls(tmp_path, script, "infer", EVALUATION="other data.npz")
     assert (options(words)["-if"], options(words)["-d"]) == ("bitbudget_evaluate", "other data.npz")
-    assert (options(words)["-m"], options(words)["-r"]) == ("./knight/out/model_quantize.onnx", "infer")
+    assert (options(words)["-m"], options(words)["-r"]) == ("./knight/out/model.qdq_quantize.onnx", "infer")
     assert options(calls(tmp_path, script, "qdq")[1])["-m"] == "./model.qdq.onnx"
+    assert options(calls(tmp_path, script, "calibrate")[1])["-m"] == "./ort_float.onnx"
     layers = options(calls(tmp_path, script, "layers")[1])
     assert layers["-m"] == "./knight/out/steps/output_all_layers_quantize.onnx"
     assert calls(tmp_path, script, "build")[1][-1] == "./knight/run_config.json"
@@ -153,10 +162,10 @@ def test_the_script_calls_the_tool_with_these_settings(tmp_path):
 
 @pytest.mark.parametrize("name", ["my model.onnx", "it's.onnx", "$(touch owned).onnx", "a}b`c`.onnx", '"q".onnx'])
 def test_no_file_name_can_run_a_command(tmp_path, name):
-    made = solution(model_file=name, knight=plan(calibration_file=f"./{name}.npz"))
+    made = deployment(knight=plan(calibration_file=f"./{name}.npz"))
     code, words = calls(tmp_path, run_script(made, made.knight))
     assert code == 0
-    assert (options(words)["-m"], options(words)["-d"]) == (f"./{name}", f"./{name}.npz")
+    assert options(words)["-d"] == f"./{name}.npz"
     assert not (tmp_path / "owned").exists()
 
 
@@ -165,13 +174,13 @@ def test_inputs_of_different_types_are_left_to_the_reader():
     mixed = plan(exact={"image": "uint8", "mask": "int8"}, ranks=ranks)
     some = plan(exact={"image": "uint8"}, ranks=ranks)
     for one in (mixed, some):
-        assert "-qid" not in run_script(solution(), one)
-        files = knight_files(solution(knight=one))
+        assert "-qid" not in run_script(deployment(), one)
+        files = knight_files(deployment(knight=one))[0]
         assert "set it by hand" in files["knight/README.md"].decode()
 
 
 def test_the_page_says_why_there_is_no_mix_configuration_and_how_outputs_are_scaled():
-    files = knight_files(solution(outputs={"t2": OutputForm(dtype="int8", scale=0.25, zero_point=0)}))
+    files = knight_files(deployment(outputs={"t2": OutputForm(dtype="int8", scale=0.25, zero_point=0)}))[0]
     page = files["knight/README.md"].decode()
     assert "knight/mix_config.json" not in files
     assert "the TX510 family computes in 8 bit only and takes none" in page
@@ -181,9 +190,9 @@ def test_the_page_says_why_there_is_no_mix_configuration_and_how_outputs_are_sca
 
 
 def test_a_family_that_mixes_gets_width_and_method_of_every_operator():
-    made = solution(Precision.A8W8, Precision.A16W16, knight=plan(takes_mix=True, family="TX511"))
+    made = deployment(Precision.A8W8, Precision.A16W16, knight=plan(takes_mix=True, family="TX511"))
     made = replace(made, placement=replace(made.placement, constants=(I8, I16)))
-    files = knight_files(made)
+    files = knight_files(made)[0]
     assert json.loads(files["knight/mix_config.json"]) == {
         "c0": {"bitwidth": 8, "mode": "min_max"},
         "c1": {"bitwidth": 16, "mode": "min_max"},
@@ -193,9 +202,9 @@ def test_a_family_that_mixes_gets_width_and_method_of_every_operator():
 
 
 def test_what_a_mix_configuration_cannot_say_keeps_it_away():
-    made = solution(Precision.A8W8, Precision.A16W8, knight=plan(takes_mix=True))
+    made = deployment(Precision.A8W8, Precision.A16W8, knight=plan(takes_mix=True))
     assert mix_problems(made) == ["c1 runs at a16w8; the tool has one bit width for inputs and weights"]
-    files = knight_files(made)
+    files = knight_files(made)[0]
     assert "knight/mix_config.json" not in files
     assert "c1 runs at a16w8" in files["knight/README.md"].decode()
     assert "mix-config" not in json.loads(files["knight/run_config.json"])["quant"]
@@ -203,7 +212,7 @@ def test_what_a_mix_configuration_cannot_say_keeps_it_away():
 
 def with_types(types, precisions, classes=None):
     """A chain with these operators."""
-    made = solution(*precisions, knight=plan(takes_mix=True))
+    made = deployment(*precisions, knight=plan(takes_mix=True))
     classes = classes or [OpClass.GEMM] * len(types)
     groups = tuple(
         replace(one, op_type=kind, op_class=op_class)
@@ -229,7 +238,7 @@ def test_abs_stays_at_eight_bit():
 
 
 def test_all_model_inputs_are_read_in_one_width():
-    made = residual_solution()
+    made = residual_deployment()
     network = made.network
     second = replace(network.groups[1], inputs=(activation(0, "/block/block.0/conv/Conv"),))
     groups = (network.groups[0], second)
@@ -243,7 +252,7 @@ def test_all_model_inputs_are_read_in_one_width():
 
 
 def test_below_a_concat_a_recurrent_parent_is_no_wider_than_the_others():
-    made = solution(*[Precision.A16W16] * 3, knight=plan(takes_mix=True))
+    made = deployment(*[Precision.A16W16] * 3, knight=plan(takes_mix=True))
     network = made.network
     lstm = replace(network.groups[0], op_type="LSTM", op_class=OpClass.RECURRENT)
     other = replace(network.groups[1], inputs=(activation(0, "c1"),))
@@ -264,7 +273,7 @@ def test_groups_in_float_have_no_entry_and_quantized_ones_all_have():
 
 
 def test_only_knight_chips_get_these_files():
-    assert any(name.startswith("knight/") for name in export_files(solution()))
-    assert not any(name.startswith("knight/") for name in export_files(residual_solution()))
+    assert any(name.startswith("knight/") for name in export_files(deployment()).files)
+    assert not any(name.startswith("knight/") for name in export_files(residual_deployment()).files)
     with pytest.raises(UsageError, match="names no chip of the Knight tools"):
-        knight_files(residual_solution())
+        knight_files(residual_deployment())

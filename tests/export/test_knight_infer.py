@@ -20,14 +20,14 @@ import pytest
 from PIL import Image
 
 from search.data.inputs import InputInfo
+from search.deployment.deployment import ModelInput
+from search.deployment.knight_plan import KnightMetric
 from search.export.knight import infer_script
-from search.export.knight_plan import KnightMetric
-from search.export.solution import ModelInput
 from search.metrics.registry import make_metric
 from search.spec.job import Preprocess
 from tests.builders import model, node
 from tests.data.reading import open_documented as open_data
-from tests.export.solutions import chain_solution
+from tests.export.deployments import chain_deployment
 from tests.export.test_knight import plan
 
 RNG = np.random.default_rng(0)
@@ -65,8 +65,8 @@ def load(folder: Path, monkeypatch, *, metric, outputs=("y",), inputs=("x",), re
     for name in ("onnx_quantize_tool", "onnx_quantize_tool.common", "onnx_quantize_tool.common.register"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     sys.modules["onnx_quantize_tool.common.register"].onnx_infer_func = Register
-    network = replace(chain_solution([]).network, outputs=tuple(outputs))
-    made = chain_solution([], network=network, inputs=tuple(ModelInput(name=name, shape=(1, 3)) for name in inputs))
+    network = replace(chain_deployment([]).network, outputs=tuple(outputs))
+    made = chain_deployment([], network=network, inputs=tuple(ModelInput(name=name, shape=(1, 3)) for name in inputs))
     settings = plan(**{"metric": metric, "ranks": dict.fromkeys(inputs, 2), **changes})
     (folder / "knight").mkdir(parents=True, exist_ok=True)
     path = folder / "knight/infer.py"

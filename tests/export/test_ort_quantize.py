@@ -1,4 +1,4 @@
-"""The written script on a real model: types, scales and wiring must be those of the solution."""
+"""The written script on a real model: types, scales and wiring must be those of the deployment."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from onnx.reference import ReferenceEvaluator
 
 from search.assignment import Assignment
 from search.calibration.grids import WeightGrid as QdqWeight
+from search.deployment.deployment import Deployment, ModelInput
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.evaluation.template import make_template
 from search.export.files import export_files
 from search.export.ort_overrides import ort_overrides
-from search.export.solution import ModelInput, Solution
 from search.graph.build import Structure
 from search.graph.network import Constant, ConstantKind, Network, OpClass, SlotKind, Tensor
 from search.precision import Format, Precision
 from search.quant.grid import grid_from_scale, grid_from_threshold
 from search.targets.placement import Placement
-from tests.export.solutions import F16, F32, I8, I16, activation, group, weight_grid
+from tests.export.deployments import F16, F32, I8, I16, activation, group, weight_grid
 
 
 def float_model() -> onnx.ModelProto:
@@ -102,10 +102,12 @@ def network() -> Network:
     )
 
 
-def solution(precisions: list[Precision], placement: Placement, **changes) -> Solution:
+def deployment(precisions: list[Precision], placement: Placement, **changes) -> Deployment:
     net = network()
     model = float_model()
-    base = Solution(
+    base = Deployment(
+        graph=model.SerializeToString(),
+        quantized=model.SerializeToString(),
         network=net,
         target="j6m",
         kind="horizon",
@@ -122,12 +124,11 @@ def solution(precisions: list[Precision], placement: Placement, **changes) -> So
         inputs=(ModelInput(name="image", shape=(1, 3, 8, 8)),),
         node_types={node.name: node.op_type for node in model.graph.node},
         slot_values={(5, 0): "f"},
-        float_model=model.SerializeToString(),
     )
     return replace(base, **changes)
 
 
-MIXED = solution(
+MIXED = deployment(
     [Precision.A8W8, Precision.A16W8, Precision.INT8, Precision.FP16, Precision.INT16, Precision.A8W16],
     # r0 is stored in 16 bits for conv1 and read in 8 by its Add; p in 8 for the float sigmoid and in 16 by the Mul;
     # s is stored in float and read in 16; m is stored in 16 and read in 8 behind the Flatten.
@@ -137,11 +138,11 @@ MIXED = solution(
         constants=(I8, I8, I16),
     ),
 )
-ALL_INT8 = solution(
+ALL_INT8 = deployment(
     [Precision.A8W8, Precision.A8W8, Precision.INT8, Precision.INT8, Precision.INT8, Precision.A8W8],
     Placement(stored=(I8,) * 6 + (F32,), read=((I8,), (I8, I8), (I8,), (I8,), (I8, I8), (I8,)), constants=(I8, I8, I8)),
 )
-ALL_FLOAT = solution(
+ALL_FLOAT = deployment(
     [Precision.FP32] * 6,
     Placement(stored=(F32,) * 7, read=((F32,), (F32, F32), (F32,), (F32,), (F32, F32), (F32,)), constants=(F32,) * 3),
 )
@@ -161,7 +162,7 @@ def quantized(tmp_path_factory):
     models = {}
     for name, case in CASES.items():
         folder = tmp_path_factory.mktemp(name)
-        for path, data in export_files(case).items():
+        for path, data in export_files(case).files.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_bytes(data)
         run = subprocess.run(
@@ -272,7 +273,7 @@ def test_biases_are_int32_with_the_product_of_the_scales(quantized):
 
 
 def test_a_wrong_model_is_refused_by_name(tmp_path):
-    for path, data in export_files(MIXED).items():
+    for path, data in export_files(MIXED).files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(data)
     other = float_model()
@@ -312,7 +313,7 @@ def test_unsigned_activations_set_the_default_type():
     assert (meta["activation_type"], meta["weight_type"]) == ("QUInt8", "QInt8")
 
 
-def _expected_chain(case: Solution, tensor: int, read: Format) -> list[tuple[int, bool, float, int]]:
+def _expected_chain(case: Deployment, tensor: int, read: Format) -> list[tuple[int, bool, float, int]]:
     stored = case.placement.stored[tensor]
     formats = [fmt for fmt in (stored, read) if fmt.is_integer]
     grids = [case.grid(tensor, fmt) for fmt in dict.fromkeys(formats)]
@@ -320,9 +321,9 @@ def _expected_chain(case: Solution, tensor: int, read: Format) -> list[tuple[int
 
 
 class _Source:
-    """The scales of a solution as the Q/DQ writer asks for them."""
+    """The scales of a deployment as the Q/DQ writer asks for them."""
 
-    def __init__(self, case: Solution) -> None:
+    def __init__(self, case: Deployment) -> None:
         self._case = case
         self._arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in float_model().graph.initializer}
 
@@ -340,7 +341,7 @@ class _Source:
         return QdqWeight(values, grid.scales, grid.zero_points.astype(dtype), spec.axis)
 
 
-def qdq_model(case: Solution) -> onnx.ModelProto:
+def qdq_model(case: Deployment) -> onnx.ModelProto:
     """The model that is measured and exported."""
     tensors = {tensor.name: t for t, tensor in enumerate(case.network.tensors)}
     structure = Structure(case.network, {**tensors, "f": tensors["m"]}, {})

@@ -8,7 +8,7 @@ from search.errors import UsageError
 from search.export.ort_overrides import ort_overrides_text
 from search.export.overrides_input import TensorPin, parse_overrides, pins_from_overrides
 from search.precision import Format
-from tests.export.solutions import residual_solution
+from tests.export.deployments import residual_deployment
 
 
 def test_a_plain_map_becomes_pins():
@@ -36,9 +36,9 @@ def test_a_convert_without_receivers_is_for_all_readers():
 
 
 def test_our_own_file_is_read_back():
-    solution = residual_solution()
-    overrides = parse_overrides(ort_overrides_text(solution))
-    constants = {constant.name for constant in solution.network.constants}
+    deployment = residual_deployment()
+    overrides = parse_overrides(ort_overrides_text(deployment))
+    constants = {constant.name for constant in deployment.network.constants}
     pins = {
         (pin.tensor, pin.at_readers): pin
         for pin in pins_from_overrides(overrides, default="QInt8", initializers=constants)

@@ -13,7 +13,7 @@ from search.export.qconfig_table import COLUMNS, qconfig_csv
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
 from search.export.trials_table import trials_csv
 from search.records.trial import Estimate
-from tests.export.solutions import residual_solution
+from tests.export.deployments import residual_deployment
 from tests.trial_rows import trial_record
 
 
@@ -33,8 +33,8 @@ def test_numbers_are_not_marked_as_text():
 
 
 def test_every_operator_has_a_row_with_formats_and_scales():
-    solution = residual_solution()
-    data = qconfig_csv(solution)
+    deployment = residual_deployment()
+    data = qconfig_csv(deployment)
     rows = {row["name"]: row for row in read(data)}
     assert tuple(rows["image"]) == COLUMNS
     assert rows["image"]["op_type"] == "Input"
@@ -69,8 +69,8 @@ def test_every_operator_has_a_row_with_formats_and_scales():
 
 
 def test_a_module_called_twice_shows_its_calls():
-    solution = residual_solution(node_types={"/stem/conv/Conv": "Conv", "/stem/conv/Conv_1": "Conv"})
-    calls = {row["name"]: row["calls"] for row in read(qconfig_csv(solution))}
+    deployment = residual_deployment(node_types={"/stem/conv/Conv": "Conv", "/stem/conv/Conv_1": "Conv"})
+    calls = {row["name"]: row["calls"] for row in read(qconfig_csv(deployment))}
     assert calls["/stem/conv/Conv"] == "2"
 
 
@@ -129,21 +129,30 @@ def test_a_trial_tells_what_was_seen_and_what_is_estimated_apart():
 
 
 def test_a_horizon_solution_gives_all_files_and_the_same_every_time():
-    files = export_files(residual_solution())
+    files = export_files(residual_deployment()).files
     assert list(files) == [
+        "ort_float.onnx",
         "ort_overrides.json",
         "ort_quantize.py",
         "qconfig.csv",
+        "horizon/model.onnx",
+        "horizon/model.qdq.onnx",
         "horizon/quant_config.json",
+        "horizon/quant_config_load.json",
         "horizon/hb_compile.yaml",
+        "horizon/hb_compile_load.yaml",
         "horizon/qconfig_setter.py",
         "horizon/qconfig_setter_legacy.py",
+        "horizon/README.md",
+        "deploy.json",
     ]
-    assert files == export_files(residual_solution())
+    assert files == export_files(residual_deployment()).files
 
 
 def test_other_targets_get_no_horizon_files():
-    assert set(export_files(residual_solution(kind="ort", march=None))) == {
+    assert set(export_files(residual_deployment(kind="ort", march=None)).files) == {
+        "deploy.json",
+        "ort_float.onnx",
         "ort_overrides.json",
         "ort_quantize.py",
         "qconfig.csv",
@@ -160,5 +169,5 @@ def test_a_missing_scale_is_named():
 
 
 def _without_stem_grid():
-    solution = residual_solution()
-    return residual_solution(grids={key: grid for key, grid in solution.grids.items() if key != (1, 16)})
+    deployment = residual_deployment()
+    return residual_deployment(grids={key: grid for key, grid in deployment.grids.items() if key != (1, 16)})

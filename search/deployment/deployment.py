@@ -1,7 +1,8 @@
-"""The one value every exporter reads: the chosen assignment with all numbers that belong to it.
+"""What is delivered, as one value: the graph, and every format, scale and treatment it was measured with.
 
-A ``Solution`` holds no ONNX objects and no open files, so each exported file is a pure function of it. Tensors,
-groups, slots and constants are meant by their index in ``network``; node names are those of the prepared graph.
+A ``Deployment`` is built once per study and holds no open files, so each exported file is a pure function of it, and
+``deploy.json`` is the whole of it. Tensors, groups, slots and constants are meant by their index in ``network``; node
+names are those of the prepared graph.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.assignment import Assignment
-from search.export.knight_plan import KnightPlan
+from search.deployment.knight_plan import KnightPlan
 from search.graph.network import Network, Slot
 from search.precision import Format
 from search.quant.grid import Grid
@@ -120,10 +121,12 @@ class GroupPin:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Solution:
+class Deployment:
     """Everything the exported files say.
 
     Attributes:
+        graph: The prepared float model, serialized ONNX: its names are those used everywhere here.
+        quantized: The Q/DQ model that was measured, serialized ONNX: ``model.qdq.onnx``.
         network: Groups, tensors and constants.
         target: Target name, e.g. ``j6m``.
         kind: Family of tool-chain: ``horizon``, ``ort``, ``knight``, or ``none`` of these.
@@ -145,11 +148,13 @@ class Solution:
             reader sits behind a Reshape or the like).
         achieved_ratio: Chosen metric divided by float metric (inverted for errors), or None.
         calibration_dir: Folder with the exported calibration data, relative to the output folder, or None.
-        model_file: Name of the model the tool-chains shall read.
-        float_model: The prepared float model, written beside the overrides if given: its names are those used.
+        passes: Node that only moves a value (Reshape, Transpose, ...) to the tensor it moves.
+        prescale: Tensor to ``k``: what it holds in fp16 is ``x * 2**-k``, and readers get it times ``2**k``.
         knight: What the Knight tools are told, for their chips.
     """
 
+    graph: bytes = field(repr=False)
+    quantized: bytes = field(repr=False)
     network: Network
     target: str
     kind: str
@@ -170,15 +175,15 @@ class Solution:
     slot_values: Mapping[tuple[int, int], str] = field(default_factory=dict)
     achieved_ratio: float | None = None
     calibration_dir: str | None = None
-    model_file: str = "model.onnx"
-    float_model: bytes | None = None
+    passes: Mapping[str, int] = field(default_factory=dict)
+    prescale: Mapping[int, int] = field(default_factory=dict)
     knight: KnightPlan | None = None
 
     def grid(self, tensor: int, fmt: Format) -> Grid:
         """Return the grid of a tensor in an integer format.
 
         Raises:
-            ValueError: If the solution was put together without it.
+            ValueError: If the deployment was put together without it.
         """
         found = self.grids.get((tensor, fmt.bits)) if fmt.is_integer else None
         if found is None:
@@ -208,7 +213,7 @@ class Solution:
 
 
 def slot_values(network: Network, inputs_of: Mapping[str, Sequence[str]]) -> dict[tuple[int, int], str]:
-    """Return ``Solution.slot_values`` from the input names of each node of the prepared graph.
+    """Return ``Deployment.slot_values`` from the input names of each node of the prepared graph.
 
     Args:
         network: Groups and their slots; a slot with a negative index (read inside a subgraph) has no input name.

@@ -1,4 +1,4 @@
-"""Small solutions put together by hand, for the tests of the exported files."""
+"""Small deployments put together by hand, for the tests of the exported files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from search.assignment import Assignment
-from search.export.solution import GroupPin, ModelInput, NodeFate, Observation, OutputForm, Solution, WeightGrid
+from search.deployment.deployment import Deployment, GroupPin, ModelInput, NodeFate, Observation, OutputForm, WeightGrid
 from search.graph.network import (
     Constant,
     ConstantKind,
@@ -23,6 +24,7 @@ from search.graph.network import (
 from search.precision import Format, Precision
 from search.quant.grid import grid_from_threshold
 from search.targets.placement import Placement
+from tests.builders import model
 
 I8, I16, F16, F32 = Format.INT8, Format.INT16, Format.FP16, Format.FP32
 
@@ -119,6 +121,12 @@ RESIDUAL_TYPES = {
 }
 
 
+def graph_of(types: Mapping[str, str], *, opset: int = 13) -> bytes:
+    """A model that has these nodes and computes nothing: files name nodes, they do not run them."""
+    nodes = [helper.make_node("Identity", ["image"], [f"v{n}"], name=name) for n, name in enumerate(types)]
+    return model(nodes, ["image:float32[1,3,4,4]"], [], opset=opset).SerializeToString()
+
+
 def weight_grid(constant: Constant, bits: int) -> WeightGrid:
     """Scales that differ per channel."""
     n = 1 if constant.axis is None else constant.shape[constant.axis]
@@ -126,7 +134,7 @@ def weight_grid(constant: Constant, bits: int) -> WeightGrid:
     return WeightGrid(scales=scales, zero_points=np.zeros(n, np.int64), axis=constant.axis, bits=bits)
 
 
-def residual_solution(**changes: Any) -> Solution:
+def residual_deployment(**changes: Any) -> Deployment:
     """stem a8w8, block a16w8, norm fp16 (frozen by scarcity), attn a16w8 with int16 on input 0, head a16w16."""
     network = residual_network()
     effective = (Precision.A8W8, Precision.A16W8, Precision.FP16, Precision.A16W8, Precision.A16W16)
@@ -137,7 +145,9 @@ def residual_solution(**changes: Any) -> Solution:
     )
     grids = {(t, bits): grid_from_threshold(1.0 + t, bits) for t in range(6) for bits in (8, 16)}
     constant_bits = {0: 8, 1: 8, 3: 16}
-    base = Solution(
+    base = Deployment(
+        graph=graph_of(RESIDUAL_TYPES),
+        quantized=graph_of(RESIDUAL_TYPES),
         network=network,
         target="j6m",
         kind="horizon",
@@ -162,13 +172,13 @@ def residual_solution(**changes: Any) -> Solution:
     return replace(base, **changes)
 
 
-def chain_solution(
+def chain_deployment(
     precisions: list[Precision],
     *,
     names: list[str] | None = None,
     types: Mapping[str, str] | None = None,
     **changes: Any,
-) -> Solution:
+) -> Deployment:
     """Convs in a row, one per precision, each read and stored as its precision asks."""
     n = len(precisions)
     names = names or [f"/layers.{i}/Conv" for i in range(n)]
@@ -183,7 +193,10 @@ def chain_solution(
     )
     stored = (*(p.activation for p in precisions), F32)
     integer = [i for i, p in enumerate(precisions) if p.weight.is_integer]
-    base = Solution(
+    types = dict.fromkeys(names, "Conv") if types is None else types
+    base = Deployment(
+        graph=graph_of(types),
+        quantized=graph_of(types),
         network=network,
         target="j6m",
         kind="horizon",
@@ -200,6 +213,6 @@ def chain_solution(
         grids={(t, bits): grid_from_threshold(1.0 + t, bits) for t in range(n + 1) for bits in (8, 16)},
         weights={i: weight_grid(network.constants[i], precisions[i].weight.bits) for i in integer},
         inputs=(ModelInput(name="image", shape=(1, 4, 4, 4)),),
-        node_types=dict.fromkeys(names, "Conv") if types is None else types,
+        node_types=types,
     )
     return replace(base, **changes)

@@ -1,0 +1,138 @@
+"""The files below ``horizon/``, and what they cannot say of a deployment.
+
+Two routes lead from ONNX to the chip. ``hb_compile.yaml`` calibrates the float model as ``quant_config.json`` says;
+``hb_compile_load.yaml`` loads the thresholds of the search. A third, through PyTorch, takes the setters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from search.deployment.deployment import Deployment
+from search.deployment.gap import Gap
+from search.deployment.members import members
+from search.export import hb_compile, hmct_config
+from search.export.hb_compile import hb_compile_text
+from search.export.hmct_calibration import node_section, not_calibrated
+from search.export.hmct_config import hmct_text
+from search.export.horizon_model import (
+    FLOAT_MODEL,
+    HIGHEST_OPSET,
+    LOADED_MODEL,
+    horizon_float_model,
+    horizon_loaded_model,
+)
+from search.export.horizon_readme import horizon_readme
+from search.export.qconfig_gaps import qconfig_gaps
+from search.export.qconfig_setter import qconfig_setter
+from search.export.qconfig_setter_legacy import qconfig_setter_legacy
+from search.graph.limits import opset_of
+from search.precision import Format
+
+
+def horizon_files(deployment: Deployment) -> tuple[dict[str, bytes], tuple[Gap, ...]]:
+    """Return the files by path, and what they leave unsaid.
+
+    Raises:
+        UsageError: If a file would hold something its tool refuses; names what.
+    """
+    calibrated, loaded = horizon_float_model(deployment), horizon_loaded_model(deployment)
+    opsets = {FLOAT_MODEL: opset_of(calibrated), LOADED_MODEL: opset_of(loaded)}
+    gaps = (*_config_gaps(deployment), *_model_gaps(deployment, opsets), *qconfig_gaps(deployment))
+    files = {
+        FLOAT_MODEL: calibrated.SerializeToString(),
+        LOADED_MODEL: loaded.SerializeToString(),
+        hmct_config.CALIBRATED: hmct_text(deployment).encode(),
+        hmct_config.LOADED: hmct_text(deployment, loads=True).encode(),
+        hb_compile.CALIBRATED: hb_compile_text(deployment).encode(),
+        hb_compile.LOADED: hb_compile_text(deployment, loads=True).encode(),
+        "horizon/qconfig_setter.py": qconfig_setter(deployment).text.encode(),
+        "horizon/qconfig_setter_legacy.py": qconfig_setter_legacy(deployment).text.encode(),
+        "horizon/README.md": horizon_readme(deployment, opsets, gaps).encode(),
+    }
+    return files, gaps
+
+
+def _config_gaps(deployment: Deployment) -> Iterator[Gap]:
+    for method, tensors in not_calibrated(deployment).items():
+        is_fixed = method == "fixed"
+        had = "a stated range" if is_fixed else f"ranges by {method}"
+        yield Gap(
+            file=hmct_config.CALIBRATED,
+            decision="fixed-range" if is_fixed else "method",
+            subjects=tensors,
+            effect=f"tensors with {had} are calibrated anew, by a method of HMCT; {hb_compile.LOADED} carries them",
+        )
+    own = tuple(member.name for member in members(deployment) if node_section(deployment, member))
+    if own:
+        yield Gap(
+            file=hmct_config.CALIBRATED,
+            decision="method",
+            subjects=own,
+            effect="nodes with another method than most state it under node_config.activation, a nesting that HMCT's "
+            "public pages imply and do not show",
+        )
+    coarse = tuple(
+        constant.name
+        for c, constant in enumerate(deployment.network.constants)
+        if c in deployment.weights and deployment.weights[c].axis is None and constant.axis is not None
+    )
+    if coarse:
+        yield Gap(
+            file=hmct_config.CALIBRATED,
+            decision="threshold",
+            subjects=coarse,
+            effect="weights with one scale altogether get one per channel",
+        )
+    yield from _output_gaps(deployment)
+    yield from _prescale_gaps(deployment)
+
+
+def _output_gaps(deployment: Deployment) -> Iterator[Gap]:
+    types = {form.dtype for form in deployment.outputs.values()}
+    integers = tuple(name for name, form in deployment.outputs.items() if form.scale is not None)
+    if len(types) > 1 and integers:
+        yield Gap(
+            file=hmct_config.CALIBRATED,
+            decision="output",
+            subjects=integers,
+            effect="model_output_type is one for all outputs, so these leave as floats",
+        )
+
+
+def _prescale_gaps(deployment: Deployment) -> Iterator[Gap]:
+    if deployment.prescale:
+        yield Gap(
+            file=hmct_config.CALIBRATED,
+            decision="pre-scale",
+            subjects=tuple(deployment.network.tensors[t].name for t in sorted(deployment.prescale)),
+            effect="values held pre-scaled pass through a Mul before and one after, and what reads them in fp16 is "
+            "named float32, since the value itself is beyond float16",
+        )
+
+
+def _model_gaps(deployment: Deployment, opsets: dict[str, int]) -> Iterator[Gap]:
+    for file, opset in opsets.items():
+        if opset > HIGHEST_OPSET:
+            yield Gap(
+                file=file,
+                decision="precision",
+                subjects=(),
+                effect=f"the model needs opset {opset}, and HMCT's documents name {HIGHEST_OPSET} as the highest",
+            )
+    wide = tuple(
+        tensor.name for t, tensor in enumerate(deployment.network.tensors) if Format.INT16 in _formats(deployment, t)
+    )
+    if wide and opsets[LOADED_MODEL] <= HIGHEST_OPSET:
+        yield Gap(
+            file=LOADED_MODEL,
+            decision="threshold",
+            subjects=wide,
+            effect="Q/DQ pairs in 16 bit stand in the domain com.microsoft, since ONNX has them from opset 21 on only; "
+            "whether HMCT reads them is not public",
+        )
+
+
+def _formats(deployment: Deployment, tensor: int) -> set[Format]:
+    read = (deployment.placement.read[g][s] for g, s in deployment.network.readers[tensor])
+    return {deployment.placement.stored[tensor], *read}
