@@ -15,6 +15,7 @@ from search.graph.load import UserModel
 from search.graph.naming import name_nodes
 from search.graph.notes import FOLDED, Changes, Fate, Note
 from search.graph.opset import lift
+from search.graph.passes.affine import fold_affine_steps
 from search.graph.passes.batch_norm import fold_batch_norms, rewrite_batch_norms
 from search.graph.passes.bounds import write_bounds_as_clips
 from search.graph.passes.conditions import take_known_branches
@@ -22,6 +23,7 @@ from search.graph.passes.constants import lift_constants
 from search.graph.passes.einsum import write_einsums_as_products
 from search.graph.passes.fold_constants import QUANTIZERS, Evaluate, fold_constants
 from search.graph.passes.functions import inline_functions
+from search.graph.passes.moves import sink_moves
 from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
 from search.graph.quantized_input import FixedScale, FixedScales, restore_float
@@ -133,7 +135,10 @@ _PASSES = (
     write_einsums_as_products,
     drop_no_effect,
     remove_unused,
+    sink_moves,
+    remove_unused,
     fold_batch_norms,
+    fold_affine_steps,
     write_bounds_as_clips,
     rewrite_batch_norms,
     remove_unused,

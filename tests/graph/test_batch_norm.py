@@ -172,7 +172,7 @@ def test_statistics_that_overflow_are_an_error():
     constants = {t.name: t for t in before.graph.initializer}
     constants["bn.gamma"].CopyFrom(onnx.numpy_helper.from_array(np.full(4, 3e38, np.float32), "bn.gamma"))
     constants["bn.var"].CopyFrom(onnx.numpy_helper.from_array(np.full(4, 1e-6, np.float32), "bn.var"))
-    with pytest.raises(InvalidModelError, match=r"'bn' scales values beyond float32"):
+    with pytest.raises(InvalidModelError, match=r"'bn' scales weights beyond float32"):
         fold_batch_norms(parsed(before).graph)
 
 

@@ -88,9 +88,9 @@ def test_a_bias_of_one_number_per_channel_is_taken_in_whatever_its_rank():
         assert see(model(nodes, X, ["y"], {**W, "b": RNG.normal(size=shape)})).summary == [("Conv", "stem", "add")]
 
 
-def test_a_second_bias_is_not_taken_in():
+def test_what_is_added_per_row_is_no_bias():
     nodes = [conv("c", "x", "a", weight="w", bias="b"), node("Add", "a b2", "y", "add")]
-    constants = {**W, "b": RNG.normal(size=4), "b2": RNG.normal(size=(4, 1, 1))}
+    constants = {**W, "b": RNG.normal(size=4), "b2": RNG.normal(size=(1, 6, 1))}
     assert see(model(nodes, X, ["y"], constants)).summary == [("Conv", "c"), ("Add", "add")]
 
 
@@ -195,9 +195,9 @@ def test_matmul_of_two_activations_has_a_second_input():
     assert [group.macs for group in seen.network.groups] == [75, 0, 0, 75]
 
 
-def test_a_product_with_a_constant_behind_a_conv_stays_a_group_with_its_operand():
+def test_a_product_with_a_constant_per_row_behind_a_conv_stays_a_group_with_its_operand():
     nodes = [stem(), node("Mul", "a f", "y", "mul")]
-    seen = see(model(nodes, X, ["y"], {**W, "f": RNG.normal(size=(1, 4, 1, 1))}))
+    seen = see(model(nodes, X, ["y"], {**W, "f": RNG.normal(size=(1, 1, 8, 1))}))
     assert seen.summary == [("Conv", "stem"), ("Mul", "mul")]
     assert seen.constants("mul") == [("f", "operand", None)]
 

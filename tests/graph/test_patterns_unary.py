@@ -59,6 +59,22 @@ FORMS = {
     "HardSwish, gate": ("HardSwish", ["Add x three a", "Clip a,zero,six b", "Div b six g", "Mul g x y"]),
     "HardSwish, sixth": ("HardSwish", ["Add three x a", "Clip a,zero,six b", "Mul b sixth g", "Mul x g y"]),
     "HardSwish, minimum": ("HardSwish", ["Add x three a", "Relu a r", "Min r six b", "Mul x b d", "Div d six y"]),
+    "HardSwish, Paddle": ("HardSwish", ["Add x three a", "Max a zero r", "Min r six b", "Mul x b d", "Div d six y"]),
+    "HardSwish, bounds first": (
+        "HardSwish",
+        ["Add x three a", "Min six a r", "Max zero r b", "Mul b sixth g", "Mul g x y"],
+    ),
+    "Gelu, JAX": (
+        "Gelu",
+        ["Neg x n", "Mul n half_root2 a", "Erf a b", "Sub one b e", "Mul x half h", "Mul h e y"],
+    ),
+    "Gelu, TensorFlow": (
+        "Gelu",
+        [
+            *("Pow x three p", "Mul c p q", "Add x q r", "Mul k r s", "Tanh s t"),
+            *("Add one t u", "Mul half u v", "Mul x v y"),
+        ],
+    ),
     "HardSwish, one bound": (
         "HardSwish",
         ["Add x three a", "Clip a,zero b", "Clip b,,six e", "Mul x e d", "Mul d sixth y"],
@@ -116,7 +132,7 @@ def test_every_way_to_write_a_function_is_one_group(form, opset):
     )  # the form is what it claims to be
     seen = see(proto)
     (group,) = seen.network.groups
-    bounds = sum(line.split()[0] in ("Relu", "Clip", "Min") for line in lines)
+    bounds = sum(line.split()[0] in ("Relu", "Clip", "Min", "Max") for line in lines)
     n_nodes = len(lines) - max(0, bounds - 1)  # bounds behind bounds are one Clip
     assert (group.op_type, group.op_class, len(group.nodes)) == (name, OpClass.LUT, n_nodes)
     assert {slot.tensor for slot in group.inputs} == {seen.structure.tensor_of["x"]}

@@ -22,7 +22,7 @@ _Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Affine:
+class Affine:
     """``factor * x + shift``, one number per channel each, and the type they are stored in."""
 
     factor: _Float64
@@ -50,7 +50,7 @@ def fold_batch_norms(graph: ir.Graph) -> Changes:
         writer = source.producer() if source is not None else None
         if affine is None or source is None or writer is None or only_reader(source) is not node:
             continue
-        fold = _FOLDS.get(writer.op_type)
+        fold = FOLDS.get(writer.op_type)
         if fold is not None and writer.domain == "" and writer.graph is graph:
             folded = fold(scope, writer, node, affine)
             if folded is not None:
@@ -77,7 +77,7 @@ def rewrite_batch_norms(graph: ir.Graph) -> Changes:
     return changes
 
 
-def _affine(node: ir.Node) -> _Affine | None:
+def _affine(node: ir.Node) -> Affine | None:
     if node.op_type != "BatchNormalization" or node.domain != "" or attribute_int(node, "training_mode", 0):
         return None
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
@@ -96,11 +96,11 @@ def _affine(node: ir.Node) -> _Affine | None:
     factor = gamma / np.sqrt(variance)
     source = node.inputs[0]
     dtype = source.dtype.numpy() if source is not None and source.dtype is not None else np.dtype(np.float32)
-    return _Affine(factor, beta - mean * factor, dtype)
+    return Affine(factor, beta - mean * factor, dtype)
 
 
-def _fold_conv(scope: Scope, conv: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
-    weight = _wide(conv.inputs[1])
+def _fold_conv(scope: Scope, conv: ir.Node, node: ir.Node, affine: Affine) -> Changes | None:
+    weight = wide(conv.inputs[1])
     bias = constant_array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] is not None else 0.0
     if weight is None or bias is None:
         return None
@@ -112,11 +112,11 @@ def _fold_conv(scope: Scope, conv: ir.Node, node: ir.Node, affine: _Affine) -> C
         split = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
         per_group = factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
         scaled = (split * per_group).reshape(weight.shape)
-    return _merge(scope, conv, node, _rounded(scaled, node, affine), _bias(bias, node, affine))
+    return _merge(scope, conv, node, rounded(scaled, node, affine), _bias(bias, node, affine))
 
 
-def _fold_gemm(scope: Scope, gemm: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
-    weight = _wide(gemm.inputs[1])
+def _fold_gemm(scope: Scope, gemm: ir.Node, node: ir.Node, affine: Affine) -> Changes | None:
+    weight = wide(gemm.inputs[1])
     bias = constant_array(gemm.inputs[2]) if len(gemm.inputs) > 2 and gemm.inputs[2] is not None else np.zeros(1)
     if weight is None or bias is None or bias.size not in (1, affine.factor.size):
         return None
@@ -126,41 +126,41 @@ def _fold_gemm(scope: Scope, gemm: ir.Node, node: ir.Node, affine: _Affine) -> C
     scaled_bias = bias.reshape(-1).astype(np.float64) * (1.0 if beta is None else beta.as_float())
     factor = affine.factor[:, None] if attribute_int(gemm, "transB", 0) else affine.factor[None, :]
     gemm.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-    return _merge(scope, gemm, node, _rounded(weight * factor, node, affine), _bias(scaled_bias, node, affine))
+    return _merge(scope, gemm, node, rounded(weight * factor, node, affine), _bias(scaled_bias, node, affine))
 
 
-def _fold_matmul(scope: Scope, matmul: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_matmul(scope: Scope, matmul: ir.Node, node: ir.Node, affine: Affine) -> Changes | None:
     """``BN(MatMul(x, W))``: the node of the BatchNormalization becomes the Add of the shift."""
-    weight = _wide(matmul.inputs[1])
+    weight = wide(matmul.inputs[1])
     shape = known_shape(matmul.outputs[0])
     if weight is None or weight.ndim != 2 or shape is None or len(shape) != 2:
         return None
-    changes = _own_weight(scope, matmul, 1, _rounded(weight * affine.factor[None, :], node, affine))
+    changes = own_weight(scope, matmul, 1, rounded(weight * affine.factor[None, :], node, affine))
     bias = scope.add_constant(f"{node.name}/shift", _bias(0.0, node, affine))
     _become(scope, node, ir.Node("", "Add", [matmul.outputs[0], bias], name=node.name))
     return changes
 
 
-def _fold_add(scope: Scope, add: ir.Node, node: ir.Node, affine: _Affine) -> Changes | None:
+def _fold_add(scope: Scope, add: ir.Node, node: ir.Node, affine: Affine) -> Changes | None:
     """``BN(Add(MatMul(x, W), b))`` with either order of the Add's inputs."""
     for index in (0, 1):
         product, bias = add.inputs[index], constant_array(add.inputs[1 - index])
         matmul = product.producer() if product is not None else None
         if product is None or bias is None or matmul is None or matmul.op_type != "MatMul":
             continue
-        weight, shape = _wide(matmul.inputs[1]), known_shape(product)
+        weight, shape = wide(matmul.inputs[1]), known_shape(product)
         if only_reader(product) is not add or weight is None or weight.ndim != 2 or shape is None or len(shape) != 2:
             return None
         if bias.size not in (1, affine.factor.size) or (bias.ndim == 2 and bias.shape[0] != 1) or bias.ndim > 2:
             return None
-        changes = _own_weight(scope, matmul, 1, _rounded(weight * affine.factor[None, :], node, affine))
-        changes.add(_own_weight(scope, add, 1 - index, _bias(bias.reshape(-1).astype(np.float64), node, affine)))
-        changes.add(_take_output(scope, add, node))
+        changes = own_weight(scope, matmul, 1, rounded(weight * affine.factor[None, :], node, affine))
+        changes.add(own_weight(scope, add, 1 - index, _bias(bias.reshape(-1).astype(np.float64), node, affine)))
+        changes.add(take_output(scope, add, node))
         return changes
     return None
 
 
-_FOLDS = {
+FOLDS = {
     "Conv": _fold_conv,
     "ConvTranspose": _fold_conv,
     "Gemm": _fold_gemm,
@@ -169,36 +169,41 @@ _FOLDS = {
 }
 
 
-def _wide(value: ir.Value | None) -> _Float64 | None:
+def wide(value: ir.Value | None) -> _Float64 | None:
+    """Return a constant in float64; None if it is none."""
     array = constant_array(value)
     return None if array is None else array.astype(np.float64)
 
 
-def _bias(bias: Array | float, node: ir.Node, affine: _Affine) -> Array:
-    return _rounded(np.asarray(bias, np.float64) * affine.factor + affine.shift, node, affine)
+def _bias(bias: Array | float, node: ir.Node, affine: Affine) -> Array:
+    return rounded(np.asarray(bias, np.float64) * affine.factor + affine.shift, node, affine)
 
 
-def _rounded(values: _Float64, node: ir.Node, affine: _Affine) -> Array:
-    """Round once to the type of the network."""
+def rounded(values: _Float64, node: ir.Node, affine: Affine) -> Array:
+    """Round once to the type of the network.
+
+    Raises:
+        InvalidModelError: If it does not hold a value.
+    """
     with np.errstate(over="ignore"):
-        rounded: Array = values.astype(affine.dtype)
-    if not np.isfinite(rounded).all():
+        narrow: Array = values.astype(affine.dtype)
+    if not np.isfinite(narrow).all():
         raise InvalidModelError(
-            f"BatchNormalization {node.name!r} scales values beyond {affine.dtype.name} (largest: "
-            f"{np.abs(values).max():.3g}). Check its statistics."
+            f"{node.op_type} {node.name!r} scales weights beyond {affine.dtype.name} (largest: "
+            f"{np.abs(values).max():.3g}). Check its constants."
         )
-    return rounded
+    return narrow
 
 
 def _merge(scope: Scope, gemm: ir.Node, node: ir.Node, weight: Array, bias: Array) -> Changes:
-    changes = _own_weight(scope, gemm, 1, weight)
+    changes = own_weight(scope, gemm, 1, weight)
     gemm.resize_inputs(3)
-    changes.add(_own_weight(scope, gemm, 2, bias))
-    changes.add(_take_output(scope, gemm, node))
+    changes.add(own_weight(scope, gemm, 2, bias))
+    changes.add(take_output(scope, gemm, node))
     return changes
 
 
-def _own_weight(scope: Scope, node: ir.Node, index: int, array: Array) -> Changes:
+def own_weight(scope: Scope, node: ir.Node, index: int, array: Array) -> Changes:
     """Give ``node`` a constant of its own at input ``index``; the old one goes if nobody else reads it."""
     old = node.inputs[index]
     changes = Changes()
@@ -214,7 +219,7 @@ def _own_weight(scope: Scope, node: ir.Node, index: int, array: Array) -> Change
     return changes
 
 
-def _take_output(scope: Scope, gemm: ir.Node, node: ir.Node) -> Changes:
+def take_output(scope: Scope, gemm: ir.Node, node: ir.Node) -> Changes:
     """Let ``gemm`` write what ``node`` wrote, under the same value name, and remove ``node``."""
     inner, output = gemm.outputs[0], node.outputs[0]
     name = output.name
@@ -225,11 +230,11 @@ def _take_output(scope: Scope, gemm: ir.Node, node: ir.Node) -> Changes:
     return Changes(fates={node.name or "": Fate(FOLDED, gemm.name, f"Folded into {gemm.op_type} {gemm.name}.")})
 
 
-def _rewrite(scope: Scope, node: ir.Node, affine: _Affine, rank: int) -> None:
+def _rewrite(scope: Scope, node: ir.Node, affine: Affine, rank: int) -> None:
     name = node.name or ""
     per_channel = (-1, *[1] * (rank - 2))
-    factor = scope.add_constant(f"{name}/factor", _rounded(affine.factor.reshape(per_channel), node, affine))
-    shift = scope.add_constant(f"{name}/shift", _rounded(affine.shift.reshape(per_channel), node, affine))
+    factor = scope.add_constant(f"{name}/factor", rounded(affine.factor.reshape(per_channel), node, affine))
+    shift = scope.add_constant(f"{name}/shift", rounded(affine.shift.reshape(per_channel), node, affine))
     mul = ir.Node("", "Mul", [node.inputs[0], factor], name=name)
     mul.outputs[0].name = f"{name}/scaled"
     mul.outputs[0].shape, mul.outputs[0].type = node.outputs[0].shape, node.outputs[0].type
