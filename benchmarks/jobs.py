@@ -46,7 +46,7 @@ class Ran:
 
 def run(spec: Path, out: Path, jobs: int) -> Ran:
     """Search once."""
-    command = [sys.executable, "-m", "service.cli", "search", "--spec", str(spec), "--out", str(out)]
+    command = [sys.executable, "-m", "bitbudget", "search", "--spec", str(spec), "--out", str(out)]
     start, peak, busiest = time.monotonic(), 0.0, 0.0
     with subprocess.Popen([*command, "--jobs", str(jobs)], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from service.cli.main import main
+from bitbudget.__main__ import main
 
 
 def peak_mib() -> float:

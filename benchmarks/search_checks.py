@@ -171,7 +171,7 @@ def identical_runs() -> dict[str, bool]:
 
 
 def _run(out: Path, *options: str) -> Any:
-    program = [sys.executable, "-c", "from service.cli.main import main; main()", "search"]
+    program = [sys.executable, "-c", "from bitbudget.__main__ import main; main()", "search"]
     command = [*program, "--spec", str(EXAMPLE), "--out", str(out), *options]
     subprocess.run(command, capture_output=True, check=False)
     return _without_times(json.loads((out / "result.json").read_text()))

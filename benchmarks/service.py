@@ -72,7 +72,7 @@ def serving(n_workers: int, slots: int = 1) -> Iterator[Server]:
         options = ["--port", str(port), "--workers", str(n_workers), "--slots", str(slots)]
         with (Path(folder) / "out").open("w") as out, (Path(folder) / "err").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve", *options],
+                [sys.executable, "-m", "bitbudget", "serve", *options],
                 env={**environment, **SETTINGS, "BITBUDGET_DATA_DIR": f"{folder}/data"},
                 stdout=out,
                 stderr=err,

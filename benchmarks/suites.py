@@ -35,7 +35,7 @@ LARGEST_FILE = 2**20
 MEMORY_BYTES = 6 * 2**30
 LOADED_ONCE = (
     "service.cli.commands",
-    "service.cli.main",
+    "bitbudget.__main__",
     "service.cli.check",
     "service.cli.search",
     "service.local.inspection",
@@ -132,7 +132,7 @@ def _become(arguments: Sequence[str], said: Path) -> None:
         file = os.open(said, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        importlib.import_module("service.cli.main").main(list(arguments))
+        importlib.import_module("bitbudget.__main__").main(list(arguments))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

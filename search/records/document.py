@@ -54,6 +54,8 @@ def to_json(record: object) -> Any:
         return {_key(one): to_json(getattr(record, one.name)) for one in fields(record)}
     if isinstance(record, Enum):
         return record.value
+    if isinstance(record, datetime):
+        return record.isoformat()
     if isinstance(record, Mapping):
         return {str(name): to_json(value) for name, value in record.items()}
     if isinstance(record, (list, tuple)):

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from service import contract
 from service.api.documented import PROBLEMS, Responses
-from service.api.shapes import BlobShape
 from service.http.context import Parts, PartsDep, Reader, Submitter
 from service.http.downloads import Download, download
 from service.problems import ServiceError, not_found
@@ -31,7 +31,7 @@ _FILE: Responses = {
     200: {"description": "The bytes.", "content": {"application/octet-stream": _BINARY}},
     206: {"description": "A part."},
 }
-_CREATED: Responses = {200: {"model": BlobShape, "description": "It was there already."}}
+_CREATED: Responses = {200: {"model": contract.Blob, "description": "It was there already."}}
 
 
 @router.put(
@@ -39,7 +39,7 @@ _CREATED: Responses = {200: {"model": BlobShape, "description": "It was there al
 )
 async def put_blob(
     parts: PartsDep, principal: Submitter, digest: DigestPath, request: Request, response: Response
-) -> BlobShape:
+) -> contract.Blob:
     """Upload bytes. They are hashed on their way to disk; if they are not those of the address, nothing is left.
 
     The bytes must be sent even if another tenant has them: the answer tells nothing about others. Ask with HEAD first
@@ -64,7 +64,7 @@ async def put_blob(
     kept = await run_in_threadpool(_find, parts, principal, digest)
     if kept is None:
         raise ServiceError("unavailable", "The blob was deleted meanwhile.", headers={"Retry-After": "1"})
-    return BlobShape.model_validate(kept)
+    return contract.shaped(contract.Blob, kept)
 
 
 @router.head("/blobs/{sha256}", operation_id="head_blob", responses={**PROBLEMS, **_FILE}, response_class=Response)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from service import contract
 from service.api.documented import PROBLEMS, created
-from service.api.shapes import DatasetShape, ModelShape, NewDataset, NewModel, PageOf, Pinned, SetLine
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader, Submitter
 from service.store.db.collections import DATASETS, MODELS, Collection, Collections
 from service.usecases.accounts.principal import Principal
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 
 @router.post("/models", operation_id="create_model", status_code=201, tags=["models"], responses=_MODEL)
-def create_model(parts: PartsDep, principal: Submitter, body: NewModel, response: Response) -> ModelShape:
+def create_model(parts: PartsDep, principal: Submitter, body: contract.NewModel, response: Response) -> contract.Model:
     """Name an uploaded model, with its external data if it has any."""
     wanted = Wanted(name=body.name, digest=body.digest, files=body.files)
     with parts.database.writing() as connection:
@@ -28,20 +28,20 @@ def create_model(parts: PartsDep, principal: Submitter, body: NewModel, response
 
 
 @router.get("/models", operation_id="list_models", tags=["models"])
-def list_models(parts: PartsDep, principal: Reader, paging: PagingDep) -> PageOf[SetLine]:
+def list_models(parts: PartsDep, principal: Reader, paging: PagingDep) -> contract.Page[contract.Upload]:
     """Return the tenant's models, newest first."""
     return _page(parts, principal, MODELS, paging)
 
 
 @router.get("/models/{model_id}", operation_id="get_model", tags=["models"])
-def get_model(parts: PartsDep, principal: Reader, model_id: str) -> ModelShape:
+def get_model(parts: PartsDep, principal: Reader, model_id: str) -> contract.Model:
     """Return one model."""
     with parts.database.reading() as connection:
         return _model(sets.get(connection, principal, MODELS, model_id))
 
 
 @router.patch("/models/{model_id}", operation_id="pin_model", tags=["models"])
-def pin_model(parts: PartsDep, principal: Submitter, model_id: str, body: Pinned) -> ModelShape:
+def pin_model(parts: PartsDep, principal: Submitter, model_id: str, body: contract.Pinned) -> contract.Model:
     """Keep a model however long it is not used, or not."""
     with parts.database.writing() as connection:
         return _model(sets.pin(connection, principal, MODELS, model_id, pinned=body.pinned))
@@ -55,7 +55,9 @@ def delete_model(parts: PartsDep, principal: Submitter, model_id: str) -> None:
 
 
 @router.post("/datasets", operation_id="create_dataset", status_code=201, tags=["datasets"], responses=_DATASET)
-def create_dataset(parts: PartsDep, principal: Submitter, body: NewDataset, response: Response) -> DatasetShape:
+def create_dataset(
+    parts: PartsDep, principal: Submitter, body: contract.NewDataset, response: Response
+) -> contract.Dataset:
     """Name a data set of uploaded files: a directory of arrays or images."""
     wanted = Wanted(name=body.name, digest=None, files=body.files)
     with parts.database.writing() as connection:
@@ -65,20 +67,20 @@ def create_dataset(parts: PartsDep, principal: Submitter, body: NewDataset, resp
 
 
 @router.get("/datasets", operation_id="list_datasets", tags=["datasets"])
-def list_datasets(parts: PartsDep, principal: Reader, paging: PagingDep) -> PageOf[SetLine]:
+def list_datasets(parts: PartsDep, principal: Reader, paging: PagingDep) -> contract.Page[contract.Upload]:
     """Return the tenant's data sets, newest first."""
     return _page(parts, principal, DATASETS, paging)
 
 
 @router.get("/datasets/{dataset_id}", operation_id="get_dataset", tags=["datasets"])
-def get_dataset(parts: PartsDep, principal: Reader, dataset_id: str) -> DatasetShape:
+def get_dataset(parts: PartsDep, principal: Reader, dataset_id: str) -> contract.Dataset:
     """Return one data set."""
     with parts.database.reading() as connection:
         return _dataset(sets.get(connection, principal, DATASETS, dataset_id))
 
 
 @router.patch("/datasets/{dataset_id}", operation_id="pin_dataset", tags=["datasets"])
-def pin_dataset(parts: PartsDep, principal: Submitter, dataset_id: str, body: Pinned) -> DatasetShape:
+def pin_dataset(parts: PartsDep, principal: Submitter, dataset_id: str, body: contract.Pinned) -> contract.Dataset:
     """Keep a data set however long it is not used, or not."""
     with parts.database.writing() as connection:
         return _dataset(sets.pin(connection, principal, DATASETS, dataset_id, pinned=body.pinned))
@@ -91,14 +93,14 @@ def delete_dataset(parts: PartsDep, principal: Submitter, dataset_id: str) -> No
         sets.delete(connection, principal, DATASETS, dataset_id)
 
 
-def _page(parts: Parts, principal: Principal, which: Collections, paging: Paging) -> PageOf[SetLine]:
+def _page(parts: Parts, principal: Principal, which: Collections, paging: Paging) -> contract.Page[contract.Upload]:
     with parts.database.reading() as connection:
         page = sets.listing(connection, principal, which, cursor=paging.cursor, limit=paging.limit)
-    return PageOf(items=[_line(one) for one in page.rows], next=page.next)
+    return contract.Page(items=tuple(_line(one) for one in page.rows), next=page.next)
 
 
-def _line(one: Collection) -> SetLine:
-    return SetLine(
+def _line(one: Collection) -> contract.Upload:
+    return contract.Upload(
         id=one.id,
         name=one.name,
         size=one.size,
@@ -109,9 +111,9 @@ def _line(one: Collection) -> SetLine:
     )
 
 
-def _model(one: Collection) -> ModelShape:
-    return ModelShape(**_line(one).model_dump(), digest=one.digest or "", files=dict(one.files))
+def _model(one: Collection) -> contract.Model:
+    return contract.shaped(contract.Model, _line(one), digest=one.digest or "", files=dict(one.files))
 
 
-def _dataset(one: Collection) -> DatasetShape:
-    return DatasetShape(**_line(one).model_dump(), files=dict(one.files))
+def _dataset(one: Collection) -> contract.Dataset:
+    return contract.shaped(contract.Dataset, _line(one), files=dict(one.files))

@@ -15,11 +15,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic_core import to_jsonable_python
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from service import contract
 from service.api.documented import PROBLEMS, Responses
-from service.api.shapes import Events, EventShape
 from service.http.context import Parts, PartsDep, Reader
 from service.problems import Pointer, ServiceError
 from service.store.db import events
@@ -35,12 +36,12 @@ BATCH = 200
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["results"], responses=PROBLEMS)
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 _BOTH: Responses = {
-    200: {"model": Events, "description": "Events behind `after`, or a stream of them.", "content": _STREAM},
+    200: {"model": contract.Events, "description": "Events behind `after`, or a stream of them.", "content": _STREAM},
     204: {"description": "To a stream that saw everything of a study that has ended."},
 }
 
 
-@router.get("/events", operation_id="list_events", responses={**PROBLEMS, **_BOTH}, response_model=Events)
+@router.get("/events", operation_id="list_events", responses={**PROBLEMS, **_BOTH}, response_model=contract.Events)
 async def list_events(
     *,
     parts: PartsDep,
@@ -55,11 +56,11 @@ async def list_events(
     start = max(after, _last_seen(last_event_id))
     if "text/event-stream" not in request.headers.get("accept", ""):
         found = await run_in_threadpool(_read, parts, principal, study_id, start, limit)
-        shown = Events(
-            items=[EventShape.model_validate(one) for one in found.events],
+        shown = contract.Events(
+            items=contract.shaped_each(contract.Event, found.events),
             last=found.events[-1].id if found.events else start,
         )
-        return JSONResponse(shown.model_dump(mode="json"))
+        return JSONResponse(to_jsonable_python(shown))
     first = await run_in_threadpool(_read, parts, principal, study_id, start, BATCH)
     if first.is_last and not first.events:
         return Response(status_code=204)

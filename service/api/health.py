@@ -10,8 +10,8 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 
 from search.spec.job import JOB_SCHEMA
+from service import contract
 from service.api.documented import PROBLEMS, Responses
-from service.api.server_shapes import Health, Limits, Readiness, Status, Version, Workers, WorkerShape
 from service.http.context import Administrator, PartsDep, Reader
 from service.store.db import blobs, workers
 from service.store.db.migrate import SchemaState, schema_state
@@ -27,14 +27,16 @@ _METRICS: Responses = {
 
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="live")
-def live() -> Health:
+def live() -> contract.Health:
     """Say that the process lives; needs no key."""
-    return Health(status="ok")
+    return contract.Health(status="ok")
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", operation_id="ready", responses={503: {"model": Readiness, "description": "Not ready."}})
-def ready(parts: PartsDep, response: Response) -> Readiness:
+@router.get(
+    "/readyz", operation_id="ready", responses={503: {"model": contract.Readiness, "description": "Not ready."}}
+)
+def ready(parts: PartsDep, response: Response) -> contract.Readiness:
     """Say whether the database and the blob store can be used; needs no key."""
     is_up = parts.database.is_up()
     is_current = is_up and schema_state(parts.database) is SchemaState.CURRENT
@@ -45,7 +47,7 @@ def ready(parts: PartsDep, response: Response) -> Readiness:
             alive = len(workers.alive(connection, parts.settings.dead_s))
     is_ready = is_current and storage
     response.status_code = 200 if is_ready else 503
-    return Readiness(
+    return contract.Readiness(
         status="ready" if is_ready else "not ready",
         database=is_up,
         schema_is_current=is_current,
@@ -63,9 +65,9 @@ def _takes_more(place: Path) -> bool:
 
 
 @router.get("/version", operation_id="version")
-def which_version(_: Reader) -> Version:
+def which_version(_: Reader) -> contract.Version:
     """Return the version of the program, of the interface and of the job spec."""
-    return Version(version=version("bitbudget"), api="v1", job_schema=JOB_SCHEMA)
+    return contract.Version(version=version("bitbudget"), api="v1", job_schema=JOB_SCHEMA)
 
 
 @router.get("/metrics", operation_id="metrics", responses=_METRICS, response_class=Response)
@@ -75,25 +77,24 @@ def metrics(parts: PartsDep, _: Administrator) -> Response:
 
 
 @router.get("/v1/limits", operation_id="get_limits")
-def limits(parts: PartsDep, principal: Reader) -> Limits:
+def limits(parts: PartsDep, principal: Reader) -> contract.Limits:
     """Return what may be sent, queued and opened, and how much is stored."""
     with parts.database.reading() as connection:
         stored = blobs.usage(connection, principal.tenant_id)
-    own = {name: getattr(parts.settings, name) for name in Limits.model_fields if name != "stored_bytes"}
-    return Limits(**own, stored_bytes=stored)
+    return contract.shaped(contract.Limits, parts.settings, stored_bytes=stored)
 
 
 @router.get("/v1/status", operation_id="get_status")
-def status(parts: PartsDep, principal: Reader) -> Status:
+def status(parts: PartsDep, principal: Reader) -> contract.Status:
     """Return how busy the server is."""
     with parts.database.reading() as connection:
         found = occupation(connection, principal.tenant_id, storage=parts.store.root, dead_s=parts.settings.dead_s)
-    return Status.model_validate(found)
+    return contract.shaped(contract.Status, found)
 
 
 @router.get("/v1/workers", operation_id="list_workers")
-def list_workers(parts: PartsDep, _: Administrator) -> Workers:
+def list_workers(parts: PartsDep, _: Administrator) -> contract.Items[contract.Worker]:
     """Return the worker processes, the one seen last first."""
     with parts.database.reading() as connection:
         found = workers.listing(connection)
-    return Workers(items=[WorkerShape.model_validate(one) for one in found])
+    return contract.Items(items=contract.shaped_each(contract.Worker, found))

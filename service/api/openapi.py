@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
 
 from search.spec.job import job_schema
-from service.api.shapes import Problem
+from service import contract
 
 TITLE = "bitbudget"
 DESCRIPTION = (
@@ -21,6 +21,7 @@ _SECURITY = {
     "login": {"type": "apiKey", "in": "cookie", "name": "bitbudget_session", "description": "The cookie of /login."},
 }
 _OPEN = frozenset({"/livez", "/readyz"})
+_REFERENCE = "#/components/schemas/{model}"
 _FRAMEWORK = ("HTTPValidationError", "ValidationError")
 
 
@@ -30,9 +31,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _FRAMEWORK:
         schemas.pop(name, None)
-    _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-    schemas.update(problem["$defs"])
-    schemas.update(_job_schemas())
+    problem = TypeAdapter(contract.Problem).json_schema(mode="serialization", ref_template=_REFERENCE)
+    schemas.update({**problem.pop("$defs"), "Problem": problem})
+    _add(schemas, _job_schemas())
     document["components"]["securitySchemes"] = _SECURITY
     document["security"] = [{"key": []}, {"login": []}]
     for path, operations in document["paths"].items():
@@ -41,6 +42,13 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             if path in _OPEN:
                 operation["security"] = []
     return document
+
+
+def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
+    twice = schemas.keys() & more.keys()
+    if twice:
+        raise ValueError(f"An answer has the name of a part of the job spec: {sorted(twice)}.")
+    schemas.update(more)
 
 
 def _job_schemas() -> dict[str, Any]:

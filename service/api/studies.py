@@ -7,23 +7,15 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic_core import to_jsonable_python
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from search.records.verdict import Outcome
 from search.spec.job import JobSpec
+from service import contract
 from service.api.documented import PROBLEMS, Responses, created
-from service.api.shapes import (
-    DryRun,
-    EstimateShape,
-    Name,
-    PageOf,
-    State,
-    StudyChanges,
-    StudyLineShape,
-    StudyShape,
-)
-from service.http.context import IfMatch, PagingDep, Parts, PartsDep, Reader, RequestId, Submitter, etag
+from service.http.context import GivenKeys, IfMatch, PagingDep, Parts, PartsDep, Reader, RequestId, Submitter, etag
 from service.http.downloads import matches
 from service.problems import ServiceError
 from service.store.db import studies
@@ -46,8 +38,8 @@ _LINKS = created(202, "study_id", "get_study", "change_study", "cancel_study", "
     "links"
 ]
 _SUBMITTED: Responses = {
-    200: {"model": StudyShape | DryRun, "description": "A dry run, or an equal study that was found."},
-    202: {"model": StudyShape, "description": "The study is in line.", "links": _LINKS},
+    200: {"model": contract.Study | contract.DryRun, "description": "A dry run, or an equal study that was found."},
+    202: {"model": contract.Study, "description": "The study is in line.", "links": _LINKS},
 }
 IdempotencyKey = Annotated[
     str | None,
@@ -73,7 +65,7 @@ async def submit_study(
     key: IdempotencyKey = None,
     dry_run: Annotated[bool, Query(description="Only check and estimate; nothing is queued.")] = False,
     reuse: Annotated[bool, Query(description="A finished study with the same content will do.")] = False,
-    name: Annotated[Name | None, Query(description="What to call the study.")] = None,
+    name: Annotated[contract.Name | None, Query(description="What to call the study.")] = None,
 ) -> Response:
     """Submit a study: the body is a job spec, as JSON or YAML, the same as for `bitbudget search --spec`."""
     body = await _text(request)
@@ -92,22 +84,22 @@ def list_studies(
     parts: PartsDep,
     principal: Reader,
     paging: PagingDep,
-    state: Annotated[list[State] | None, Query(max_length=7)] = None,
+    state: Annotated[list[contract.State] | None, Query(max_length=7)] = None,
     outcome: Outcome | None = None,
-    target: Annotated[Name | None, Query()] = None,
-    name: Annotated[Name | None, Query()] = None,
-) -> PageOf[StudyLineShape]:
+    target: Annotated[contract.Name | None, Query()] = None,
+    name: Annotated[contract.Name | None, Query()] = None,
+) -> contract.Page[contract.StudyLine]:
     """Return the tenant's studies, newest first."""
     wanted = StudyFilter(states=tuple(state or ()), outcome=outcome, target=target, name=name)
     with parts.database.reading() as connection:
         page = studies.page(connection, principal.tenant_id, wanted, cursor=paging.cursor, limit=paging.limit)
-    return PageOf(items=[StudyLineShape.model_validate(one) for one in page.rows], next=page.next)
+    return contract.Page(items=contract.shaped_each(contract.StudyLine, page.rows), next=page.next)
 
 
 @router.get(
     "/{study_id}",
     operation_id="get_study",
-    response_model=StudyShape,
+    response_model=contract.Study,
     responses={**PROBLEMS, 304: {"description": "Not changed."}},
 )
 def read_study(parts: PartsDep, principal: Reader, study_id: str, request: Request) -> Response:
@@ -119,23 +111,24 @@ def read_study(parts: PartsDep, principal: Reader, study_id: str, request: Reque
     return _answer(study, 200)
 
 
-@router.patch("/{study_id}", operation_id="change_study", response_model=StudyShape)
+@router.patch("/{study_id}", operation_id="change_study", response_model=contract.Study)
 def change_study(
     *,
     parts: PartsDep,
     principal: Submitter,
     study_id: str,
-    body: StudyChanges,
+    body: contract.StudyChanges,
+    given: GivenKeys,
     request_id: RequestId,
     version: IfMatch,
 ) -> Response:
     """Change the name, or the priority of a study that has not ended; with If-Match only in that version."""
-    changes = body.model_dump(exclude_unset=True)
+    changes = {name: getattr(body, name) for name in given}
     with _steering(parts, principal, study_id, version, request_id) as steering:
         return _answer(steering.change(**changes), 200)
 
 
-@router.post("/{study_id}/cancel", operation_id="cancel_study", status_code=202, response_model=StudyShape)
+@router.post("/{study_id}/cancel", operation_id="cancel_study", status_code=202, response_model=contract.Study)
 def cancel_study(
     parts: PartsDep, principal: Submitter, study_id: str, request_id: RequestId, version: IfMatch
 ) -> Response:
@@ -144,7 +137,7 @@ def cancel_study(
         return _answer(steering.cancel(), 202)
 
 
-@router.post("/{study_id}/pause", operation_id="pause_study", status_code=202, response_model=StudyShape)
+@router.post("/{study_id}/pause", operation_id="pause_study", status_code=202, response_model=contract.Study)
 def pause_study(
     parts: PartsDep, principal: Submitter, study_id: str, request_id: RequestId, version: IfMatch
 ) -> Response:
@@ -153,7 +146,7 @@ def pause_study(
         return _answer(steering.pause(), 202)
 
 
-@router.post("/{study_id}/resume", operation_id="resume_study", status_code=202, response_model=StudyShape)
+@router.post("/{study_id}/resume", operation_id="resume_study", status_code=202, response_model=contract.Study)
 def resume_study(
     parts: PartsDep, principal: Submitter, study_id: str, request_id: RequestId, version: IfMatch
 ) -> Response:
@@ -167,7 +160,10 @@ def resume_study(
     operation_id="delete_study",
     status_code=204,
     response_class=Response,
-    responses={**PROBLEMS, 202: {"model": StudyShape, "description": "It had not ended: it is cancelled, and stays."}},
+    responses={
+        **PROBLEMS,
+        202: {"model": contract.Study, "description": "It had not ended: it is cancelled, and stays."},
+    },
 )
 def delete_study(
     parts: PartsDep, principal: Submitter, study_id: str, request_id: RequestId, version: IfMatch
@@ -215,12 +211,12 @@ def _try(parts: Parts, principal: Principal, spec: JobSpec) -> Response:
     with parts.database.reading() as connection:
         inputs = check_submission(connection, principal, parts.settings, spec)
         expected = estimate(connection, principal, spec, inputs)
-    shown = DryRun(
+    shown = contract.DryRun(
         spec=spec.to_json(),
         spec_digest=spec_digest(spec, inputs),
-        estimate=EstimateShape.model_validate(expected),
+        estimate=contract.shaped(contract.Estimate, expected),
     )
-    return JSONResponse(shown.model_dump(mode="json"))
+    return JSONResponse(to_jsonable_python(shown))
 
 
 def _submit(parts: Parts, principal: Principal, submission: Submission, once: Once) -> Response:
@@ -228,7 +224,7 @@ def _submit(parts: Parts, principal: Principal, submission: Submission, once: On
 
         def work() -> Answer:
             done = submit(connection, principal, parts.settings, parts.engine, submission)
-            shape = StudyShape.model_validate(done.study).model_dump(mode="json")
+            shape = to_jsonable_python(contract.shaped(contract.Study, done.study))
             headers = {"Location": f"/v1/studies/{done.study.id}", "ETag": etag(done.study.version)}
             return Answer(202 if done.is_new else 200, headers, shape)
 
@@ -238,5 +234,5 @@ def _submit(parts: Parts, principal: Principal, submission: Submission, once: On
 
 
 def _answer(study: Study, status: int) -> Response:
-    shape = StudyShape.model_validate(study)
-    return JSONResponse(shape.model_dump(mode="json"), status, headers={"ETag": etag(study.version)})
+    shape = to_jsonable_python(contract.shaped(contract.Study, study))
+    return JSONResponse(shape, status, headers={"ETag": etag(study.version)})

@@ -8,21 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from search.records.document import to_json
 from search.records.verdict import Verdict
+from service import contract
 from service.api.documented import PROBLEMS, Responses
-from service.api.shapes import (
-    Artifacts,
-    ArtifactShape,
-    Findings,
-    FindingShape,
-    Front,
-    FrontPoint,
-    Groups,
-    GroupShape,
-    PageOf,
-    Rows,
-    TrialLine,
-    TrialShape,
-)
 from service.http.context import Paging, PagingDep, Parts, PartsDep, Reader
 from service.http.downloads import Download, download
 from service.store.db import artifacts, trials
@@ -62,7 +49,7 @@ def list_trials(
     paging: PagingDep,
     order: Annotated[Literal["no", "-no", "cost", "-cost"], Query(description="`-` is descending.")] = "no",
     verdict: Verdict | None = None,
-) -> PageOf[TrialLine]:
+) -> contract.Page[contract.TrialLine]:
     """Return the trials of a study."""
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
@@ -75,32 +62,32 @@ def list_trials(
             cursor=paging.cursor,
             limit=paging.limit,
         )
-    return PageOf(items=[TrialLine.model_validate(_shown(one)) for one in page.rows], next=page.next)
+    return contract.Page(items=contract.shaped_each(contract.TrialLine, map(_shown, page.rows)), next=page.next)
 
 
 @router.get("/trials/{no}", operation_id="get_trial")
-def read_trial(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[int, Path(ge=0)]) -> TrialShape:
+def read_trial(parts: PartsDep, principal: Reader, study_id: str, no: Annotated[int, Path(ge=0)]) -> contract.Trial:
     """Return one trial with its details."""
     with parts.database.reading() as connection:
-        return TrialShape.model_validate(_shown(get_trial(connection, principal, study_id, no)))
+        return contract.shaped(contract.Trial, _shown(get_trial(connection, principal, study_id, no)))
 
 
 @router.get("/groups", operation_id="list_groups")
-def list_groups(parts: PartsDep, principal: Reader, study_id: str) -> Groups:
+def list_groups(parts: PartsDep, principal: Reader, study_id: str) -> contract.Items[contract.Group]:
     """Return the groups of the network in the order in which trials list their precisions."""
     with parts.database.reading() as connection:
         found = groups_of(connection, get_study(connection, principal, study_id))
-    return Groups(items=[GroupShape.model_validate(one) for one in found])
+    return contract.Items(items=contract.shaped_each(contract.Group, found))
 
 
 @router.get("/front", operation_id="get_front")
-def read_front(parts: PartsDep, principal: Reader, study_id: str) -> Front:
+def read_front(parts: PartsDep, principal: Reader, study_id: str) -> contract.Found[contract.FrontPoint]:
     """Return the complete trials that no other beats in both cost and accuracy, cheapest first."""
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
         rows = front_of(connection, study)
-    points = [FrontPoint(trial=one.no, cost=one.cost, values=dict(one.seen)) for one in rows]
-    return Front(items=points, complete=study.is_terminal)
+    points = tuple(contract.FrontPoint(trial=one.no, cost=one.cost, values=dict(one.seen)) for one in rows)
+    return contract.Found(items=points, complete=study.is_terminal)
 
 
 @router.get("/sensitivity", operation_id="list_sensitivity")
@@ -113,35 +100,35 @@ def list_sensitivity(
     output: Text = None,
     base: Text = None,
     sensitive_type: Annotated[Literal["activation", "weight"] | None, Query()] = None,
-) -> Rows:
+) -> contract.Rows:
     """Return how much each point alone costs at low precision, most sensitive first within a table."""
     filters = {"output": output, "base": base, "sensitive_type": sensitive_type}
     return _rows(parts, principal, study_id, name=SENSITIVITY, filters=filters, paging=paging)
 
 
 @router.get("/layers", operation_id="list_layers")
-def list_layers(parts: PartsDep, principal: Reader, study_id: str, paging: PagingDep) -> Rows:
+def list_layers(parts: PartsDep, principal: Reader, study_id: str, paging: PagingDep) -> contract.Rows:
     """Return float against quantized, layer by layer."""
     return _rows(parts, principal, study_id, name=LAYERS, filters={}, paging=paging)
 
 
 @router.get("/findings", operation_id="list_findings")
-def list_findings(parts: PartsDep, principal: Reader, study_id: str) -> Findings:
+def list_findings(parts: PartsDep, principal: Reader, study_id: str) -> contract.Found[contract.Finding]:
     """Return what the user should know, with advice."""
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
         artifact = artifacts.get(connection, principal.tenant_id, study.id, RESULT)
     found = findings_in(read_file(parts.store, artifact))
-    return Findings(items=[FindingShape.model_validate(one) for one in found], complete=study.is_terminal)
+    return contract.Found(items=contract.shaped_each(contract.Finding, found), complete=study.is_terminal)
 
 
 @router.get("/artifacts", operation_id="list_artifacts")
-def list_artifacts(parts: PartsDep, principal: Reader, study_id: str) -> Artifacts:
+def list_artifacts(parts: PartsDep, principal: Reader, study_id: str) -> contract.Items[contract.Artifact]:
     """Return the files that the study delivered."""
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
         found = artifacts.listing(connection, principal.tenant_id, study.id)
-    return Artifacts(items=[ArtifactShape.model_validate(one) for one in found])
+    return contract.Items(items=contract.shaped_each(contract.Artifact, found))
 
 
 @router.get(
@@ -175,7 +162,7 @@ def _send(
 
 def _rows(
     parts: Parts, principal: Principal, study_id: str, *, name: str, filters: dict[str, str | None], paging: Paging
-) -> Rows:
+) -> contract.Rows:
     with parts.database.reading() as connection:
         study = get_study(connection, principal, study_id)
         artifact = artifacts.get(connection, principal.tenant_id, study.id, name)
@@ -187,4 +174,4 @@ def _rows(
         cursor=paging.cursor,
         limit=paging.limit,
     )
-    return Rows(items=[dict(row) for row in page.rows], next=page.next, complete=page.is_final)
+    return contract.Rows(items=tuple(dict(row) for row in page.rows), next=page.next, complete=page.is_final)

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 
 from search.spec.job import job_schema
 from search.targets.document import read_document, target_names
+from service import contract
 from service.api.documented import PROBLEMS
-from service.api.shapes import PageOf, TargetLine, TargetShape
 from service.http.context import Reader
 from service.problems import not_found
 
@@ -17,18 +17,18 @@ router = APIRouter(prefix="/v1", tags=["targets"], responses=PROBLEMS)
 
 
 @router.get("/targets", operation_id="list_targets")
-def list_targets(_: Reader) -> PageOf[TargetLine]:
+def list_targets(_: Reader) -> contract.Page[contract.TargetLine]:
     """Return all chips."""
-    return PageOf(items=[_line(name, read_document(name)) for name in target_names()], next=None)
+    return contract.Page(items=tuple(_line(name, read_document(name)) for name in target_names()), next=None)
 
 
 @router.get("/targets/{name}", operation_id="get_target")
-def get_target(_: Reader, name: str) -> TargetShape:
+def get_target(_: Reader, name: str) -> contract.TargetRules:
     """Return a chip with its rules and coefficients."""
     if name not in target_names():  # never a path
         raise not_found("target")
     document = read_document(name)
-    return TargetShape(**_line(name, document).model_dump(), document=document)
+    return contract.shaped(contract.TargetRules, _line(name, document), document=document)
 
 
 @router.get("/schemas/job", operation_id="get_job_schema", tags=["schemas"])
@@ -37,8 +37,8 @@ def get_job_schema(_: Reader) -> dict[str, Any]:
     return job_schema()
 
 
-def _line(name: str, document: dict[str, Any]) -> TargetLine:
-    return TargetLine(
+def _line(name: str, document: dict[str, Any]) -> contract.TargetLine:
+    return contract.TargetLine(
         name=name,
         title=str(document.get("title", "")),
         march=document.get("march"),

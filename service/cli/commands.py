@@ -1,9 +1,12 @@
-"""The commands by name; each lies in a module of its name, which is loaded once the command is asked for."""
+"""The commands by name; each lies in a module of its name, which is loaded once the command is asked for.
+
+Here are those that work without workers on this machine; what stands above adds its own.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, cast
@@ -26,24 +29,20 @@ class Line:
     Attributes:
         summary: The first line of its help; a test compares it with the command.
         is_group: Whether it has commands of its own.
+        package: Where its module lies.
     """
 
     summary: str
     is_group: bool = False
+    package: str = __package__
 
 
-COMMANDS = {
+COMMANDS: Mapping[str, Line] = {
     "search": Line("Find the cheapest assignment that meets the goal, and write it with its evidence."),
     "check": Line("Read a model and show its groups, its findings and what the chip allows."),
     "targets": Line("List the targets, one line each."),
     "calibrate-cost": Line("Fit the cost model of a target to measured times, and say how wrong it is."),
     "measure-cost": Line("Time assignments of models on this machine, for 'bitbudget calibrate-cost'."),
-    "serve": Line("Serve the REST interface, with workers; SIGTERM finishes the items at hand and leaves."),
-    "worker": Line("Work on queued studies; SIGTERM finishes the items at hand and leaves."),
-    "migrate": Line("Make or update the tables; safe to repeat. SQLite files are copied before a change."),
-    "doctor": Line(
-        "Check this machine's installation; with --url or BITBUDGET_URL also that server. Exit 2 if something is bad."
-    ),
     "submit": Line("Submit a study to a server: the same job as 'search', the inputs are uploaded."),
     "status": Line("Show a study, or the newest ones."),
     "cancel": Line("Cancel a study that has not ended; one that runs delivers the best it has found before."),
@@ -53,25 +52,25 @@ COMMANDS = {
 }
 
 
-def application(names: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
+def application(commands: Mapping[str, Line] = COMMANDS) -> typer.Typer:
     """Return the command line with these commands, loaded.
 
     Raises:
         UsageError: If a command needs a library that is not installed.
     """
     made = _empty()
-    for name in names:
-        if COMMANDS[name].is_group:
-            made.add_typer(cast("typer.Typer", _loaded(name, "app")), name=name)
+    for name, line in commands.items():
+        if line.is_group:
+            made.add_typer(cast("typer.Typer", _loaded(line, name, "app")), name=name)
         else:
-            made.command(name=name)(cast("Callable[..., None]", _loaded(name, name.replace("-", "_"))))
+            made.command(name=name)(cast("Callable[..., None]", _loaded(line, name, name.replace("-", "_"))))
     return made
 
 
-def overview() -> typer.Typer:
+def overview(commands: Mapping[str, Line] = COMMANDS) -> typer.Typer:
     """Return the command line as its help shows it: all names, none loaded."""
     made = _empty()
-    for name, line in COMMANDS.items():
+    for name, line in commands.items():
         made.command(name=name, help=line.summary)(lambda: None)
     return made
 
@@ -102,8 +101,8 @@ def _options(
     del shows_version
 
 
-def _loaded(command: str, name: str) -> object:
-    module = f"{__package__}.{command.replace('-', '_')}"
+def _loaded(line: Line, command: str, name: str) -> object:
+    module = f"{line.package}.{command.replace('-', '_')}"
     try:
         found: object = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:

@@ -23,7 +23,7 @@ from service.client.errors import (
     UnreachableError,
     WaitTimeoutError,
 )
-from service.client.shapes import StudyLine
+from service.contract import StudyLine
 
 
 class DatabaseAwayError(SearchError):
@@ -67,6 +67,7 @@ _BY_CLIENT_ERROR: tuple[tuple[type[ClientError], Exit], ...] = (
 FULL_QUEUE = "too-many-studies"
 _BY_CODE = {"invalid-spec": Exit.USAGE, "pin-conflict": Exit.USAGE, "environment-changed": Exit.TEMPORARY}
 """Causes of a failed study that say more than who is to blame."""
+_THEIRS = frozenset({"user", "limit"})
 
 
 def exit_of_error(error: SearchError) -> Exit:
@@ -95,7 +96,7 @@ def exit_of_study(study: StudyLine) -> Exit:
     if study.state == "cancelled":
         return Exit.CANCELLED
     if study.state == "failed":
-        error = study.error or {}
-        blamed = Exit.FAILED if error.get("blame", "system") == "system" else Exit.CONTENT
-        return _BY_CODE.get(str(error.get("code")), blamed)
+        if study.error is None:
+            return Exit.FAILED
+        return _BY_CODE.get(study.error.code, Exit.CONTENT if study.error.blame in _THEIRS else Exit.FAILED)
     return exit_of_result(study.outcome or "", study.stopped) if study.is_terminal else Exit.MET

@@ -16,11 +16,12 @@ from search.errors import UsageError
 from service.cli.connection import KeyFileOption, UrlOption, connect
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.client.errors import NotFoundError
+from service.contract import Scope
 from service.store.db import audit, tenants
 from service.store.db import keys as rows
 from service.store.db.migrate import prepare
 from service.usecases.accounts.keys import make_key
-from service.usecases.accounts.principal import LOCAL_TENANT, Scope
+from service.usecases.accounts.principal import LOCAL_TENANT
 
 ACTOR = "command line"
 LocalOption = Annotated[

@@ -1,18 +1,17 @@
-"""``bitbudget``: the command line. Commands that search nothing load none of the search: they start sooner."""
+"""The command line. Commands that search nothing load none of the search: they start sooner."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from search.errors import SearchError
-from service.cli.commands import COMMANDS, application, overview
+from service.cli.commands import COMMANDS, Line, application, overview
 from service.cli.exits import Exit, exit_of_client_error, exit_of_error
 from service.cli.result_file import Ending, is_open, left_at_sigterm, named_in, write_ending
 from service.client.errors import AuthenticationError, ClientError
@@ -21,26 +20,20 @@ COMPLETION = "_BITBUDGET_COMPLETE"
 """Set by a shell that asks what could come next."""
 
 
-def __getattr__(name: str) -> Any:
-    """Return ``app``, all commands together, once somebody needs it."""
-    if name == "app":
-        return application()
-    raise AttributeError(name)
-
-
-def _app(arguments: Sequence[str]) -> typer.Typer:
+def _app(arguments: Sequence[str], commands: Mapping[str, Line]) -> typer.Typer:
     """The command that is meant; all names for their list; everything for a shell that completes a line."""
     if COMPLETION in os.environ:
-        return application()
+        return application(commands)
     name = arguments[0] if arguments else ""
-    return application([name]) if name in COMMANDS else overview()
+    return application({name: commands[name]}) if name in commands else overview(commands)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, commands: Mapping[str, Line] = COMMANDS) -> None:
     """Run the command line and leave with its exit code.
 
     Args:
         arguments: What follows the program's name; those of the process by default.
+        commands: Those that there are.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     path = named_in(given) if given[:1] == ["submit"] else None
@@ -48,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with left_at_sigterm(path, Exit.INTERRUPTED) if path is not None else nullcontext():
             if path is not None:
                 write_ending(path, Ending())  # nobody shall take an earlier ending for this one
-            code = _app(given)(given, prog_name="bitbudget", standalone_mode=False)
+            code = _app(given, commands)(given, prog_name="bitbudget", standalone_mode=False)
     except SearchError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_of_error(error))

@@ -16,7 +16,8 @@ from search.records.result import Result
 from search.records.trial import TrialRecord
 from service.cli.summary import print_summary
 from service.cli.trial_lines import trial_line
-from service.client.shapes import Event, Watch
+from service.client.follow import Watch
+from service.contract import Event
 
 
 def say(text: str) -> None:

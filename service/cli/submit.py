@@ -25,7 +25,7 @@ from service.cli.study_lines import print_study, say, watcher
 from service.client import Client
 from service.client.errors import ApiError, ClientError, WaitTimeoutError
 from service.client.retries import Retries
-from service.client.shapes import Study
+from service.contract import Study
 
 RESULT = "result.json"
 

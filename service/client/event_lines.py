@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from service.client.shapes import Event
+from service.contract import Event, read
 
 
 class EventLines:
@@ -34,4 +34,4 @@ def _event(found: dict[str, list[str]]) -> Event | None:
         return None
     if not isinstance(data, dict):
         return None
-    return Event(id=int(identifier), kind=found.get("event", ["message"])[-1], data=data, created=None)
+    return read(Event, {"id": int(identifier), "kind": found.get("event", ["message"])[-1], "data": data})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -17,7 +18,13 @@ def file_digest(path: Path) -> str:
 
 
 def files_below(folder: Path) -> dict[str, Path]:
-    """Return every regular file below a directory by its relative path, ``/`` between the parts."""
+    """Return every regular file below a directory by its relative path, ``/`` between the parts.
+
+    Raises:
+        NotADirectoryError: If it is none.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in found}
 

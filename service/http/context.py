@@ -10,6 +10,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
+from service.contract import Scope
 from service.http.metrics import Metrics
 from service.problems import Pointer, ServiceError
 from service.store.blobs.store import BlobStore
@@ -17,7 +18,7 @@ from service.store.db.engine import Database
 from service.store.db.pages import MAX_PAGE
 from service.store.retention.incoming import Incoming
 from service.store.settings import Settings
-from service.usecases.accounts.principal import Principal, Scope
+from service.usecases.accounts.principal import Principal
 from service.usecases.accounts.rates import StreamLimit
 from service.usecases.studies.engine import Engine
 
@@ -87,6 +88,12 @@ def _paging(
     return Paging(cursor, limit)
 
 
+async def _given_keys(request: Request) -> frozenset[str]:
+    """The keys of the JSON body: what a change leaves away is not the same as null."""
+    body = await request.json()
+    return frozenset(body) if isinstance(body, dict) else frozenset()
+
+
 def _version(request: Request) -> int | None:
     """The version of the resource that ``If-Match`` asks for; None takes any."""
     text = request.headers.get("if-match")
@@ -130,4 +137,5 @@ Submitter = Annotated[Principal, Depends(Needs("submit"))]
 Administrator = Annotated[Principal, Depends(Needs("admin"))]
 RequestId = Annotated[str, Depends(_request_id)]
 PagingDep = Annotated[Paging, Depends(_paging)]
+GivenKeys = Annotated[frozenset[str], Depends(_given_keys)]
 IfMatch = Annotated[int | None, Depends(_version)]

@@ -16,6 +16,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.contract import Scope as Right
 from service.http.answers import problem_response, unavailable
 from service.problems import ServiceError
 from service.store.db.away import MAY_BE_AWAY, is_away
@@ -23,7 +24,6 @@ from service.store.db.engine import Database
 from service.store.settings import Settings
 from service.usecases.accounts.authentication import by_key, by_session, without_key
 from service.usecases.accounts.principal import Principal
-from service.usecases.accounts.principal import Scope as Right
 from service.usecases.accounts.rates import RateLimit
 
 PUBLIC = frozenset({"/livez", "/readyz", "/login"})

@@ -21,7 +21,8 @@ import yaml
 from hera.workflows.models import WorkflowTemplate
 from pydantic import ValidationError
 
-from service.cli.main import app
+from bitbudget._commands import ALL
+from service.cli.commands import application
 from service.store.settings import PREFIX, Settings
 from tests.docs.pages import ROOT, pages
 from tests.service.cli.served import Served, command, environment, free_port
@@ -29,7 +30,7 @@ from tests.service.databases import new_url
 
 PIPELINES = ROOT / "examples/pipelines"
 IMAGE = f"bitbudget:{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}"
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(application(ALL)).commands  # type: ignore[attr-defined]
 
 
 def compose() -> dict[str, Any]:

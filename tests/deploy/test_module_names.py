@@ -11,8 +11,6 @@ import pytest
 from tests.docs.pages import ROOT
 
 PACKAGES = ("bitbudget", "search", "service", "workers", "migrations")
-ALLOWED = frozenset({Path("service/client/twin.py")})
-"""A tool of developers, which runs in the repository."""
 spec = importlib.util.spec_from_file_location("bitbudget_setup", ROOT / "setup.py")
 assert spec is not None
 assert spec.loader is not None
@@ -40,8 +38,7 @@ def test_no_text_is_the_name_of_a_module() -> None:
     dotted = {name for name in modules() if "." in name}
     assert len(dotted) > 300
     for path in modules().values():
-        if path.relative_to(ROOT) not in ALLOWED:
-            assert not {one.partition(":")[0] for one in texts(path)} & dotted, path
+        assert not {one.partition(":")[0] for one in texts(path)} & dotted, path
 
 
 @pytest.mark.parametrize(

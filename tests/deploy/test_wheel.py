@@ -132,9 +132,9 @@ def test_a_search_runs_beside_files_of_the_same_names(core: Path, crowded: Path,
 
 def test_what_a_user_calls_search_is_hers(core: Path, tmp_path: Path) -> None:
     (tmp_path / "search.py").write_text("mine = True\n")
-    code = "import bitbudget, search; from bitbudget._service.cli.main import app; print(app.info.name, search.mine)"
+    code = "import search; from bitbudget._service.cli.commands import HELP; print(HELP.split()[0], search.mine)"
     done = subprocess.run([core, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout == "bitbudget True\n", done.stderr
+    assert done.stdout == "Find True\n", done.stderr
 
 
 READ_ONLY = 'mount --bind "$1" "$1" && mount --options remount,bind,ro / && shift && exec "$@"'

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from bitbudget._commands import ALL
 from search.spec.load import load_job
 from search.targets.target import load_target
-from service.cli.main import app
+from service.cli.commands import application
 from tests.docs.pages import ROOT, Block, blocks
 
 KNOWN = {"sh", "yaml", "toml", "json", "python", "text", ""}
@@ -35,7 +36,7 @@ def test_make_targets_exist(line: str) -> None:
 @pytest.mark.parametrize("line", lines(beginning="bitbudget"))
 def test_command_lines_parse(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(application(ALL)).commands  # type: ignore[attr-defined]
     context = commands[name].make_context(name, arguments)
     assert context.params
 

@@ -18,7 +18,7 @@ def forms(text: str) -> list[str]:
 
 
 def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from service.cli.main import main; main()", "search"]
+    command = [sys.executable, "-c", "from bitbudget.__main__ import main; main()", "search"]
     job = str(ROOT / "examples/digits/job.yaml")
     environment = {**os.environ, "COLUMNS": "120"}
     done = subprocess.run(

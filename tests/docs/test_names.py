@@ -9,6 +9,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from bitbudget._commands import ALL
 from search import errors
 from search.precision import Format, Precision
 from search.quant.observers.registry import METHODS
@@ -17,11 +18,11 @@ from search.spec.job import CalibrationMethod, JobSpec
 from search.spec.metric_names import METRICS
 from search.targets.target import target_names
 from search.work.running import RUNNERS
+from service.cli.commands import application
 from service.cli.exits import Exit
-from service.cli.main import app
 from tests.docs.pages import ROOT, is_named, pages, prose
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(application(ALL)).commands  # type: ignore[attr-defined]
 
 
 def options() -> list[tuple[str, str]]:

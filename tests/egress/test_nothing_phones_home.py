@@ -99,7 +99,7 @@ def test_a_search_talks_to_nobody_and_leaves_nothing_at_home(tmp_path: Path, job
     watched = home(tmp_path)
     files = write(tmp_path)
     out = str(tmp_path / "out")
-    done = watched.run("-m", "service.cli", "search", *spec_of(files), "--out", out, "--jobs", jobs)
+    done = watched.run("-m", "bitbudget", "search", *spec_of(files), "--out", out, "--jobs", jobs)
     assert done.returncode in (0, 1), done.stderr
     assert (tmp_path / "out/result.json").exists()
     assert watched.talked_to() == set()
@@ -115,7 +115,7 @@ def test_a_server_its_worker_and_evaluator_talk_to_nobody(tmp_path: Path) -> Non
     log = tmp_path / "serve.out"
     with log.open("wb") as out, (tmp_path / "serve.err").open("wb") as err:
         server = subprocess.Popen(
-            watched.command("-m", "service.cli", "serve", "--port", str(port), "--workers", "1"),
+            watched.command("-m", "bitbudget", "serve", "--port", str(port), "--workers", "1"),
             env=variables,
             stdout=out,
             stderr=err,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.cli.main import main
+from bitbudget.__main__ import main
 
 
 @dataclass(frozen=True)

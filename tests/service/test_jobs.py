@@ -206,7 +206,7 @@ def at_work(files, folder):
     out, spec = folder / "out", folder / "job.yaml"
     spec.write_text(f"schema: bitbudget.job/1\nsearch: {{strategy: ladder, task_macs: {TASK_MACS}}}\n")
     options = ["--target", "j6m", "--max-drop", "0.01", "--spec", str(spec), "--jobs", "3", "--out", str(out)]
-    command = [sys.executable, "-m", "service.cli", "search", *files.arguments, *options]
+    command = [sys.executable, "-m", "bitbudget", "search", *files.arguments, *options]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
         results = out / ".bitbudget" / "results.jsonl"
         wait_until(lambda: results.is_file() and b'"sensitivity"' in results.read_bytes())

@@ -246,7 +246,7 @@ def test_exported_samples_stay_inside_whatever_the_input_is_called(files, tmp_pa
 
 
 def command(files, out, *options):
-    program = [sys.executable, "-c", "from service.cli.main import main; main()", "search", *files.arguments]
+    program = [sys.executable, "-c", "from bitbudget.__main__ import main; main()", "search", *files.arguments]
     return [*program, "--target", "j6m", "--max-drop", "0.01", "--out", str(out), *options]
 
 

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from service.cli.main import main
+from bitbudget.__main__ import main
 from tests.study.memory import without_times
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"

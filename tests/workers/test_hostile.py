@@ -15,7 +15,7 @@ import pytest
 
 from service.client import Client
 from service.client.errors import ApiError
-from service.client.shapes import Study
+from service.contract import Study
 from tests.service.cli.served import Served, served
 from tests.study.small import Files
 from tests.workers.hostile import DIED, Attack, Content, bytes_of

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from service.contract import Scope
 from service.problems import Pointer, ServiceError, not_found
 from service.store.db import audit, keys, tenants
 from service.store.db.engine import Database
 from service.store.db.ids import is_id
 from service.store.db.keys import Key
 from service.store.db.pages import Page
-from service.usecases.accounts.principal import LOCAL_TENANT, Principal, Scope
+from service.usecases.accounts.principal import LOCAL_TENANT, Principal
 from service.usecases.accounts.tokens import new_key
 
 SYSTEM = "system"

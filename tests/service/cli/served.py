@@ -28,7 +28,7 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "service.cli", *arguments]
+    return [sys.executable, "-m", "bitbudget", *arguments]
 
 
 def free_port() -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from service.cli.commands import COMMANDS, application, overview
+from bitbudget._commands import ALL
+from service.cli.commands import application, overview
 
 HEAVY = frozenset(
     {"dbos", "fastapi", "numpy", "onnx", "onnx_ir", "onnxruntime", "optuna", "plotly", "scipy", "sqlalchemy", "sympy"}
@@ -78,7 +79,7 @@ def test_scipy_and_optuna_are_loaded_once_they_are_used(tmp_path: Path) -> None:
 
 
 def test_the_list_of_commands_says_what_the_commands_say() -> None:
-    everything = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
-    assert list(everything) == list(COMMANDS) == list(typer.main.get_command(overview()).commands)  # type: ignore[attr-defined]
+    everything = typer.main.get_command(application(ALL)).commands  # type: ignore[attr-defined]
+    assert list(everything) == list(ALL) == list(typer.main.get_command(overview(ALL)).commands)  # type: ignore[attr-defined]
     for name, command in everything.items():
-        assert (command.help or "").splitlines()[0] == COMMANDS[name].summary, name
+        assert (command.help or "").splitlines()[0] == ALL[name].summary, name

@@ -18,7 +18,7 @@ import pytest
 from service.cli.exits import Exit, exit_of_client_error, exit_of_study
 from service.client.errors import UnreachableError, WaitTimeoutError, error_of
 from service.client.retries import NO_RETRIES
-from service.client.shapes import Study, read
+from service.contract import Study, read
 from service.store.db.engine import Database
 from tests.service.api.serving import Server, serving
 from tests.service.command import Ended, bitbudget
@@ -159,7 +159,7 @@ def test_sigterm_at_any_moment_leaves_an_ending(server: Server, files: Files, tm
     ending = tmp_path / "ending.json"
     ending.write_text(json.dumps({"exit_code": 0}))
     given = [*("submit", *files.arguments, "--target", "j6m", "--wait"), "--result-file", str(ending)]
-    process = subprocess.Popen([sys.executable, "-m", "service.cli", *given], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "bitbudget", *given], stderr=subprocess.PIPE, text=True)
     while json.loads(ending.read_text())["exit_code"] == 0:
         time.sleep(0.001)
     time.sleep(delay_s)

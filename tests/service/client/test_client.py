@@ -17,11 +17,11 @@ import httpx
 import pytest
 
 from service.api.snapshot import snapshot
-from service.client import AsyncClient, Client, twin
+from service.client import AsyncClient, Client, blobs
 from service.client.errors import ApiError, ForbiddenError, InvalidRequestError, ServerError, TemporaryError, error_of
 from service.client.event_lines import EventLines
 from service.client.files import place_in
-from service.client.shapes import Study, read
+from service.contract import Study, read
 
 RESOURCES = ("studies", "blobs", "models", "datasets", "server", "keys", "webhooks")
 
@@ -71,6 +71,7 @@ def arguments(method: Callable[..., Any], folder: Path) -> dict[str, Any]:
     """Something to call a method with."""
     empty = folder / "empty"
     empty.write_bytes(b"")
+    (folder / "out").mkdir(exist_ok=True)
     known = {
         "spec": {},
         "path": empty,
@@ -78,6 +79,7 @@ def arguments(method: Callable[..., Any], folder: Path) -> dict[str, Any]:
         "target": folder / "target",
         "folder": folder / "out",
         "scopes": ["read"],
+        "files": {},
         "no": 1,
     }
     parameters = inspect.signature(method).parameters.values()
@@ -86,9 +88,14 @@ def arguments(method: Callable[..., Any], folder: Path) -> dict[str, Any]:
 
 def methods(client: Any) -> Iterator[Callable[..., Any]]:
     for resource in RESOURCES:
-        for name, method in inspect.getmembers(getattr(client, resource), inspect.ismethod):
-            if not name.startswith("_"):
-                yield method
+        for _, method in named_methods(getattr(client, resource)):
+            yield method
+
+
+def named_methods(resource: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name, method in inspect.getmembers(resource, inspect.ismethod):
+        if not name.startswith("_"):
+            yield name, method
 
 
 def test_every_route_is_reached_by_the_blocking_client(tmp_path: Path) -> None:
@@ -111,23 +118,37 @@ def test_every_route_is_reached_by_the_asyncio_client(tmp_path: Path) -> None:
     assert set(recorder.asked) == set(operations().values())
 
 
-def test_the_blocking_client_is_made_from_the_asyncio_one(tmp_path: Path) -> None:
-    twin.write(tmp_path)
-    for path in tmp_path.glob("*.py"):
-        assert (twin.TARGET / path.name).read_text() == path.read_text(), "run: python service/client/twin.py"
+def test_both_clients_have_the_same_methods_with_the_same_parameters_and_texts() -> None:
+    asynchronous = AsyncClient("http://server")
+    with Client("http://server") as client:
+        for resource in RESOURCES:
+            own, of = (dict(named_methods(getattr(one, resource))) for one in (client, asynchronous))
+            assert list(own) == list(of)
+            for name, method in own.items():
+                assert inspect.signature(method) == inspect.signature(of[name]), name
+                assert inspect.getdoc(method) == inspect.getdoc(of[name]), name
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
 
 
 def test_the_import_loads_neither_onnx_nor_the_server() -> None:
-    heavy = ("onnx", "numpy", "search", "fastapi", "sqlalchemy", "pydantic", "service.app")
+    heavy = ("onnx", "numpy", "search.spec", "fastapi", "sqlalchemy", "pydantic", "yaml", "service.app")
     code = f"import sys, service.client; print([one for one in {heavy} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_client_needs_at_most_five_packages() -> None:
-    source = "".join(path.read_text() for path in twin.FOLDER.rglob("*.py"))
-    found = set(re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE)) - set(sys.stdlib_module_names)
-    assert found == {"httpx", "service"}
+def test_the_client_stands_on_httpx_and_the_contract_alone() -> None:
+    folder = Path(blobs.__file__).parent
+    source = "".join(path.read_text() for place in (folder, folder.parent / "contract") for path in place.glob("*.py"))
+    found = set(re.findall(r"^(?:from|import) (\w+(?:\.\w+)?)", source, re.MULTILINE))
+    others = {name for name in found if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert others == {"httpx", "search.records", "service.client", "service.contract"}
+
+
+def test_an_import_loads_no_more_modules_than_httpx_and_a_few() -> None:
+    code = "import sys, httpx; before = len(sys.modules); import service.client; print(len(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 120  # the event loop of asyncio is most of it
 
 
 def test_states_of_a_newer_server_do_not_raise() -> None:

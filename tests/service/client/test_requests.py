@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -14,7 +15,7 @@ import pytest
 from service.client import Client
 from service.client.errors import DamagedDownloadError, TemporaryError, UnreachableError, WaitTimeoutError
 from service.client.retries import Retries
-from service.client.shapes import Event
+from service.contract import Event
 
 FAST = Retries(outage_s=5.0, first_s=0.001, largest_s=0.002)
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -134,8 +135,8 @@ class Study:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses."""
-    for name in ("follow", "connection"):
-        monkeypatch.setattr(f"service.client.synchronous.{name}.sleep", lambda seconds: time.sleep(seconds / 1000))
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds / 1000))
 
 
 @pytest.mark.usefixtures("quick")

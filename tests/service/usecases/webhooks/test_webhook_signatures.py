@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime
 
-from service.api.webhook_shapes import EventKind
+from service.contract import EventKind
 from service.store.db.deliveries import Delivery
 from service.usecases.webhooks.messages import DELAYS_S, KINDS, TRIES, body_of, delay_s
 from service.usecases.webhooks.signatures import KEY_BYTES, new_secret, signed_headers

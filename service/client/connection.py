@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import httpx
 
 from service.client.errors import ClientError, TemporaryError, UnreachableError, error_of
 from service.client.retries import Retries, may_repeat
-from service.client.synchronous.threads import sleep
 
-Body = Callable[[], Iterator[bytes]]
+T = TypeVar("T")
+Body = Callable[[], AsyncIterator[bytes]]
 """Makes the body anew for every attempt."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class Connection:
-    """What all resources of a client share."""
+class AsyncConnection:
+    """What all resources of a client share.
 
-    def __init__(self, http: httpx.Client, retries: Retries) -> None:
+    Attributes:
+        http: The connections.
+        retries: How long to send a request again that was not answered.
+        calls_in_threads: Whether functions of the caller run in a thread, where they may use a blocking client again.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, retries: Retries, *, calls_in_threads: bool = False) -> None:
         self.http = http
         self.retries = retries
+        self.calls_in_threads = calls_in_threads
 
-    def ask(
+    async def call(self, function: Callable[[T], None], argument: T) -> None:
+        """Call a function of the caller."""
+        if self.calls_in_threads:
+            await asyncio.to_thread(function, argument)
+        else:
+            function(argument)
+
+    async def ask(
         self,
         method: str,
         path: str,
@@ -59,7 +74,7 @@ class Connection:
         while True:
             try:
                 content = None if body is None else body()
-                found = self._once(method, path, params=query, json=json, headers=headers, content=content)
+                found = await self._once(method, path, params=query, json=json, headers=headers, content=content)
             except (UnreachableError, TemporaryError) as error:
                 was_sent = not isinstance(error.__cause__, _NOT_SENT)
                 delay = policy.delay(attempt, error)
@@ -67,21 +82,23 @@ class Connection:
                 if is_late or not may_repeat(error, repeatable=repeatable, was_sent=was_sent):
                     raise
                 attempt += 1
-                sleep(delay)
+                await asyncio.sleep(delay)
             else:
                 return found
 
-    def _once(self, method: str, path: str, **parts: Any) -> httpx.Response:
+    async def _once(self, method: str, path: str, **parts: Any) -> httpx.Response:
         try:
-            found = self.http.request(method, path, **parts)
+            found = await self.http.request(method, path, **parts)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if found.status_code >= 300:
             raise error_of(found.status_code, found.content, retry_after=found.headers.get("retry-after"))
         return found
 
-    @contextmanager
-    def stream(self, path: str, *, headers: Mapping[str, str] | None = None, read_s: float) -> Iterator[httpx.Response]:
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, read_s: float
+    ) -> AsyncIterator[httpx.Response]:
         """Open a GET whose body is read as it comes; what breaks it inside the block is an ``UnreachableError``.
 
         Args:
@@ -91,9 +108,9 @@ class Connection:
         """
         timeout = httpx.Timeout(self.http.timeout.connect, read=read_s)
         try:
-            with self.http.stream("GET", path, headers=headers, timeout=timeout) as found:
+            async with self.http.stream("GET", path, headers=headers, timeout=timeout) as found:
                 if found.status_code >= 300:
-                    body = found.read()
+                    body = await found.aread()
                     raise error_of(found.status_code, body, retry_after=found.headers.get("retry-after"))
                 yield found
         except httpx.HTTPError as error:

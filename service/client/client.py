@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 from types import TracebackType
 
 import httpx
 
-from service.client.asynchronous.blobs import AsyncBlobs, AsyncCollections
-from service.client.asynchronous.connection import AsyncConnection
-from service.client.asynchronous.server import AsyncKeys, AsyncServer
-from service.client.asynchronous.studies import AsyncStudies
-from service.client.asynchronous.webhooks import AsyncWebhooks
+from service.client.blobs import AsyncBlobs
+from service.client.connection import AsyncConnection
 from service.client.retries import Retries
+from service.client.server import AsyncKeys, AsyncServer
+from service.client.studies import AsyncStudies
+from service.client.uploads import AsyncDatasets, AsyncModels
+from service.client.webhooks import AsyncWebhooks
 
 AGENT = "bitbudget-client"
 
@@ -38,6 +40,7 @@ class AsyncClient:
         retries: Retries | None = None,
         ca_bundle: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        calls_in_threads: bool = False,
     ) -> None:
         """Prepare to ask a server; nothing is sent yet.
 
@@ -48,6 +51,7 @@ class AsyncClient:
             retries: How long to send a request again that was not answered.
             ca_bundle: File of certificates to trust instead of the public ones.
             transport: Another way to send requests, for tests.
+            calls_in_threads: Whether ``watch`` of ``studies.wait`` is called in a thread instead of in the event loop.
         """
         headers = {"User-Agent": AGENT, "Accept": "application/json"}
         if key is not None:
@@ -57,13 +61,13 @@ class AsyncClient:
             headers=headers,
             timeout=timeout_s,
             transport=transport,
-            verify=httpx.create_ssl_context(verify=ca_bundle) if ca_bundle else True,
+            verify=ssl.create_default_context(cafile=ca_bundle) if ca_bundle else True,
         )
-        connection = AsyncConnection(self._http, retries or Retries())
+        connection = AsyncConnection(self._http, retries or Retries(), calls_in_threads=calls_in_threads)
         self.studies = AsyncStudies(connection)
         self.blobs = AsyncBlobs(connection)
-        self.models = AsyncCollections(connection, "models")
-        self.datasets = AsyncCollections(connection, "datasets")
+        self.models = AsyncModels(connection)
+        self.datasets = AsyncDatasets(connection)
         self.server = AsyncServer(connection)
         self.keys = AsyncKeys(connection)
         self.webhooks = AsyncWebhooks(connection)

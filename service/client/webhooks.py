@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from service.client.asynchronous.connection import AsyncConnection
+from search.records.document import to_json
+from service.client.connection import AsyncConnection
 from service.client.errors import NotFoundError
-from service.client.shapes import Delivery, Page, Webhook, page, read
+from service.contract import Delivery, EventKind, NewWebhook, Page, Webhook, WebhookChanges, WebhookOnce, page, read
 
 _PATH = "/v1/webhooks"
 
@@ -19,15 +19,15 @@ class AsyncWebhooks:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def create(self, url: str, *, kinds: Sequence[str] = ()) -> Webhook:
+    async def create(self, url: str, *, kinds: Sequence[EventKind] = ()) -> WebhookOnce:
         """Add one; ``secret`` of the answer is shown only here.
 
         Args:
             url: Where to send messages.
             kinds: Of which kinds; all if empty.
         """
-        wanted = {"url": url, "kinds": list(kinds)}
-        return read(Webhook, (await self._connection.ask("POST", _PATH, json=wanted, repeatable=False)).json())
+        wanted = to_json(NewWebhook(url=url, kinds=tuple(kinds)))
+        return read(WebhookOnce, (await self._connection.ask("POST", _PATH, json=wanted, repeatable=False)).json())
 
     async def list(self) -> tuple[Webhook, ...]:
         """Return all of them."""
@@ -37,19 +37,27 @@ class AsyncWebhooks:
         """Return one."""
         return read(Webhook, (await self._connection.ask("GET", f"{_PATH}/{webhook_id}")).json())
 
-    async def change(self, webhook_id: str, **changes: Any) -> Webhook:
-        """Set ``url``, ``kinds`` or ``active``."""
-        return read(Webhook, (await self._connection.ask("PATCH", f"{_PATH}/{webhook_id}", json=changes)).json())
+    async def change(
+        self,
+        webhook_id: str,
+        *,
+        url: str | None = None,
+        kinds: Sequence[EventKind] | None = None,
+        active: bool | None = None,
+    ) -> Webhook:
+        """Change where it goes or what it tells, or switch it off or on; what is None stays."""
+        wanted = to_json(WebhookChanges(url=url, kinds=None if kinds is None else tuple(kinds), active=active))
+        return read(Webhook, (await self._connection.ask("PATCH", f"{_PATH}/{webhook_id}", json=wanted)).json())
 
     async def delete(self, webhook_id: str) -> None:
         """Forget one."""
         with suppress(NotFoundError):  # a repeated request finds it gone
             await self._connection.ask("DELETE", f"{_PATH}/{webhook_id}")
 
-    async def rotate_secret(self, webhook_id: str) -> Webhook:
+    async def rotate_secret(self, webhook_id: str) -> WebhookOnce:
         """Make a new secret; messages are signed with both until the old one is retired."""
         path = f"{_PATH}/{webhook_id}/secrets"
-        return read(Webhook, (await self._connection.ask("POST", path, repeatable=False)).json())
+        return read(WebhookOnce, (await self._connection.ask("POST", path, repeatable=False)).json())
 
     async def retire_secret(self, webhook_id: str) -> None:
         """Stop signing with the old secret."""

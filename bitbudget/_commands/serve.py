@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from bitbudget._commands.embedded import EmbeddedWorkers
+from bitbudget._commands.worker import begin_log
 from search.errors import UsageError
 from service.app import create_app
-from service.cli.embedded import EmbeddedWorkers
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
-from service.cli.worker import begin_log
 from service.http.gate import is_loopback
 from service.http.protocol import HttpProtocol
 from service.store.db.engine import Database

@@ -1,15 +1,14 @@
-"""The bodies of the routes for webhooks."""
+"""Addresses that are told when studies change."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from service.contract.constraints import Count, Exactly, Url
+from service.contract.message import Answer, Body, Values
 
-from service.api.shapes import Body, Shape
-
-Url = Annotated[str, StringConstraints(min_length=9, max_length=2000, pattern=r"^https?://[!-~]+$")]
 EventKind: TypeAlias = Literal[
     "study.queued",
     "study.running",
@@ -22,53 +21,52 @@ EventKind: TypeAlias = Literal[
     "storage.quota",
     "webhook.test",
 ]
-Kinds = Annotated[list[EventKind], Field(max_length=20)]
+Kinds = Annotated[tuple[EventKind, ...], Count(max_length=20)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class NewWebhook(Body):
     """Where to send messages; no kinds = all."""
 
     url: Url
-    kinds: Kinds = Field(default_factory=list)
+    kinds: Kinds = ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class WebhookChanges(Body):
     """What to change; what is left away or null stays."""
 
     url: Url | None = None
     kinds: Kinds | None = None
-    active: bool | None = None
+    active: Annotated[bool, Exactly()] | None = None
 
 
-class WebhookShape(Shape):
+@dataclass(frozen=True, kw_only=True)
+class Webhook(Answer):
     """A webhook, without its secrets."""
 
     id: str
     url: str
-    kinds: list[str]
+    kinds: tuple[str, ...]
     active: bool
     n_secrets: int
     created: datetime
 
 
-class WebhookOnce(WebhookShape):
+@dataclass(frozen=True, kw_only=True)
+class WebhookOnce(Webhook):
     """A webhook with its newest secret, which is shown only here."""
 
-    secret: str
+    secret: str = field(repr=False)
 
 
-class Webhooks(Shape):
-    """All webhooks of the tenant."""
-
-    items: list[WebhookShape]
-
-
-class DeliveryShape(Shape):
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Answer):
     """A message: `id` is its `webhook-id`; `due` is the next try of one that is pending."""
 
     id: str
     kind: str
-    payload: dict[str, Any]
+    payload: Values
     state: Literal["pending", "delivered", "failed"]
     attempts: int
     status: int | None

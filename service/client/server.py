@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
-from service.client.asynchronous.connection import AsyncConnection
+from search.records.document import to_json
+from service.client.connection import AsyncConnection
 from service.client.errors import TemporaryError
 from service.client.retries import NO_RETRIES
-from service.client.shapes import AuditEntry, Key, NamedPlace, Page, Status, Target, Values, Worker, page, read
+from service.contract import (
+    AuditEntry,
+    Key,
+    KeyOnce,
+    Limits,
+    NamedPlace,
+    NewKey,
+    Page,
+    Scope,
+    Status,
+    TargetLine,
+    TargetRules,
+    Values,
+    Version,
+    Worker,
+    page,
+    read,
+)
 
 
 class AsyncServer:
@@ -31,17 +49,17 @@ class AsyncServer:
             return False
         return True
 
-    async def version(self) -> Values:
+    async def version(self) -> Version:
         """Return the versions of the program, the interface and the job spec."""
-        return await self._values("/version")
+        return read(Version, await self._values("/version"))
 
     async def metrics(self) -> str:
         """Return counters in Prometheus' text format; administrators only."""
         return (await self._connection.ask("GET", "/metrics")).text
 
-    async def limits(self) -> Values:
+    async def limits(self) -> Limits:
         """Return what may be sent, queued and opened."""
-        return await self._values("/v1/limits")
+        return read(Limits, await self._values("/v1/limits"))
 
     async def status(self) -> Status:
         """Return how busy it is."""
@@ -51,13 +69,13 @@ class AsyncServer:
         """Return the JSON Schema of the job spec."""
         return await self._values("/v1/schemas/job")
 
-    async def targets(self) -> tuple[Target, ...]:
+    async def targets(self) -> tuple[TargetLine, ...]:
         """Return all chips."""
-        return page(Target, await self._values("/v1/targets")).items
+        return page(TargetLine, await self._values("/v1/targets")).items
 
-    async def target(self, name: str) -> Target:
+    async def target(self, name: str) -> TargetRules:
         """Return one chip with its rules."""
-        return read(Target, await self._values(f"/v1/targets/{name}"))
+        return read(TargetRules, await self._values(f"/v1/targets/{name}"))
 
     async def connections(self) -> tuple[NamedPlace, ...]:
         """Return the named places that studies may read from."""
@@ -82,12 +100,10 @@ class AsyncKeys:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def create(self, name: str, scopes: Sequence[str], *, expires: datetime | None = None) -> Key:
+    async def create(self, name: str, scopes: Sequence[Scope], *, expires: datetime | None = None) -> KeyOnce:
         """Make a key; ``key`` of the answer is shown only here."""
-        wanted: dict[str, Any] = {"name": name, "scopes": list(scopes)}
-        if expires is not None:
-            wanted["expires"] = expires.isoformat()
-        return read(Key, (await self._connection.ask("POST", "/v1/keys", json=wanted, repeatable=False)).json())
+        wanted = to_json(NewKey(name=name, scopes=tuple(scopes), expires=expires))
+        return read(KeyOnce, (await self._connection.ask("POST", "/v1/keys", json=wanted, repeatable=False)).json())
 
     async def list(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Key]:
         """Return the keys, newest first."""

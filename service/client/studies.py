@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from service.client.blobs import download
+from service.client.connection import AsyncConnection
 from service.client.errors import NotFoundError
 from service.client.files import file_digest, place_in
-from service.client.shapes import (
+from service.client.follow import Follow, Watch
+from service.contract import (
     Artifact,
     DryRun,
     Event,
@@ -20,30 +25,34 @@ from service.client.shapes import (
     FrontPoint,
     Group,
     Page,
+    Rows,
     Study,
     StudyLine,
     Trial,
-    Values,
-    Watch,
+    TrialLine,
     page,
     read,
-    rows,
 )
-from service.client.synchronous.blobs import download
-from service.client.synchronous.connection import Connection
-from service.client.synchronous.follow import Follow
-from service.client.synchronous.threads import in_thread
 
 _RESULT = "result.json"
 
 
-class Studies:
+class Unchanged(Enum):
+    """What stays as it is."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Unchanged.UNCHANGED
+
+
+class AsyncStudies:
     """Studies of the tenant."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    def submit(
+    async def submit(
         self,
         spec: Mapping[str, Any],
         *,
@@ -59,7 +68,7 @@ class Studies:
             reuse: Whether a finished study of the same content will do.
             idempotency_key: Requests with the same one submit one study; a new one if None.
         """
-        found = self._connection.ask(
+        found = await self._connection.ask(
             "POST",
             "/v1/studies",
             params={"name": name, "reuse": "true" if reuse else None},
@@ -68,12 +77,12 @@ class Studies:
         )
         return read(Study, found.json())
 
-    def estimate(self, spec: Mapping[str, Any]) -> DryRun:
+    async def estimate(self, spec: Mapping[str, Any]) -> DryRun:
         """Check a spec and say what it may take; nothing is queued."""
-        found = self._connection.ask("POST", "/v1/studies", params={"dry_run": "true"}, json=dict(spec))
+        found = await self._connection.ask("POST", "/v1/studies", params={"dry_run": "true"}, json=dict(spec))
         return read(DryRun, found.json())
 
-    def list(
+    async def list(
         self,
         *,
         states: Sequence[str] = (),
@@ -85,39 +94,54 @@ class Studies:
     ) -> Page[StudyLine]:
         """Return studies, newest first."""
         params = {"outcome": outcome, "target": target, "name": name, "cursor": cursor, "limit": limit}
-        found = self._connection.ask("GET", "/v1/studies", params={**params, "state": list(states) or None})
+        found = await self._connection.ask("GET", "/v1/studies", params={**params, "state": list(states) or None})
         return page(StudyLine, found.json())
 
-    def get(self, study_id: str) -> Study:
+    async def get(self, study_id: str) -> Study:
         """Return one study."""
-        return read(Study, self._connection.ask("GET", _path(study_id)).json())
+        return read(Study, (await self._connection.ask("GET", _path(study_id))).json())
 
-    def change(self, study_id: str, *, version: int | None = None, **changes: Any) -> Study:
-        """Set ``name`` or ``priority``; with ``version`` only if the study is still at it."""
+    async def change(
+        self,
+        study_id: str,
+        *,
+        name: str | Unchanged | None = UNCHANGED,
+        priority: int | Unchanged = UNCHANGED,
+        version: int | None = None,
+    ) -> Study:
+        """Set the name or the priority.
+
+        Args:
+            study_id: Whose.
+            name: What to call it from now on; None takes its name away.
+            priority: Of one that has not ended; larger is sooner.
+            version: Only if the study is still at this one.
+        """
+        changes = {key: one for key, one in (("name", name), ("priority", priority)) if one is not UNCHANGED}
         headers = _if_match(version)
-        found = self._connection.ask("PATCH", _path(study_id), json=changes, headers=headers)
+        found = await self._connection.ask("PATCH", _path(study_id), json=changes, headers=headers)
         return read(Study, found.json())
 
-    def cancel(self, study_id: str, *, version: int | None = None) -> Study:
+    async def cancel(self, study_id: str, *, version: int | None = None) -> Study:
         """End it early."""
-        return self._steer(study_id, "cancel", version)
+        return await self._steer(study_id, "cancel", version)
 
-    def pause(self, study_id: str, *, version: int | None = None) -> Study:
+    async def pause(self, study_id: str, *, version: int | None = None) -> Study:
         """Stop it until it is resumed."""
-        return self._steer(study_id, "pause", version)
+        return await self._steer(study_id, "pause", version)
 
-    def resume(self, study_id: str, *, version: int | None = None) -> Study:
+    async def resume(self, study_id: str, *, version: int | None = None) -> Study:
         """Put a paused study in line again."""
-        return self._steer(study_id, "resume", version)
+        return await self._steer(study_id, "resume", version)
 
-    def delete(self, study_id: str, *, version: int | None = None) -> Study | None:
+    async def delete(self, study_id: str, *, version: int | None = None) -> Study | None:
         """Delete an ended study (None); any other is cancelled, and returned."""
         with suppress(NotFoundError):  # a repeated request finds it gone
-            found = self._connection.ask("DELETE", _path(study_id), headers=_if_match(version))
+            found = await self._connection.ask("DELETE", _path(study_id), headers=_if_match(version))
             return None if found.status_code == 204 else read(Study, found.json())
         return None
 
-    def trials(
+    async def trials(
         self,
         study_id: str,
         *,
@@ -125,24 +149,24 @@ class Studies:
         verdict: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
-    ) -> Page[Trial]:
+    ) -> Page[TrialLine]:
         """Return trials; ``order`` is ``no``, ``-no``, ``cost`` or ``-cost``."""
         params = {"order": order, "verdict": verdict, "cursor": cursor, "limit": limit}
-        return page(Trial, self._connection.ask("GET", _path(study_id, "trials"), params=params).json())
+        return page(TrialLine, (await self._connection.ask("GET", _path(study_id, "trials"), params=params)).json())
 
-    def trial(self, study_id: str, no: int) -> Trial:
+    async def trial(self, study_id: str, no: int) -> Trial:
         """Return one trial with its details."""
-        return read(Trial, self._connection.ask("GET", _path(study_id, f"trials/{no}")).json())
+        return read(Trial, (await self._connection.ask("GET", _path(study_id, f"trials/{no}"))).json())
 
-    def groups(self, study_id: str) -> tuple[Group, ...]:
+    async def groups(self, study_id: str) -> tuple[Group, ...]:
         """Return the groups of the network, in the order in which trials list their precisions."""
-        return page(Group, self._connection.ask("GET", _path(study_id, "groups")).json()).items
+        return page(Group, (await self._connection.ask("GET", _path(study_id, "groups"))).json()).items
 
-    def front(self, study_id: str) -> tuple[FrontPoint, ...]:
+    async def front(self, study_id: str) -> tuple[FrontPoint, ...]:
         """Return the trials that no other beats, cheapest first."""
-        return page(FrontPoint, self._connection.ask("GET", _path(study_id, "front")).json()).items
+        return page(FrontPoint, (await self._connection.ask("GET", _path(study_id, "front"))).json()).items
 
-    def sensitivity(
+    async def sensitivity(
         self,
         study_id: str,
         *,
@@ -151,26 +175,26 @@ class Studies:
         sensitive_type: str | None = None,
         cursor: str | None = None,
         limit: int | None = None,
-    ) -> Page[Values]:
+    ) -> Rows:
         """Return how much each point alone costs, most sensitive first."""
         params = {"output": output, "base": base, "sensitive_type": sensitive_type, "cursor": cursor, "limit": limit}
-        return rows(self._connection.ask("GET", _path(study_id, "sensitivity"), params=params).json())
+        return read(Rows, (await self._connection.ask("GET", _path(study_id, "sensitivity"), params=params)).json())
 
-    def layers(self, study_id: str, *, cursor: str | None = None, limit: int | None = None) -> Page[Values]:
+    async def layers(self, study_id: str, *, cursor: str | None = None, limit: int | None = None) -> Rows:
         """Return float against quantized, layer by layer."""
         params = {"cursor": cursor, "limit": limit}
-        return rows(self._connection.ask("GET", _path(study_id, "layers"), params=params).json())
+        return read(Rows, (await self._connection.ask("GET", _path(study_id, "layers"), params=params)).json())
 
-    def findings(self, study_id: str) -> tuple[Finding, ...]:
+    async def findings(self, study_id: str) -> tuple[Finding, ...]:
         """Return what the user should know."""
-        return page(Finding, self._connection.ask("GET", _path(study_id, "findings")).json()).items
+        return page(Finding, (await self._connection.ask("GET", _path(study_id, "findings"))).json()).items
 
-    def events(self, study_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+    async def events(self, study_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
         """Return events behind one, oldest first; ``follow`` gets them as they happen."""
         params = {"after": after, "limit": limit}
-        return page(Event, self._connection.ask("GET", _path(study_id, "events"), params=params).json()).items
+        return page(Event, (await self._connection.ask("GET", _path(study_id, "events"), params=params)).json()).items
 
-    def wait(
+    async def wait(
         self,
         study_id: str,
         *,
@@ -192,18 +216,18 @@ class Studies:
             TemporaryError: If the server answers that it cannot answer for so long.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return Follow(self._connection, study_id, deadline, max_outage_s, watch).to_the_end()
+        return await Follow(self._connection, study_id, deadline, max_outage_s, watch).to_the_end()
 
-    def artifacts(self, study_id: str) -> tuple[Artifact, ...]:
+    async def artifacts(self, study_id: str) -> tuple[Artifact, ...]:
         """Return the files that the study delivered."""
-        return page(Artifact, self._connection.ask("GET", _path(study_id, "artifacts")).json()).items
+        return page(Artifact, (await self._connection.ask("GET", _path(study_id, "artifacts"))).json()).items
 
-    def artifact_size(self, study_id: str, name: str) -> int:
+    async def artifact_size(self, study_id: str, name: str) -> int:
         """Return the bytes of a file."""
-        found = self._connection.ask("HEAD", _path(study_id, f"artifacts/{quote(name)}"))
+        found = await self._connection.ask("HEAD", _path(study_id, f"artifacts/{quote(name)}"))
         return int(found.headers["content-length"])
 
-    def download(self, study_id: str, folder: Path | str, *, names: Sequence[str] = ()) -> tuple[Path, ...]:
+    async def download(self, study_id: str, folder: Path | str, *, names: Sequence[str] = ()) -> tuple[Path, ...]:
         """Download files into a folder, ``result.json`` last; those that are there with the same content stay.
 
         Args:
@@ -215,22 +239,22 @@ class Studies:
             NotFoundError: If there is no such file.
             DamagedDownloadError: If bytes were changed on their way.
         """
-        found = {one.name: one for one in self.artifacts(study_id)}
+        found = {one.name: one for one in await self.artifacts(study_id)}
         missing = sorted(set(names) - set(found))
         if missing:
             raise NotFoundError(404, {"detail": f"The study has no file {missing[0]!r}.", "code": "not-found"})
         made = []
         for name in sorted(names or found, key=lambda one: (one == _RESULT, one)):
             target = place_in(Path(folder), name)
-            if not in_thread(_has, target, found[name].digest):
+            if not await asyncio.to_thread(_has, target, found[name].digest):
                 path = _path(study_id, f"artifacts/{quote(name)}")
-                download(self._connection, path, found[name].digest, target)
+                await download(self._connection, path, found[name].digest, target)
             made.append(target)
         return tuple(made)
 
-    def _steer(self, study_id: str, what: str, version: int | None) -> Study:
+    async def _steer(self, study_id: str, what: str, version: int | None) -> Study:
         headers = _if_match(version)
-        return read(Study, self._connection.ask("POST", _path(study_id, what), headers=headers).json())
+        return read(Study, (await self._connection.ask("POST", _path(study_id, what), headers=headers)).json())
 
 
 def _has(path: Path, digest: str) -> bool:

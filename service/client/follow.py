@@ -6,15 +6,18 @@ open streams cost time but no event.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 
-from service.client.asynchronous.connection import AsyncConnection
-from service.client.asynchronous.threads import sleep
+from service.client.connection import AsyncConnection
 from service.client.errors import ClientError, TemporaryError, UnreachableError, WaitTimeoutError
 from service.client.event_lines import EventLines
 from service.client.retries import NO_RETRIES, Retries
-from service.client.shapes import Event, Study, Watch, page, read
+from service.contract import Event, Study, page, read
 
+Watch = Callable[[Event], None]
+"""Is told every event once, in order."""
 SILENCE_S = 45.0
 """The server speaks every 15 s."""
 POLL_S = 1.0
@@ -74,7 +77,7 @@ class Follow:
                     self._check_time()
                     event = lines.add(line)
                     if event is not None:
-                        self._tell(event)
+                        await self._tell(event)
         except (TemporaryError, UnreachableError) as error:
             if isinstance(error, UnreachableError):
                 self._check_time()
@@ -92,19 +95,19 @@ class Follow:
             )
             events = page(Event, found.json()).items
             for event in events:
-                self._tell(event)
+                await self._tell(event)
             if len(events) < PAGE:
                 return
 
-    def _tell(self, event: Event) -> None:
+    async def _tell(self, event: Event) -> None:
         if event.id > self._seen:
             self._seen = event.id
             if self._watch is not None:
-                self._watch(event)
+                await self._connection.call(self._watch, event)
 
     async def _pause(self, seconds: float) -> None:
         left = seconds if self._deadline is None else self._deadline - time.monotonic()
-        await sleep(max(0.0, min(seconds, left)))
+        await asyncio.sleep(max(0.0, min(seconds, left)))
         self._check_time()
 
     def _patience(self) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.checks import Found, Level, check_installation, check_server
+from bitbudget._commands.checks import Found, Level, check_installation, check_server
 from service.cli.connection import DEFAULT_URL, KeyFileOption, UrlOption, connect
 from service.cli.exits import Exit
 from service.cli.installation import DatabaseOption, DataDirOption, read_settings

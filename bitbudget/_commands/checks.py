@@ -72,7 +72,7 @@ def check_server(client: Client, url: str) -> Iterator[Found]:
     yield Found("server", Level.OK if is_ready else Level.BAD, f"{url} is {'' if is_ready else 'not '}ready", remedy)
     try:
         version = client.server.version()
-        yield Found("key", Level.OK, f"accepted by version {version.get('version')}")
+        yield Found("key", Level.OK, f"accepted by version {version.version}")
     except AuthenticationError:
         yield Found("key", Level.BAD, "the server does not accept it", "Set BITBUDGET_API_KEY to a live key.")
     except ClientError as error:

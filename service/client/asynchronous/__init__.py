@@ -1,1 +1,0 @@
-"""The client for asyncio: the source from which the blocking one is made."""
