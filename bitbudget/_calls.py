@@ -75,7 +75,7 @@ def search(
         export_calibration: Whether the calibration samples are delivered.
         dump_layers: Whether intermediate results are delivered.
         settings: ``toolchain``, ``strategy``, ``evaluator``, ``confidence``, ``max_evaluations``, ``max_seconds``,
-            ``seed``, ``threads``, ``overrides``: as the options of ``bitbudget search``.
+            ``measure``, ``seed``, ``threads``, ``overrides``: as the options of ``bitbudget search``.
 
     Raises:
         UsageError: If the request is wrong.

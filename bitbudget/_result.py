@@ -14,8 +14,10 @@ from bitbudget._rows import Rows
 from search.errors import UsageError
 from search.records.finding import Finding
 from search.records.goal import GoalRecord
+from search.records.quantized import QuantizedRecord
 from search.records.result import CostRecord, EffortRecord, OutputRecord
 from search.records.result import Result as ResultRecord
+from search.records.timing import TimingRecord
 from search.records.trial import TrialRecord
 from search.records.verdict import Outcome
 
@@ -74,6 +76,16 @@ class Result:
     def cost(self) -> CostRecord:
         """Cost of the delivered assignment and of both bounds."""
         return self.record.cost
+
+    @property
+    def timing(self) -> TimingRecord | None:
+        """What finalists take on this machine; None where nothing was timed."""
+        return self.record.timing
+
+    @property
+    def quantized(self) -> QuantizedRecord | None:
+        """How much of the compute is in integers; None for a network without."""
+        return self.record.quantized
 
     @property
     def chosen(self) -> TrialRecord | None:

@@ -11,6 +11,7 @@ from search.records.document import read, to_json
 from search.records.finding import Finding
 from search.records.goal import GoalRecord, Interval
 from search.records.quantized import QuantizedRecord
+from search.records.timing import TimingRecord
 from search.records.trial import TrialRecord
 from search.records.verdict import Outcome
 
@@ -96,6 +97,7 @@ class Result:
         verified: By what the verdict was reached: ``simulator | fake_quant | runtime``.
         metrics: The goals.
         cost: Of the delivered assignment.
+        timing: What finalists take on this machine; None where nothing was timed.
         quantized: How much of the compute of the delivered assignment is in integers; None for a network without.
         chosen_trial: Number of the delivered trial; None if none is complete.
         assignment: Node of the user's graph to its precision.
@@ -119,6 +121,7 @@ class Result:
     verified: str | None = None
     metrics: tuple[GoalRecord, ...] = ()
     cost: CostRecord = field(default_factory=CostRecord)
+    timing: TimingRecord | None = None
     quantized: QuantizedRecord | None = None
     chosen_trial: int | None = None
     assignment: Mapping[str, NodeRecord] = field(default_factory=dict)

@@ -29,6 +29,7 @@ FLAG_KEYS: dict[str, tuple[str, ...]] = {
     "confidence": ("search", "confidence"),
     "max_evaluations": ("search", "max_evaluations"),
     "max_seconds": ("search", "max_seconds"),
+    "measure": ("search", "measure"),
     "seed": ("search", "seed"),
     "strict": ("strict",),
     "allow_float": ("allow_float",),

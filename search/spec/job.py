@@ -229,6 +229,7 @@ class SearchSettings(SpecModel):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = None
     max_evaluations: Count | None = None
     max_seconds: Positive | None = None
+    measure: bool | None = None
 
 
 class JobSpec(SpecModel):

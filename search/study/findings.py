@@ -21,6 +21,7 @@ from search.diagnosis.quantized import quantized_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
+from search.diagnosis.timing import timing_findings
 from search.records.finding import Finding
 from search.sensitivity.table import Table
 from search.strategies.shared.session import TrialSession
@@ -29,6 +30,7 @@ from search.strategies.shared.trial import Trial
 from search.study.doubts import doubts
 from search.study.plan import Finished, goals_above_float
 from search.study.quantized import quantized_of
+from search.study.timing import timing_of
 from search.study.values import value_from
 from search.targets.placement import place_by
 from search.work.problem import Problem
@@ -59,6 +61,8 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         return
     setting = session.setting
     yield from _float_chosen(problem, finished)
+    if finished.finalists is not None:
+        yield from timing_findings(timing_of(finished), floor=finished.finalists.floor)
     missed = chosen is not None and not chosen.is_met
     if missed and chosen is not None:
         above = {goal.id for goal in goals_above_float(setting.goals)}

@@ -28,6 +28,7 @@ from search.study.bundles import group_items
 from search.study.comparing import chosen_methods, compare_methods
 from search.study.described import Described
 from search.study.doubts import doubts, refuse_doubts
+from search.study.finalists import Finalists, time_finalists
 from search.study.items import knight_params, output_precision
 from search.study.opening import Opening, one
 from search.study.settings import Basis, bounds_only, prepare_setting
@@ -52,6 +53,7 @@ class Finished:
         chosen: The trial that is delivered; None if none is complete.
         results: Results by role: ``check, float, baseline, calibrate, recheck, confirm, unoptimized, export, profile``.
         comparison: Rows of ``compare_methods``.
+        finalists: What was timed; None where the cost model alone decides.
     """
 
     described: Described | None
@@ -59,6 +61,7 @@ class Finished:
     chosen: Trial | None
     results: Mapping[str, ItemResult]
     comparison: tuple[Mapping[str, object], ...] = ()
+    finalists: Finalists | None = None
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Progress:
     session: TrialSession | None = None
     comparison: tuple[Mapping[str, object], ...] = ()
     results: dict[str, ItemResult] = field(default_factory=dict)
+    finalists: Finalists | None = None
     stopping: Stop | None = None
 
 
@@ -157,6 +161,8 @@ def _study(problem: Problem, progress: Progress, strategy: Strategy) -> Plan[Fin
     else:
         yield from strategy(session)
         yield from settle(session)
+        if problem.is_timed:
+            progress.finalists = yield from time_finalists(session, threads=problem.threads)
     return (yield from _deliver(problem, progress))
 
 
@@ -178,7 +184,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
     session = progress.session
     if session is not None and progress.stopping is not None:
         yield from settle_stopped(session)
-    chosen = None if session is None else _best(session)
+    chosen = None if session is None else best_of(session, progress.finalists)
     if session is None or progress.described is None:
         return Finished(progress.described, session, None, results)
     context, last = problem.context, dict[str, Plan[ItemResult]]()
@@ -200,7 +206,7 @@ def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
         items = _layer_items(problem, progress.described, session, chosen)
         found = yield items
         results |= {f"layers:{n}": found[item.digest] for n, item in enumerate(items)}
-    return Finished(progress.described, session, chosen, results, progress.comparison)
+    return Finished(progress.described, session, chosen, results, progress.comparison, progress.finalists)
 
 
 def _plain_items(session: TrialSession, params: Mapping[str, Any], shards: Shards) -> list[Item]:
@@ -259,8 +265,11 @@ def delivered(session: TrialSession, chosen: Trial | None) -> tuple[Configuratio
     return Configuration(legal.effective, setting.calibration, Treatment()), legal.reasons
 
 
-def _best(session: TrialSession) -> Trial | None:
-    """The trial to deliver."""
+def best_of(session: TrialSession, finalists: Finalists | None = None) -> Trial | None:
+    """The trial to deliver: the fastest of what was timed, else the cheapest by estimate."""
+    fastest = None if finalists is None else finalists.fastest(session.trials)
+    if fastest is not None:
+        return fastest
     best = best_calibrated if session.setting.calibrations else best_trial
     return best(session.trials, session.setting.goals)
 

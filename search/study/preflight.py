@@ -21,6 +21,7 @@ from search.study.values import unmeasured_goals
 from search.tasks import ItemResult
 from search.work.goal_metric import goal_metric
 from search.work.item_runner import ItemRunner
+from search.work.problem import Problem
 
 FEWEST_FOR_COSINE = 8
 
@@ -32,6 +33,7 @@ def preflight(runner: ItemRunner, check: ItemResult) -> None:
         UsageError: If a goal, a pin or a name of the spec does not fit the model.
         InvalidDataError: If data holds NaN or infinities, or labels do not fit.
     """
+    _check_measure(runner.problem)
     described = describe(runner.problem, check)
     unmeasured_goals(runner.problem, check)
     _check_spec_names(runner, described)
@@ -45,6 +47,15 @@ def preflight(runner: ItemRunner, check: ItemResult) -> None:
         for role in ("evaluation", "confirmation"):
             if role in sets:
                 _check_labels(sets[role], described, shapes)
+
+
+def _check_measure(problem: Problem) -> None:
+    """Only what runs right here can be timed here."""
+    if problem.spec.search.measure and not problem.is_deployed_here:
+        raise UsageError(
+            f"--measure (search.measure) times models on this machine, but {problem.target.name} is another one. "
+            "Leave it out, or take --target ort-cpu."
+        )
 
 
 def _sets(runner: ItemRunner) -> dict[str, SampleSource]:

@@ -25,6 +25,7 @@ from search.study.goal_records import goal_records
 from search.study.lines import sensitivity_lines
 from search.study.plan import Finished
 from search.study.quantized import quantized_of
+from search.study.timing import timing_of
 from search.study.trial_records import trial_records
 from search.study.views import training_plan, views_of
 from search.work.problem import Problem
@@ -79,6 +80,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
         verified=_verified(problem),
         metrics=goal_records(problem, finished),
         cost=_cost(finished),
+        timing=timing_of(finished),
         quantized=quantized,
         chosen_trial=None if chosen is None else chosen.number,
         assignment=_assignment(finished, blob),
@@ -123,6 +125,9 @@ def _minimal(finished: Finished, measured: Measured) -> bool | None:
         or measured.stopped is not None
     ):
         return None
+    timing = timing_of(finished)
+    if timing is not None and timing.changed_the_answer:
+        return None  # what is said of cost is said of another trial
     return finished.session.minimal
 
 

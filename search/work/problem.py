@@ -83,6 +83,11 @@ class Problem:
         return self.target.activation_rule.startswith("ort")
 
     @property
+    def is_timed(self) -> bool:
+        """Whether the clock decides between what meets the goals: by default where the target is right here."""
+        return self.is_deployed_here and self.evaluation is not None and self.spec.search.measure is not False
+
+    @property
     def is_random(self) -> bool:
         """Whether the flow runs without data."""
         return self.spec.data.calibration == "random"

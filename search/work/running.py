@@ -17,6 +17,7 @@ from search.work.measuring import run_points
 from search.work.problem import Files, Problem
 from search.work.profiling import run_profile
 from search.work.proposing import run_propose
+from search.work.timing import run_time
 
 RUNNERS: dict[str, Callable[[ItemRunner, Mapping[str, Any]], Raw]] = {
     "check": run_check,
@@ -33,6 +34,7 @@ RUNNERS: dict[str, Callable[[ItemRunner, Mapping[str, Any]], Raw]] = {
     "export": run_export,
     "profile": run_profile,
     "layers": run_layers,
+    "time": run_time,
 }
 
 

@@ -29,6 +29,7 @@ PHASES = {
     "propose": "choosing what to try",
     "sensitivity": "measuring sensitivity",
     "recheck": "checking the exported model",
+    "time": "timing on this machine",
     "confirm": "confirming on unseen data",
     "unoptimized": "evaluating the exported model unoptimized",
     "export": "writing files",

@@ -60,6 +60,14 @@ def search(  # noqa: PLR0917  one parameter per option
     ] = None,
     max_evaluations: Annotated[int | None, typer.Option(help="Stop after this many trials.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    measure: Annotated[
+        bool | None,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Time what meets the goals on this machine and deliver the fastest; default where the target is "
+            "this runtime (ort-cpu).",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample order.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads inside operators.")] = None,
     jobs: Annotated[

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from search.export.report.verdict import how_sure, verdict
 from search.records.result import CostRecord, Result
+from search.records.timing import TimingRecord
 
 MAX_FINDINGS = 6
 
@@ -28,6 +29,8 @@ def print_summary(result: Result, out: Path) -> None:
         console.print(told, markup=False, soft_wrap=True)
     if result.cost.chosen is not None:
         console.print(_cost(result.cost), soft_wrap=True)
+    if result.timing is not None:
+        console.print(_timing(result.timing), soft_wrap=True)
     nodes = result.assignment.values()
     counts = Counter(node.precision for node in nodes if node.role == "compute" and node.precision)
     if counts:
@@ -38,6 +41,17 @@ def print_summary(result: Result, out: Path) -> None:
     for finding in [one for one in result.findings if one.severity != "note"][:MAX_FINDINGS]:
         console.print(f"{finding.severity}: {finding.message}", markup=False, soft_wrap=True)
     console.print(f"report: {out / result.artifacts.get('report', 'report.html')}", markup=False, soft_wrap=True)
+
+
+def _timing(timing: TimingRecord) -> str:
+    """Measured time of what is delivered beside float."""
+    chosen = "not timed" if timing.chosen is None else f"{timing.chosen:.4g} ms"
+    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
+    plain = timing.models[0].milliseconds
+    return (
+        f"measured here: {chosen} per sample, float {plain:.4g} ms (batch {timing.batch}, {threads}, "
+        f"noise {timing.noise:.1%})"
+    )
 
 
 _COLOURS = {"good": "green", "fair": "yellow", "bad": "red", "open": "default"}

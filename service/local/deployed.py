@@ -24,6 +24,7 @@ from search.errors import UsageError
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.quant.grid import ScaleRule
 from search.runtime.session import Level, Session
+from search.runtime.stopwatch import Steady, interleave, steady
 from search.targets.fitting.measured import Measured
 from search.targets.fitting.mixes import mixes
 from search.targets.placement import place_by
@@ -31,7 +32,6 @@ from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 from search.work.loaded import Loaded
 from search.work.without_data import load_without_data
-from service.local.stopwatch import Steady, interleave, steady
 
 N_CALIBRATION = 8
 MAX_BATCH = 64

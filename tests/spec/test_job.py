@@ -41,7 +41,7 @@ calibration:
   weights: {granularity: channel, symmetric: auto, reduce_range: auto}
 search:
   {strategy: auto, sampler: tpe, evaluator: integer, seed: 0, batch: 1, task_macs: 2.0e10, confidence: null,
-   max_evaluations: null, max_seconds: null}
+   max_evaluations: null, max_seconds: null, measure: null}
 """
 SMALL = "{model: m.onnx, data: {calibration: c.npz, evaluation: e.npz}, target: {name: j6m}}"
 

@@ -32,7 +32,8 @@ def local_problem(
 ) -> LocalProblem:
     """The problem of a small study; ``spec`` holds further top-level keys, ``chip`` the whole key ``target``.
 
-    The strategy is the ladder unless ``spec`` says otherwise: both bounds run on everything.
+    The strategy is the ladder unless ``spec`` says otherwise: both bounds run on everything. The clock decides nothing
+    unless ``spec`` says so: equal studies then have equal answers.
     """
     data = {"calibration": str(files.calibration), "evaluation": str(files.evaluation), **spec.pop("data", {})}
     values = {
@@ -43,7 +44,7 @@ def local_problem(
         **spec,
     }
     if values["target"]["name"] in TWO_LEVELS:
-        values["search"] = {"strategy": "ladder", **values.get("search", {})}
+        values["search"] = {"strategy": "ladder", "measure": False, **values.get("search", {})}
     return open_problem(build_job(values), base=Path(), dumps_layers=dumps_layers)
 
 
@@ -80,10 +81,14 @@ class MemoryRun:
         """Compute with one runner until nothing is missing."""
         runner, replay = ItemRunner(self.problem, self), Replay(self.problem)
         while tasks := replay.advance(self.results, stop):
-            for item, raw in run_items(runner, tasks[0]):
-                self.keep(item, raw)
+            self.computing(runner, tasks[0])
         assert replay.finished is not None
         return replay.finished
+
+    def computing(self, runner: ItemRunner, task: Task) -> None:
+        """Compute one task and keep what it gave."""
+        for item, raw in run_items(runner, task):
+            self.keep(item, raw)
 
     def files(self, finished: Finished, *, stopped: str | None = None) -> dict[str, bytes]:
         """The output directory."""

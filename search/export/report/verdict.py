@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from search.export.report import text
 from search.records.goal import Certainty, GoalRecord
 from search.records.result import CostRecord, Result
+from search.records.timing import TimingRecord
 from search.records.verdict import Outcome, Tone
 
 _STOPPED = {
@@ -135,6 +136,7 @@ def facts(result: Result) -> tuple[Fact, ...]:
             note=f"toolchain {text.clean(result.toolchain)}" if result.toolchain else "",
         ),
         _cost_fact(result.cost),
+        *_time_facts(result.timing),
         Fact(
             label="Evaluations",
             value=text.count(effort.evaluations),
@@ -171,6 +173,23 @@ def _cost_fact(cost: CostRecord) -> Fact:
         value=text.cost(cost.chosen, cost.unit),
         note=", ".join(notes),
         tag="fitted to measurements" if cost.source == "measured" else "estimate",
+    )
+
+
+def _time_facts(timing: TimingRecord | None) -> tuple[Fact, ...]:
+    """Measured time of what is delivered beside float, where it was timed."""
+    if timing is None or timing.chosen is None:
+        return ()
+    plain = timing.models[0].milliseconds
+    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
+    note = f"{_against(timing.chosen / plain - 1, 'float')}, batch {timing.batch}, {threads}"
+    return (
+        Fact(
+            label="Time per sample",
+            value=f"{timing.chosen:.4g} ms",
+            note=f"{note}, noise {text.percent(timing.noise)}",
+            tag="measured on this machine",
+        ),
     )
 
 

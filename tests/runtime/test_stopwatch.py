@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.local.stopwatch import interleave, steady
+from search.runtime.stopwatch import interleave, steady
 
 
 def test_everything_runs_once_per_round_and_once_before():
