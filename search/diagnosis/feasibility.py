@@ -1,4 +1,4 @@
-"""What is said when nothing that was tried can run on the chip."""
+"""What is said when nothing that was tried can run on the chip, or nothing was tried to the end."""
 
 from __future__ import annotations
 
@@ -30,4 +30,23 @@ def nothing_runs_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterato
         advice="1. Quantize again with another calibration set. 2. Train with quantization (QAT, the vendor's Finetune "
         "library), so that the weights change, and quantize again.",
         evidence={"nodes": sorted({node for node, _ in by_node}), "trials": len(trials)},
+    )
+
+
+def nothing_complete_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterator[Finding]:
+    """One finding for a study that ended before any assignment was measured on all samples.
+
+    Args:
+        trials: Those that were begun, as above; none that the chip can run is complete.
+    """
+    if trials and all(why is not None for why in trials):
+        return
+    yield Finding(
+        code="nothing-complete",
+        severity="error",
+        message="The study was stopped before one assignment was measured on all samples: it has no answer, and "
+        "nothing is delivered.",
+        advice="Give it more time (--max-seconds) or evaluations, or fewer samples; run again with the same --out, it "
+        "goes on where it was stopped.",
+        evidence={"trials": len(trials)},
     )

@@ -13,7 +13,7 @@ from search.diagnosis.arithmetic import (
 )
 from search.diagnosis.delivered import gap_findings, route_findings
 from search.diagnosis.fallbacks import fallback_findings
-from search.diagnosis.feasibility import nothing_runs_findings
+from search.diagnosis.feasibility import nothing_complete_findings, nothing_runs_findings
 from search.diagnosis.goal import goal_findings
 from search.diagnosis.model import model_findings
 from search.diagnosis.once import once_per_kind
@@ -57,6 +57,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         yield from model_findings(check.data, problem.target.fused)
         goals = () if session is None else session.setting.goals
         yield from doubts(problem, check, goals, finished.results.get("baseline"))
+    yield from _without_answer(problem, finished)
     if session is None:
         return
     setting = session.setting
@@ -77,7 +78,6 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         yield from warning_findings(chosen.warnings)
         yield from interior_findings(chosen.float_interior)
         yield from evaluator_findings(_by_evaluator(finished, chosen))
-    yield from nothing_runs_findings([one.infeasible for one in session.trials])
     yield from infeasible_findings((one.number, one.infeasible) for one in session.trials if one.infeasible is not None)
     yield from tail_findings(session.table_list)
     yield from order_findings(session.table_list)
@@ -92,6 +92,14 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         exported = finished.results["export"].data
         yield from gap_findings(exported["gaps"])
         yield from route_findings(exported["command"], other=exported["recalibrates"])
+
+
+def _without_answer(problem: Problem, finished: Finished) -> Iterator[Finding]:
+    """Why there is no answer, or only one that the chip cannot run."""
+    infeasible = [] if finished.session is None else [one.infeasible for one in finished.session.trials]
+    if finished.chosen is None and not problem.is_random:
+        yield from nothing_complete_findings(infeasible)
+    yield from nothing_runs_findings(infeasible)
 
 
 def _float_chosen(problem: Problem, finished: Finished) -> Iterator[Finding]:

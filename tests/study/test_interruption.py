@@ -107,6 +107,7 @@ def test_every_stop_leaves_a_valid_result_with_the_best_so_far(pair):
         elif not any(trial.is_complete for trial in trials):
             assert document["assignment"] == {}
             assert "qdq" not in document["artifacts"]
+            assert "nothing-complete" in {finding["code"] for finding in document["findings"]}
     assert best == sorted(best, reverse=True)  # more time never makes the answer dearer
     assert best[-1] == answer["cost"]["chosen"]
 
