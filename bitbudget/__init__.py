@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitbudget._calls import CheckedModel, Result, Rows, Samples, check, load_result, search, targets
+    from bitbudget._metric import metric
     from search.errors import (
         ExportMismatchError,
         InvalidDataError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         UsageError,
     )
+    from search.metrics.user_metric import UserMetric as Metric
     from search.records.trial import TrialRecord as Trial
     from search.spec.goals import Goal
     from search.spec.job import JobSpec as Job
@@ -38,6 +40,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidModelError",
     "Job",
+    "Metric",
     "PinConflictError",
     "Result",
     "Rows",
@@ -50,6 +53,7 @@ __all__ = [
     "__version__",
     "check",
     "load_result",
+    "metric",
     "search",
     "targets",
 ]

@@ -12,13 +12,15 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from bitbudget._checked import CheckedModel
+from bitbudget._metric import goal_of, objects
 from bitbudget._result import Result
 from bitbudget._rows import Rows
 from bitbudget._samples import Samples
 from search.errors import UsageError
+from search.metrics.user_metric import Loop, PerBatch, UserMetric
 from search.records.document import to_json
 from search.spec.flags import merge_flags
-from search.spec.goals import Goal
+from search.spec.goals import LIMITS, Goal
 from search.spec.job import JobSpec
 from search.spec.job import Target as TargetSpec
 from search.spec.load import build_job, check_available, read_spec
@@ -33,6 +35,7 @@ __all__ = ["CheckedModel", "Result", "Rows", "Samples", "check", "load_result", 
 
 Data = str | Path | Samples | Mapping[str, npt.ArrayLike]
 Goals = str | Goal | Sequence[str | Goal]
+MetricLike = str | UserMetric | PerBatch | Loop
 ROLES = ("calibration", "evaluation", "confirmation")
 
 
@@ -52,6 +55,7 @@ def search(
     processes: int = 1,
     export_calibration: bool = False,
     dump_layers: bool = False,
+    metric: MetricLike | None = None,
     **settings: str | float | None,
 ) -> Result:
     """Find the cheapest assignment that meets the goal, deliver its files, and return the result.
@@ -66,6 +70,9 @@ def search(
         confirmation: Data the search never sees; evaluated once at the end.
         goal: One or several, as ``Goal`` or as ``--goal`` takes it: ``"top1@logits,max-drop=0.01"``.
         target: Chip: a name of ``targets()`` or a TOML file.
+        metric: Instead of ``goal``: a name, or a metric of your own, with one limit as a keyword (``max_drop``,
+            ``min_value``, ``min_ratio``, ``max_increase``, ``max_value``). Your own is a function of
+            ``(outputs, labels)``, a loop ``evaluate(run)``, or a ``Metric``.
         job: ``Job``, mapping, or path of a job file under the arguments, which win over it.
         out: Folder for the files: new, empty, or of an earlier run; None makes a new temporary one.
         progress: Whether progress is printed to standard error.
@@ -91,17 +98,23 @@ def search(
     flags |= {role: path for role, (path, _) in kept.items()}
     flags = {name: value for name, value in flags.items() if value is not None}
     base, values = _job_values(job)
-    spec = _built(values, flags, goal)
+    goals = _goals(goal)
+    if metric is not None and not isinstance(metric, str):
+        goals.append(goal_of(metric, {name: flags.pop(name) for name in LIMITS if name in flags}))
+    elif metric is not None:
+        flags["metric"] = metric
+    spec = _built(values, flags, goals)
     run = LocalRun(
         job=spec,
         out=Path(tempfile.mkdtemp(prefix="bitbudget-")) if out is None else Path(out),
         base=base,
-        absolute=frozenset({*flags, *(("metric",) if goal is not None else ())}),
+        absolute=frozenset({*flags, *(("metric",) if goals else ())}),
         reuse=None if reuse is None else Path(reuse),
         force=force,
         export_calibration=export_calibration,
         dump_layers=dump_layers,
         trusts_python=True,
+        own_metrics=objects([one for one in goals if isinstance(one, Goal)], processes=processes),
         processes=processes,
     )
     # A sum's last bit must not depend on the threads of linear algebra; a notebook has often loaded it before us.
@@ -142,14 +155,15 @@ def _goals(goal: Goals | None) -> list[str | Goal]:
     if goal is None:
         return []
     goals = list(goal) if isinstance(goal, Sequence) and not isinstance(goal, str) else [goal]
+    if any(isinstance(one, UserMetric) for one in goals):
+        raise UsageError("A metric needs a limit: goal=metric.goal(max_drop=0.01), or metric=..., max_drop=0.01.")
     odd = [type(one).__name__ for one in goals if not isinstance(one, str | Goal)]
     if odd:
         raise UsageError(f"A goal is a Goal or a text such as 'top1,max-drop=0.01', not {odd[0]}.")
     return goals
 
 
-def _built(values: Mapping[str, Any], flags: Mapping[str, Any], goal: Goals | None) -> JobSpec:
-    goals = _goals(goal)
+def _built(values: Mapping[str, Any], flags: Mapping[str, Any], goals: Sequence[str | Goal]) -> JobSpec:
     texts = [one for one in goals if isinstance(one, str)]
     try:
         merged = merge_flags(values, {**flags, **({"goal": texts} if texts else {})})

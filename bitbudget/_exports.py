@@ -43,6 +43,18 @@ def _spec() -> ModuleType:
     return job
 
 
+def _user_metric() -> ModuleType:
+    from search.metrics import user_metric  # noqa: PLC0415
+
+    return user_metric
+
+
+def _metric() -> ModuleType:
+    from bitbudget import _metric as metric  # noqa: PLC0415
+
+    return metric
+
+
 def _records() -> ModuleType:
     from search.records import trial  # noqa: PLC0415
 
@@ -55,6 +67,8 @@ _PARTS: dict[str, tuple[Callable[[], ModuleType], str]] = {
     **{name: (_calls, name) for name in ("CheckedModel", "Result", "Rows", "Samples")},
     **{name: (_client, name) for name in ("AsyncClient", "Client")},
     "Goal": (_spec, "Goal"),
+    "Metric": (_user_metric, "UserMetric"),
+    "metric": (_metric, "metric"),
     "Job": (_spec, "JobSpec"),
     "Trial": (_records, "TrialRecord"),
 }

@@ -2,6 +2,8 @@
 
     <folder>/<input or label>/<n>.npy     one file per sample, without an axis for the batch
 
+What a batch has as a list of arrays, one per sample, may differ in size from sample to sample: boxes, transcripts.
+
 The digest of such a folder is that of its content, so the same samples go on with the same run.
 """
 
@@ -11,6 +13,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,9 @@ import numpy.typing as npt
 from search.errors import InvalidDataError, UsageError
 
 DEFAULT_MAX_BYTES = 20 * 2**30
-Batch = Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike]
+Rows = npt.NDArray[np.generic] | list[npt.NDArray[np.generic]]
+"""Samples of one batch on axis 0, or one array each."""
+Batch = Mapping[str, npt.ArrayLike | Sequence[npt.ArrayLike]] | Sequence[npt.ArrayLike | Sequence[npt.ArrayLike]]
 
 
 class Samples:
@@ -64,7 +69,7 @@ class Samples:
 
         Args:
             batches: Each a mapping from name to array, or a sequence of arrays in the order of ``names``; samples on
-                axis 0. It is gone through once.
+                axis 0, or a list of one array per sample where they differ in size. It is gone through once.
             names: For sequences: the names of their arrays.
             max_bytes: Most bytes of samples to write.
 
@@ -85,15 +90,50 @@ class Samples:
     from_loader = from_iterable
 
 
-def _named(batch: Batch, names: Sequence[str] | None, number: int) -> dict[str, npt.NDArray[np.generic]]:
+def _named(batch: Batch, names: Sequence[str] | None, number: int) -> dict[str, Rows]:
     if isinstance(batch, Mapping):
-        return {str(name): np.asarray(values) for name, values in batch.items()}
+        return {str(name): _rows(values, str(name), number) for name, values in batch.items()}
     if names is None:
         raise UsageError("Batches that are sequences need names=[...]: the model input or label of each array.")
     if not isinstance(batch, Sequence) or len(batch) != len(names):
         got = len(batch) if isinstance(batch, Sequence) else f"a {type(batch).__name__}"
         raise InvalidDataError(f"Batch {number} has {got} arrays, but names has {len(names)}: {', '.join(names)}.")
-    return {name: np.asarray(values) for name, values in zip(names, batch, strict=True)}
+    return {name: _rows(values, name, number) for name, values in zip(names, batch, strict=True)}
+
+
+def _rows(values: object, name: str, number: int) -> Rows:
+    """One array with the samples on axis 0; a list of arrays where they differ in size.
+
+    Raises:
+        InvalidDataError: If they are neither.
+    """
+    if isinstance(values, list | tuple) and values and all(_has_axes(one) for one in values):
+        return [np.asarray(one) for one in values]
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise InvalidDataError(
+            f"Batch {number}: {name!r} is neither an array nor a list of one array per sample."
+        ) from None
+    return [np.asarray(one) for one in found] if found.dtype == np.object_ and found.ndim == 1 else found
+
+
+def _has_axes(value: object) -> bool:
+    return isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Type and shape of one sample; of samples that differ in size the number of axes alone."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...] | None
+    n_axes: int
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.dtype} of any size with {self.n_axes} axes"
+        return f"{self.dtype} of shape {list(self.shape)}"
 
 
 class _Writer:
@@ -104,12 +144,12 @@ class _Writer:
         self._max_bytes = max_bytes
         self._n_bytes = 0
         self._n = 0
-        self._layout: dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]] = {}
+        self._layout: dict[str, _Layout] = {}
 
-    def add(self, batch: Mapping[str, npt.NDArray[np.generic]], number: int) -> None:
+    def add(self, batch: Mapping[str, Rows], number: int) -> None:
         """Write one batch."""
         n = self._checked(batch, number)
-        self._n_bytes += sum(values.nbytes for values in batch.values())
+        self._n_bytes += sum(row.nbytes for values in batch.values() for row in values)
         if self._n_bytes > self._max_bytes:
             raise InvalidDataError(
                 f"Batch {number} brings the samples to {self._n_bytes:,} bytes; max_bytes is {self._max_bytes:,}. "
@@ -121,27 +161,28 @@ class _Writer:
                 np.save(self.folder / name / f"{self._n + row}.npy", values[row], allow_pickle=False)
         self._n += n
 
-    def _checked(self, batch: Mapping[str, npt.NDArray[np.generic]], number: int) -> int:
-        lengths = {name: values.shape[0] if values.ndim else -1 for name, values in batch.items()}
+    def _checked(self, batch: Mapping[str, Rows], number: int) -> int:
+        lengths = {
+            name: len(values) if isinstance(values, list) or values.ndim else -1 for name, values in batch.items()
+        }
         if not lengths or len(set(lengths.values())) != 1 or -1 in lengths.values():
             told = ", ".join(f"{name} {'has no axis' if n < 0 else n}" for name, n in lengths.items()) or "no array"
             raise InvalidDataError(f"Batch {number}: all arrays need the same number of samples on axis 0; got {told}.")
-        layout = {name: (values.dtype, values.shape[1:]) for name, values in batch.items()}
+        layout = {name: _layout(values, name, number) for name, values in batch.items()}
         self._layout = self._layout or self._new(layout)
         for name in sorted({*layout, *self._layout}):
             if layout.get(name) != self._layout.get(name):
                 raise InvalidDataError(
-                    f"Batch {number}: {name!r} is {_text(layout.get(name))}, but in batch 0 it was "
-                    f"{_text(self._layout.get(name))}. Every sample needs the same type and shape."
+                    f"Batch {number}: {name!r} is {layout.get(name, 'missing')}, but in batch 0 it was "
+                    f"{self._layout.get(name, 'missing')}. Every sample needs the same type and shape; what may differ "
+                    "in size comes as a list of one array per sample, in every batch."
                 )
         return next(iter(lengths.values()))
 
-    def _new(
-        self, layout: dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]
-    ) -> dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]]:
-        for name, (dtype, _) in layout.items():
-            if dtype.hasobject or dtype.kind not in "biuf":
-                raise InvalidDataError(f"{name!r} has type {dtype}; samples are arrays of numbers.")
+    def _new(self, layout: dict[str, _Layout]) -> dict[str, _Layout]:
+        for name, one in layout.items():
+            if one.dtype.hasobject or one.dtype.kind not in "biuf":
+                raise InvalidDataError(f"{name!r} has type {one.dtype}; samples are arrays of numbers.")
             parts = name.split("/")
             if {"", ".", ".."}.intersection(parts) or "\0" in name:
                 raise InvalidDataError(f"{name!r} cannot be the name of a folder; samples are kept in one per array.")
@@ -154,5 +195,14 @@ class _Writer:
         return Samples(self.folder, self._n, tuple(self._layout))
 
 
-def _text(layout: tuple[np.dtype[np.generic], tuple[int, ...]] | None) -> str:
-    return "missing" if layout is None else f"{layout[0]} of shape {list(layout[1])}"
+def _layout(values: Rows, name: str, number: int) -> _Layout:
+    if not isinstance(values, list):
+        return _Layout(values.dtype, values.shape[1:], values.ndim - 1)
+    kinds = {(row.dtype, row.ndim) for row in values}
+    if len(kinds) != 1:
+        told = " and ".join(sorted(f"{dtype} with {n_axes} axes" for dtype, n_axes in kinds))
+        raise InvalidDataError(
+            f"Batch {number}: the arrays of {name!r} are {told}. They may differ in size, not in type or axes."
+        )
+    ((dtype, n_axes),) = kinds
+    return _Layout(dtype, None, n_axes)

@@ -15,9 +15,11 @@ from typing import Any
 from search.canonical import digest_json
 from search.errors import SearchError
 from search.spec.load import build_job
+from search.spec.metric_names import PLUGIN_PREFIX
 from search.spec.resolve import resolve_target
 from search.targets.target import load_target
 from search.work.problem import Problem
+from search.work.python_metric import digest_of
 from workers.failures import StudyFailedError, failure_of
 
 MODEL_NAME = "model.onnx"
@@ -86,6 +88,7 @@ def _build(
     metrics = {
         pointer.removeprefix(_METRIC): one.digest for pointer, one in inputs.items() if pointer.startswith(_METRIC)
     }
+    metrics |= {goal.metric: digest_of(goal.metric, {}) for goal in job.goal if goal.metric.startswith(PLUGIN_PREFIX)}
     overrides = None
     if "overrides" in inputs:
         overrides = _json(blob(next(iter(inputs["overrides"].files.values()))))

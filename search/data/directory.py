@@ -78,22 +78,29 @@ class NpyDirectory:
         return out
 
     def labels(self, key: str) -> Array:
-        """Read all labels under ``key``.
+        """Read all labels under ``key``; objects ``[n]``, an array each, where samples differ in size.
 
         Raises:
-            InvalidDataError: If a file is damaged, or the files of one key differ in shape.
+            InvalidDataError: If a file is damaged, or the files of one key differ in type or number of axes.
         """
         files = self.label_files[key]
         if isinstance(files, Path):
             return _load(files, self.root, MAX_LABEL_BYTES)
         arrays = [_load(path, self.root, MAX_SAMPLE_BYTES) for path in files]
-        odd = next((i for i, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
+        kind = [(array.dtype, array.ndim) for array in arrays]
+        odd = next((i for i, one in enumerate(kind) if one != kind[0]), None)
         if odd is not None:
             raise InvalidDataError(
-                f"{self.name}: {key}/{files[odd].name} has shape {shape_text(arrays[odd].shape)}, "
-                f"but {key}/{files[0].name} has {shape_text(arrays[0].shape)}. All labels of one key need one shape."
+                f"{self.name}: {key}/{files[odd].name} is {arrays[odd].dtype} {shape_text(arrays[odd].shape)}, but "
+                f" {key}/{files[0].name} is {arrays[0].dtype} of {shape_text(arrays[0].shape)}. "
+                "All labels of one key need one type and number of axes."
             )
-        return np.stack(arrays)
+        if all(array.shape == arrays[0].shape for array in arrays):
+            return np.stack(arrays)
+        differing = np.empty(len(arrays), np.object_)
+        for row, array in enumerate(arrays):
+            differing[row] = array
+        return differing
 
 
 def open_directory(root: Path, inputs: Sequence[InputInfo]) -> StoredRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,19 @@ def goal_meaning(goals: Sequence[GoalFacts], *, n_samples: int) -> Iterator[Find
                 advice="Evaluate on more samples.",
                 evidence={**evidence, "samples": n_samples},
             )
+
+
+def loop_meaning(goals: Iterable[str]) -> Iterator[Finding]:
+    """Goals whose metric is a loop of the user's own, by id: nothing is known of single samples."""
+    for goal in goals:
+        yield Finding(
+            code="whole-loop",
+            severity="note",
+            message=f"{goal}: the metric loops over its data itself and gives one number. Every candidate ran on all of "
+            "it, and the value has no interval.",
+            advice="A metric of records, per_batch(outputs, labels), ends hopeless candidates early and has intervals.",
+            evidence={"goal": goal},
+        )
 
 
 def data_meaning(check: Mapping[str, Any], *, is_random: bool, same_data: bool) -> Iterator[Finding]:

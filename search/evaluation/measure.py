@@ -15,6 +15,8 @@ from search.metrics.custom import MetricFailedError
 from search.metrics.metric import Metric
 from search.metrics.output_error import output_errors
 from search.metrics.part import Part, merge
+from search.metrics.recorded import measure_batch, measure_loop
+from search.metrics.user_metric import Run, batch_labels
 from search.runtime.feeding import Feeding
 
 Array = npt.NDArray[Any]
@@ -41,26 +43,42 @@ class Samples(Protocol):
         """Input name to array with the samples ``indices`` on axis 0."""
         ...
 
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """Names of the label arrays."""
+        ...
+
     def labels(self, key: str) -> Array:
-        """All labels under ``key``, samples on axis 0."""
+        """All labels under ``key``, samples on axis 0; objects where they differ in size."""
         ...
 
 
 @dataclass(frozen=True)
 class Use:
-    """One metric on one output.
+    """One metric on the outputs it reads.
 
     Attributes:
         id: ``name@output``.
         metric: What is measured.
-        output: Model output it reads.
-        labels: Label key, or None for fidelity metrics.
+        outputs: Model outputs it reads; one, but for metrics of the user's own in Python.
+        labels: Label key; None for fidelity metrics, and for those of the user's own that read all labels.
     """
 
     id: str
     metric: Metric
-    output: str
+    outputs: tuple[str, ...]
     labels: str | None
+
+    @property
+    def output(self) -> str:
+        """The one output that a built-in metric reads."""
+        return self.outputs[0]
+
+    def label_keys(self, samples: Samples) -> tuple[str, ...]:
+        """Label arrays it reads."""
+        if self.labels is not None:
+            return (self.labels,)
+        return () if self.metric.user is None else samples.label_keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +137,7 @@ def measure(
     errors_of: Sequence[str] = (),
     transforms: Mapping[str, Callable[[Array], Array]] | None = None,
     sink: Sink | None = None,
+    loop: Run | None = None,
 ) -> Measured:
     """Measure every metric of ``uses`` on ``indices``, in this order.
 
@@ -132,10 +151,14 @@ def measure(
         errors_of: Values whose per-sample errors are kept.
         transforms: Value name to what is applied to it before its error is taken.
         sink: Called with the sample indices and outputs of every run.
+        loop: The model for metrics that loop over it themselves; None where ``indices`` are not the last ones.
+
+    Raises:
+        MetricFailedError: If a metric of the user's own fails; names the sample.
     """
     delivered = session_outputs(session, uses)
     outputs = tuple(dict.fromkeys([*delivered, *errors_of]))
-    labels = {use.labels: samples.labels(use.labels) for use in uses if use.labels is not None}
+    labels = {key: samples.labels(key) for use in uses for key in use.label_keys(samples)}
     parts: dict[str, list[Part]] = {use.id: [] for use in uses}
     errors: dict[str, list[Mapping[str, Array]]] = {name: [] for name in errors_of}
     digest = hashlib.sha256()
@@ -146,11 +169,14 @@ def measure(
         for name in delivered:
             digest.update(np.ascontiguousarray(values[name]).tobytes())
         for use in uses:
-            targets = None if use.labels is None else labels[use.labels][batch]
-            parts[use.id].append(_part(use, values[use.output], exact[use.output], targets, batch))
+            taken = {key: labels[key] for key in use.label_keys(samples)}
+            parts[use.id].append(_part(use, values, exact, taken, batch))
         for name in errors_of:
             change = (transforms or {}).get(name, np.asarray)
             errors[name].append(output_errors(change(values[name]), change(exact[name])))
+    for use in uses:
+        if _is_loop(use):
+            parts[use.id].append(Part(0, sums=measure_loop(use.metric, loop)))
     return Measured(
         parts={name: merge(found) for name, found in parts.items()},
         errors={
@@ -161,17 +187,39 @@ def measure(
     )
 
 
-def _part(use: Use, outputs: Array, exact: Array, targets: Array | None, batch: Indices) -> Part:
+def _part(
+    use: Use, values: Mapping[str, Array], exact: Mapping[str, Array], labels: Mapping[str, Array], batch: Indices
+) -> Part:
+    """The part of one run.
+
+    Raises:
+        MetricFailedError: Names the sample.
+    """
+    metric = use.metric
+    if _is_loop(use):
+        return Part(len(batch), sums=measure_loop(metric, None))
     try:
-        return use.metric.measure(outputs, exact, targets)
+        if metric.user is None:
+            targets = None if use.labels is None else labels[use.labels][batch]
+            return metric.measure(values[use.output], exact[use.output], targets)
+
+        def give(rows: Sequence[int]) -> tuple[dict[str, Array], dict[str, Any]]:
+            picked = np.asarray(rows, np.int64)
+            return {name: values[name][picked] for name in use.outputs}, batch_labels(labels, batch[picked])
+
+        return measure_batch(metric, len(batch), give)
     except MetricFailedError as error:
-        sample = int(batch[error.row])
-        raise MetricFailedError(f"{error} (evaluation sample {sample}).", error.row) from None
+        where = "" if error.row is None else f" (evaluation sample {int(batch[error.row])})"
+        raise MetricFailedError(f"{error}{where}.", error.row) from None
+
+
+def _is_loop(use: Use) -> bool:
+    return use.metric.user is not None and use.metric.user.evaluate is not None
 
 
 def session_outputs(session: Runnable, uses: Sequence[Use]) -> tuple[str, ...]:
     """Outputs to fetch: those a metric reads, in the model's order."""
-    wanted = {use.output for use in uses}
+    wanted = {name for use in uses for name in use.outputs}
     return tuple(name for name in session.outputs if name in wanted)
 
 

@@ -1,6 +1,7 @@
 """Percentile bootstrap: the spread of a value when samples are drawn again with replacement, from a seed.
 
-The limits are quantiles of ``RESAMPLES`` values. Paired differences draw the same samples for both sides.
+The limits are quantiles of ``RESAMPLES`` values, of ``RECORD_RESAMPLES`` where each calls a function of the user's own.
+Paired differences draw the same samples for both sides.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import numpy.typing as npt
 
 from search.metrics.metric import Metric
 from search.metrics.proportions import Limits
+from search.metrics.reductions import OfRecords
 
 RESAMPLES = 2000
+RECORD_RESAMPLES = 400
 
 Entries = npt.NDArray[Any]
 
@@ -28,7 +31,7 @@ def bootstrap(metric: Metric, entries: Entries, *, seed: int, confidence: float 
         confidence: Two-sided, in (0, 1).
     """
     rng = np.random.default_rng(seed)
-    values = [_resampled(metric, entries[_draw(rng, len(entries))]) for _ in range(RESAMPLES)]
+    values = [_resampled(metric, entries[_draw(rng, len(entries))]) for _ in range(_resamples(metric))]
     return _limits(np.array(values), confidence)
 
 
@@ -37,11 +40,15 @@ def bootstrap_difference(
 ) -> Limits | None:
     """Return the two-sided interval of value(first) - value(second) on the same samples, or None where undefined."""
     rng = np.random.default_rng(seed)
-    values = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
+    values = np.empty(_resamples(metric))
+    for i in range(len(values)):
         drawn = _draw(rng, len(first))
         values[i] = _resampled(metric, first[drawn]) - _resampled(metric, second[drawn])
     return _limits(values, confidence)
+
+
+def _resamples(metric: Metric) -> int:
+    return RECORD_RESAMPLES if isinstance(metric.reduction, OfRecords) else RESAMPLES
 
 
 def _draw(rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:

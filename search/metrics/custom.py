@@ -1,4 +1,4 @@
-"""A metric of the user's own: any callable from (outputs, labels) to one number per sample; the value is their mean."""
+"""A metric from (outputs, labels) to one number per sample, whose mean is the value: what an ONNX graph computes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class MetricFailedError(InvalidDataError):
     """A metric of the user's own failed; what was computed until then is kept.
 
     Attributes:
-        row: Which of the samples it was given.
+        row: Which of the samples it was given; None where it is none of them.
     """
 
-    def __init__(self, message: str, row: int) -> None:
+    def __init__(self, message: str, row: int | None) -> None:
         super().__init__(message, row)
         self.row = row
 

@@ -43,6 +43,11 @@ def check_labels(
     if labels.ndim == 0 or len(labels) != n:
         found = "one scalar" if labels.ndim == 0 else f"{len(labels)} entries"
         raise InvalidDataError(f"Labels {key!r} have {found}, but the data has {n} samples; they need one per sample.")
+    if labels.dtype == np.object_:
+        raise InvalidDataError(
+            f"Labels {key!r} differ in size from sample to sample; {metric.name} needs them all of one shape. A metric "
+            "of your own may read such labels."
+        )
     shape = (n, *output_shape[1:])
     if metric.name in ("top1", "top5", "f1"):
         _check_classes(metric.name, labels, shape, key)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from search.errors import InvalidDataError
-from search.metrics.part import Part, merge
-from search.metrics.reductions import Direction, MeanIou, Reduction
+from search.metrics.part import Part, is_finite, merge
+from search.metrics.reductions import Direction, MeanIou, OfRecords, Reduction
+from search.metrics.user_metric import UserMetric
 
 Measure = Callable[[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
 """``(outputs, float outputs, labels) -> entries``; all with samples on axis 0."""
@@ -45,6 +45,7 @@ class Metric:
         is_rate: Whether each sample is right or wrong.
         entries: Entries of one range; ``[n]``, ``[n, k]``, or sums for ``MeanIou``.
         reduction: From entries to the value.
+        user: The user's own Python metric, which is measured by ``search.metrics.recorded`` instead of ``entries``.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Metric:
     is_rate: bool = False
     entries: Measure
     reduction: Reduction
+    user: UserMetric | None = None
 
     def measure(self, outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Part:
         """Measure one range of samples.
@@ -90,7 +92,10 @@ class Metric:
         merged = merge(parts)
         entries = merged.sums if merged.values is None else merged.values
         assert entries is not None
-        if not np.isfinite(entries).all():
+        if not is_finite(entries):
             return MetricValue(None, NON_FINITE)
+        if isinstance(self.reduction, OfRecords):
+            found = self.reduction.attempt(entries)
+            return MetricValue(None, found) if isinstance(found, str) else MetricValue(found)
         value = self.reduction.value(entries)
         return MetricValue(None, UNDEFINED) if value is None else MetricValue(value)

@@ -8,6 +8,8 @@ and for the parts of any split.
 from __future__ import annotations
 
 import base64
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +24,9 @@ class Part:
 
     Attributes:
         n: Number of samples.
-        values: One entry per sample: bool ``[n]`` where a sample is right or wrong, else float32 ``[n]`` or ``[n, k]``.
-            May hold NaN or infinities where the outputs did.
+        values: One entry per sample: bool ``[n]`` where a sample is right or wrong, else float32 ``[n]`` or ``[n, k]``,
+            or objects ``[n]``: records of a metric of the user's own, as JSON reads them. Numbers may be NaN or
+            infinite where the outputs were; records hold neither.
         sums: float64 of any shape, added up over samples; holds whole counts, so the sum is exact in any order.
     """
 
@@ -38,10 +41,16 @@ class Part:
             raise ValueError(f"A part of {self.n} samples has {len(self.values)} values.")
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{n, bits}``, ``{n, f32, shape}`` or ``{n, f64, shape}``: base64, little endian, exact."""
+        """Return ``{n, bits}``, ``{n, f32, shape}``, ``{n, f64, shape}`` or ``{n, records}``: base64, exact.
+
+        Numbers are little endian, records are compressed JSON.
+        """
         if self.sums is not None:
             return {"n": self.n, "f64": _encode(self.sums.astype("<f8")), "shape": list(self.sums.shape)}
         assert self.values is not None
+        if self.values.dtype == np.object_:
+            text = json.dumps(self.values.tolist(), allow_nan=False, separators=(",", ":"))
+            return {"n": self.n, "records": base64.b64encode(zlib.compress(text.encode())).decode("ascii")}
         if self.values.dtype == np.bool_:
             return {"n": self.n, "bits": _encode(np.packbits(self.values))}
         return {"n": self.n, "f32": _encode(self.values.astype("<f4")), "shape": list(self.values.shape)}
@@ -65,7 +74,10 @@ class Part:
         if "f64" in data:
             sums = np.frombuffer(_decode(data["f64"]), "<f8").astype(np.float64)
             return Part(n, sums=sums.reshape(data["shape"]))
-        raise ValueError(f"A part needs one of bits, f32, f64; got {sorted(data)}.")
+        if "records" in data:
+            found = record_array(json.loads(zlib.decompress(_decode(data["records"]))))
+            return Part(n, values=found)
+        raise ValueError(f"A part needs one of bits, f32, f64, records; got {sorted(data)}.")
 
     def first(self, n: int) -> Part:
         """Return the part of the first ``n`` samples.
@@ -76,6 +88,19 @@ class Part:
         if self.values is None or n > self.n:
             raise ValueError(f"Cannot take {n} samples of a part of {self.n} without values for all of them.")
         return Part(n, values=self.values[:n])
+
+
+def record_array(records: Sequence[Any]) -> npt.NDArray[np.object_]:
+    """Return records as objects ``[n]``, whatever they are; lists stay lists."""
+    found = np.empty(len(records), np.object_)
+    for row, record in enumerate(records):
+        found[row] = record
+    return found
+
+
+def is_finite(entries: npt.NDArray[Any]) -> bool:
+    """Return whether no entry is NaN or infinite; records were looked through when they were taken."""
+    return entries.dtype == np.object_ or bool(np.isfinite(entries).all())
 
 
 def merge(parts: Sequence[Part]) -> Part:

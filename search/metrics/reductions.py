@@ -6,6 +6,8 @@
     Percentile        p-th percentile of v, linear between order statistics
     MacroF1           mean over classes of 2*tp / (2*tp + fp + fn)
     MeanIou           mean over classes of tp / (tp + fp + fn)
+    OfRecords         what the user's own function makes of the records
+    WholeLoop         what the user's own loop over the model gave
 
 The exact value uses ``math.fsum`` (or whole counts), so it depends neither on the split into ranges nor on the
 order of samples. With ``exact=False`` ordinary float64 sums are used, for the many resamples of a bootstrap.
@@ -14,6 +16,7 @@ order of samples. With ``exact=False`` ordinary float64 sums are used, for the m
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -101,7 +104,36 @@ class MeanIou:
         return _mean_share(entries, hit_weight=1.0)
 
 
-Reduction: TypeAlias = MeanOf | RootMeanSquare | SignalToNoise | Percentile | MacroF1 | MeanIou
+@dataclass(frozen=True)
+class OfRecords:
+    """What a function of the user's own makes of records, objects ``[n]``; it may fail on a part of them."""
+
+    function: Callable[[Sequence[Any]], float]
+
+    def attempt(self, entries: Entries) -> float | str:
+        """Return the value, or why there is none."""
+        try:
+            value = float(self.function(entries.tolist()))
+        except Exception as error:  # noqa: BLE001  code of the user's own may raise anything
+            return f"value() of {len(entries)} records raised {type(error).__name__}: {error}"
+        return value if math.isfinite(value) else f"value() of {len(entries)} records gave {value}"
+
+    def value(self, entries: Entries, *, exact: bool = True) -> float | None:
+        """Return the value, None where the function gives none."""
+        found = self.attempt(entries)
+        return None if isinstance(found, str) else found
+
+
+@dataclass(frozen=True)
+class WholeLoop:
+    """What a loop of the user's own gave, from sums ``[1, 2]`` = value, how often it ran: once over all samples."""
+
+    def value(self, entries: Entries, *, exact: bool = True) -> float | None:
+        """Return the value, None until the loop ran."""
+        return float(entries[0, 0]) if entries[0, 1] == 1 else None
+
+
+Reduction: TypeAlias = MeanOf | RootMeanSquare | SignalToNoise | Percentile | MacroF1 | MeanIou | OfRecords | WholeLoop
 
 
 def squares(entries: Entries) -> Floats:

@@ -16,6 +16,9 @@ excess of float where the metric is paired, with variance ``s^2/m * (1 - m/n)``.
 that are far better than the rest: a share ``q`` of which none need have been seen, ``(1 - m/n)^(q*n) = level``, is
 taken to be as good as can be. Approximate; needs 64 samples.
 
+Records of the user's own: Student's t on the bootstrapped, paired prediction of record_prediction.py. Approximate;
+needs 64 samples.
+
 Percentiles: certain rejections only. miou and f1: none (their value is no mean over samples).
 """
 
@@ -32,7 +35,9 @@ from search.metrics.excess import certainly_missed, excess, headroom
 from search.metrics.goal_check import meets
 from search.metrics.hypergeometric import Urn, difference_tail
 from search.metrics.metric import Metric
-from search.metrics.part import Part
+from search.metrics.part import Part, is_finite
+from search.metrics.record_prediction import record_prediction
+from search.metrics.reductions import OfRecords
 
 WRONG_REJECTION = 0.01
 FIRST_LOOK_BATCHES = 2
@@ -96,13 +101,22 @@ def early_verdict(
         raise ValueError(f"Cannot judge {seen.n} of {n} samples with {looks} looks and this reference.")
     if seen.values is None:
         return _GO_ON
-    if not np.isfinite(seen.values).all():
+    if not is_finite(seen.values):
         return _CERTAIN  # the value of the full set is undefined, hence not met
     if certainly_missed(metric, seen.values, n=n, required=required):
         return _CERTAIN
     if seen.n == n:
         return _GO_ON
-    alpha = WRONG_REJECTION / looks
+    return _judge_likely(metric, seen, n=n, required=required, alpha=WRONG_REJECTION / looks, reference=reference)
+
+
+def _judge_likely(
+    metric: Metric, seen: Part, *, n: int, required: float, alpha: float, reference: Part | None
+) -> EarlyVerdict:
+    """Decide what only the likely course of the remaining samples can decide."""
+    assert seen.values is not None
+    if isinstance(metric.reduction, OfRecords):
+        return _judge_records(metric, seen, required=required, alpha=alpha, reference=reference)
     if metric.is_rate:
         right = np.zeros(n, np.bool_) if reference is None else reference.values
         assert right is not None
@@ -155,6 +169,18 @@ def _chance_of_pass(losses: Urn, gains: Urn, *, lost: int, gained: int, allowed:
         if worst + beta > alpha:
             break
     return min(1.0, worst + beta)
+
+
+def _judge_records(
+    metric: Metric, seen: Part, *, required: float, alpha: float, reference: Part | None
+) -> EarlyVerdict:
+    if seen.n < _MIN_SAMPLES or reference is None:
+        return _GO_ON
+    predicted = record_prediction(metric, seen, reference, required=required)
+    if predicted is None:
+        return _GO_ON
+    chance = predicted.chance_of(required, metric.direction)
+    return EarlyVerdict(reject=chance <= alpha, chance=chance)
 
 
 def _judge_mean(

@@ -7,17 +7,20 @@ the value itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from search.spec.metric_names import METRICS, Direction, Ranking, check_metric, is_custom
+from search.spec.metric_names import METRICS, Direction, Ranking, check_metric, is_custom, is_python
 from search.spec.strict import SpecModel, Text
 
 Limit = Literal["max_drop", "min_value", "min_ratio", "max_increase", "max_value"]
 
 LIMITS: tuple[Limit, ...] = ("max_drop", "min_value", "min_ratio", "max_increase", "max_value")
 DEFAULT_TOP1_DROP = 0.01
+ALL_OUTPUTS = "*"
+"""What is named as the output of a metric that reads several."""
 _FOR_SCORES = ("max_drop", "min_value", "min_ratio")
 _FOR_ERRORS = ("max_increase", "max_value", "min_ratio")
 
@@ -42,6 +45,7 @@ class Goal(SpecModel):
     max_value: NotNegative | None = None
     ranking: Ranking | None = None
     percentile: Annotated[float, Field(gt=0, le=100)] | None = None
+    _own: object = PrivateAttr(None)
 
     @field_validator("metric")
     @classmethod
@@ -110,6 +114,24 @@ class Goal(SpecModel):
     def is_custom(self) -> bool:
         """Whether the metric is the user's own."""
         return is_custom(self.metric)
+
+    @property
+    def is_python(self) -> bool:
+        """Whether the metric is Python code: it reads all outputs and labels unless the goal names one."""
+        return is_python(self.metric)
+
+    @property
+    def own(self) -> object:
+        """The object that a program gave as metric; None where it is known by its name."""
+        return self._own
+
+    def remember(self, own: object) -> None:
+        """Keep the object that ``metric`` names: a program's own, which cannot be imported."""
+        self._own = own
+
+    def reads(self, outputs: Iterable[str]) -> tuple[str, ...]:
+        """Outputs of the model that the metric looks at; all of ``outputs`` where the goal is resolved without one."""
+        return tuple(outputs) if self.output is None else (self.output,)
 
     @property
     def id(self) -> str:

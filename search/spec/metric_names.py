@@ -6,11 +6,13 @@ compare an output with the float model's own output, so there is no float value 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from search.spec.suggestion import did_you_mean
 
+_PLUGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 Direction = Literal["higher", "lower"]
 Ranking = Literal["cosine", "l1", "atol"]
 
@@ -55,12 +57,18 @@ METRICS: dict[str, MetricName] = {
 RATES = frozenset({"top1", "top5"})
 """Metrics that are a share of right samples."""
 
-CUSTOM_PREFIXES = ("onnx:", "python:")
+PYTHON_PREFIX, PLUGIN_PREFIX = "python:", "plugin:"
+CUSTOM_PREFIXES = ("onnx:", PYTHON_PREFIX, PLUGIN_PREFIX)
 
 
 def is_custom(metric: str) -> bool:
-    """Whether ``metric`` is ``onnx:<path>`` or ``python:<package.module:function>``."""
+    """Whether ``metric`` is ``onnx:<path>``, ``python:<package.module:name>`` or ``plugin:<name>``."""
     return metric.startswith(CUSTOM_PREFIXES)
+
+
+def is_python(metric: str) -> bool:
+    """Whether ``metric`` is code: the user's own (``python:``), or installed with a package (``plugin:``)."""
+    return metric.startswith((PYTHON_PREFIX, PLUGIN_PREFIX))
 
 
 def check_metric(metric: str) -> None:
@@ -80,6 +88,11 @@ def check_metric(metric: str) -> None:
         if function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
             return
         raise ValueError(f"{metric!r} must read python:package.module:function")
+    if metric.startswith(PLUGIN_PREFIX):
+        if _PLUGIN.fullmatch(metric.removeprefix(PLUGIN_PREFIX)):
+            return
+        raise ValueError(f"{metric!r} must read plugin:NAME, a name of the entry point group bitbudget.metrics")
     raise ValueError(
-        f"metric {metric!r} is unknown{did_you_mean(metric, METRICS)}; known: {', '.join(METRICS)}, onnx:<path>"
+        f"metric {metric!r} is unknown{did_you_mean(metric, METRICS)}; known: {', '.join(METRICS)}, onnx:<path>, "
+        "plugin:<name>, python:<module:name>"
     )

@@ -79,6 +79,8 @@ def _resolve(goal: Goal, outputs: Sequence[OutputInfo], keys: tuple[str, ...]) -
         chosen = [_named_output(goal, outputs)]
     elif goal.is_fidelity:
         chosen = list(outputs)
+    elif goal.is_python and len(outputs) > 1:
+        return [goal.model_copy(update={"labels": _labels(goal, keys), "ranking": goal.ranking or "cosine"})]
     else:
         chosen = [_only_output(goal, outputs)]
     labels = None if goal.is_fidelity else _labels(goal, keys)
@@ -117,6 +119,8 @@ def _class_output(metric: str, outputs: Sequence[OutputInfo]) -> OutputInfo:
 
 
 def _labels(goal: Goal, keys: tuple[str, ...]) -> str | None:
+    if goal.is_python and goal.labels is None:
+        return None  # it reads all there are
     wanted = goal.labels or DEFAULT_LABELS
     if wanted in keys:
         return wanted

@@ -6,13 +6,12 @@ best are out, since no further sample would make them win; if several are left, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration, Configuration, Treatment
-from search.spec.goals import Goal
 from search.study.described import Described
 from search.study.items import evaluation_data, methods_by_bits, output_precision, quantization
 from search.targets.identity import numerics
@@ -112,18 +111,19 @@ def _round(
     problem: Problem, described: Described, forward: ItemResult, runners: Sequence[_Runner], samples: tuple[int, int]
 ) -> Plan[dict[tuple[int, str], float | None]]:
     """Run some methods on some samples; return the scores of each width."""
-    ranking = {goal.output or "": goal.ranking or "cosine" for goal in described.goals}
+    outputs = described.network.outputs
+    ranking = {name: goal.ranking or "cosine" for goal in described.goals for name in goal.reads(outputs)}
     items = [_item(problem, described, forward, one.configuration, samples) for one in runners]
     results = yield tuple(dict.fromkeys(items))
     for one, item in zip(runners, items, strict=True):
         one.add(results[item.digest], samples[1] - samples[0], ranking)
-    return {key: score for bits in LEVELS for key, score in _scores(bits, runners, described.goals).items()}
+    return {key: score for bits in LEVELS for key, score in _scores(bits, runners, ranking).items()}
 
 
-def _scores(bits: int, runners: Sequence[_Runner], goals: Sequence[Goal]) -> dict[tuple[int, str], float | None]:
+def _scores(bits: int, runners: Sequence[_Runner], outputs: Iterable[str]) -> dict[tuple[int, str], float | None]:
     """Mean over outputs of the error relative to the best method of a width."""
     own = {one.method: one.errors for one in runners if one.bits == bits}
-    outputs = dict.fromkeys(goal.output or "" for goal in goals)
+    outputs = tuple(outputs)
     best = {out: min((e[out] for e in own.values() if e is not None), default=0.0) for out in outputs}
     return {
         (bits, method): None
@@ -169,13 +169,14 @@ def _item(
     samples: tuple[int, int],
 ) -> Item:
     book = Rulebook(described.network, problem.target, output_precision(problem))
+    read = (name for goal in described.goals for name in goal.reads(described.network.outputs))
     params = {
         **evaluation_data(problem),
         **quantization(problem, described.network),
         **numerics(book, configuration.effective, integers=False),
         "configuration": configuration.to_json(),
         "range": list(samples),
-        "outputs": list(dict.fromkeys(goal.output for goal in described.goals)),
+        "outputs": list(dict.fromkeys(read)),
         "float": forward.blobs.get("outputs"),
     }
     work = float(described.network.total_macs) * (samples[1] - samples[0])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, output_meaning
+from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, loop_meaning, output_meaning
 from search.diagnosis.quantized import quantized_findings, quantized_record
 from search.errors import InvalidDataError
 from search.graph.network import Network
+from search.metrics.reductions import WholeLoop
 from search.records.finding import Finding
 from search.spec.metric_names import METRICS
 from search.strategies.shared.goals import GoalState
@@ -25,6 +26,7 @@ def doubts(
         yield from data_meaning(check.data, is_random=problem.is_random, same_data=same)
         yield from _mostly_float(problem, check)
         n_samples = int(check.data["n_samples"])
+        yield from loop_meaning(goal.id for goal in goals if isinstance(goal.metric.reduction, WholeLoop))
         yield from goal_meaning([_facts(goal, check) for goal in goals], n_samples=n_samples)
     if baseline is not None:
         yield from output_meaning(baseline.data.get("constant", ()))

@@ -9,6 +9,7 @@ from search.metrics.intervals import paired_difference, value_interval
 from search.metrics.loss import NO_FLOAT, quantization_loss
 from search.metrics.part import Part
 from search.records.goal import Difference, GoalRecord, Loss, certainty_of
+from search.spec.goals import ALL_OUTPUTS
 from search.strategies.shared.goals import GoalState
 from search.study.plan import Finished
 from search.study.values import unmeasured_goals, value_from
@@ -59,7 +60,7 @@ def _unmeasured(problem: Problem, finished: Finished) -> tuple[GoalRecord, ...]:
         GoalRecord(
             id=goal.id,
             name=goal.metric,
-            output=goal.output or "",
+            output=goal.output or ALL_OUTPUTS,
             direction=goal.direction,
             evaluator=problem.evaluator,
             loss=Loss(None, NO_FLOAT),

@@ -78,7 +78,7 @@ def chooses_samples(problem: Problem) -> bool:
 
 def float_items(problem: Problem, described: Described) -> tuple[Item, ...]:
     """The float model on all evaluation samples, in ranges of the order: the outputs that some goal reads."""
-    read = {goal.output for goal in described.goals}
+    read = {name for goal in described.goals for name in goal.reads(described.network.outputs)}
     macs, n = float(described.network.total_macs), described.n_samples
     params = {
         **evaluation_data(problem),

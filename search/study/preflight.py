@@ -46,7 +46,7 @@ def preflight(runner: ItemRunner, check: ItemResult) -> None:
         _check_sizes(described, shapes)
         for role in ("evaluation", "confirmation"):
             if role in sets:
-                _check_labels(sets[role], described, shapes)
+                _check_labels(runner.problem, sets[role], described, shapes)
 
 
 def _check_measure(problem: Problem) -> None:
@@ -75,9 +75,11 @@ def _output_shapes(runner: ItemRunner) -> dict[str, tuple[int, ...]]:
     return {name: value.shape for name, value in values.items()}
 
 
-def _check_labels(source: SampleSource, described: Described, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_labels(
+    problem: Problem, source: SampleSource, described: Described, shapes: Mapping[str, tuple[int, ...]]
+) -> None:
     for goal in described.goals:
-        metric = goal_metric(goal)
+        metric = goal_metric(problem, goal)
         if not metric.needs_labels or goal.labels is None:
             continue
         if goal.labels not in source.label_keys:
@@ -99,8 +101,10 @@ def _check_sizes(described: Described, shapes: Mapping[str, tuple[int, ...]]) ->
         UsageError: Names the output and the metrics to take.
     """
     for goal in described.goals:
+        if goal.metric != "cosine":
+            continue
         size = int(np.prod(shapes[goal.output or ""][1:], dtype=np.int64))
-        if goal.metric == "cosine" and size < FEWEST_FOR_COSINE:
+        if size < FEWEST_FOR_COSINE:
             raise UsageError(
                 f"Goal {goal.id!r}: the cosine of {size} numbers says little (of one number it is always 1). Take "
                 f"sqnr_db@{goal.output} with min-value, or l1@{goal.output} or atol@{goal.output} with max-value."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ import numpy.typing as npt
 from search.data.order import sample_order
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Calibration
+from search.graph.network import Network
 from search.metrics.goal_check import required_value
 from search.metrics.margins import margin_order
 from search.metrics.part import Part
+from search.metrics.recorded import checked_value
+from search.spec.goals import ALL_OUTPUTS
 from search.strategies.auto.one_precision import STRATEGY, has_one_precision
 from search.strategies.shared.goals import GoalState
 from search.strategies.shared.setting import Setting
@@ -93,10 +96,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
             samples=int(calibrate.data["samples"]),
         ),
         extremes=tuple(None if low is None else (low, high) for low, high in calibrate.data["extremes"]),
-        ranking_values={
-            name: (name,) if name in spec.outputs and spec.outputs[name].cut == "off" else tuple(ranking[name])
-            for name in described.network.outputs
-        },
+        ranking_values=_ranking_values(problem, described.network, ranking),
         context=problem.context,
         evaluation={
             **evaluation_data(problem),
@@ -116,6 +116,18 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
     )
 
 
+def _ranking_values(
+    problem: Problem, network: Network, ranking: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Output to the values whose errors rank points there; under ``ALL_OUTPUTS`` those of every output."""
+    outputs = problem.spec.outputs
+    found = {
+        name: (name,) if name in outputs and outputs[name].cut == "off" else tuple(ranking[name])
+        for name in network.outputs
+    }
+    return {**found, ALL_OUTPUTS: tuple(dict.fromkeys(value for values in found.values() for value in values))}
+
+
 def goal_states(basis: Basis) -> tuple[GoalState, ...]:
     """Goals with their requirement from the float model.
 
@@ -126,11 +138,13 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
     order = margin_order_of(basis)
     states = []
     for goal in basis.described.goals:
-        metric = goal_metric(goal)
+        metric = goal_metric(problem, goal)
         part = None
         if baseline is not None and not metric.is_fidelity:
             part = Part.from_json(baseline.data["parts"][goal.id])
         value = None if part is None else metric.value([part])
+        if part is not None:
+            checked_value(metric, [part])
         margins = _margins(baseline, goal.id)
         if order is not None and part is not None and part.values is not None and margins is not None:
             part, margins = Part(part.n, values=part.values[order]), margins[order]
@@ -139,7 +153,7 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
             GoalState(
                 id=goal.id,
                 metric=metric,
-                output=goal.output or "",
+                output=goal.output or ALL_OUTPUTS,
                 required=required_value(goal.limit, goal.limit_value, value, metric.direction),
                 float_value=value,
                 float_part=part,

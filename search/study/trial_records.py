@@ -66,6 +66,8 @@ def _missed(goal: GoalState, trial: Trial) -> str:
     """How a complete trial misses one goal; empty if it meets it by every measure."""
     if gap := goal.shortfall(trial.parts[goal.id]):
         return f"{goal.id} misses by {gap:.6g}"
+    if goal.value(trial.parts[goal.id]) is None:
+        return f"{goal.id} has no value"
     if not goal.is_reached(trial.parts[goal.id]):
         return f"{goal.id} reaches {goal.required:.6g}, its bound at {goal.confidence:.3g} does not"
     exported = None if trial.exported is None else trial.exported.values.get(goal.id)

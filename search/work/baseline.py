@@ -20,6 +20,7 @@ from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part
 from search.runtime.feeding import Feeding
 from search.work.item_runner import ItemRunner, Raw, load_arrays, save_arrays
+from search.work.model_run import model_run
 
 MAX_STORED_BYTES = 256 * 2**20
 """Float outputs above this are computed again where they are needed instead of being stored."""
@@ -67,7 +68,8 @@ def run_baseline(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
         watch.take(indices, values)
         margin.take(indices, values)
 
-    measured = measure(session, source, feeding, runner.order, uses=uses, reference=None, sink=look)
+    loop = model_run(loaded.user_session, runner.sets["evaluation"], loaded.feeding)
+    measured = measure(session, source, feeding, runner.order, uses=uses, reference=None, sink=look, loop=loop)
     watch.check()
     data = {
         "parts": {use.id: measured.parts[use.id].to_json() for use in uses},
@@ -151,6 +153,11 @@ class _Watched:
                 self._ends[name] = (min(low, float(array.min())), max(high, float(array.max())))
         return found
 
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """Names of the label arrays."""
+        return self._source.label_keys
+
     def labels(self, key: str) -> npt.NDArray[Any]:
         """Labels of all samples."""
         return self._source.labels(key)
@@ -167,6 +174,11 @@ class _Kept:
     def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         """The indices themselves."""
         return {"indices": indices}
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """Names of the label arrays."""
+        return self._source.label_keys
 
     def labels(self, key: str) -> npt.NDArray[Any]:
         """Labels of all samples."""

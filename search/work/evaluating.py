@@ -18,6 +18,7 @@ from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Measured, Runnable, Use, measure, outputs_of
 from search.runtime.session import Level, Session
 from search.work.item_runner import ItemRunner, Raw
+from search.work.model_run import model_run
 
 Array = npt.NDArray[Any]
 N_WORST = 32
@@ -35,7 +36,7 @@ def run_evaluate(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     start, stop = params["range"]
     indices = runner.order_of(params)[start:stop]
     model = runner.evaluable(configuration, params["evaluator"], extra)
-    measured = _measure(runner, model.session, indices, params)
+    measured = _measure(runner, model.session, indices, params, is_last=stop >= len(runner.order))
     return Raw(
         {
             "parts": {name: part.to_json() for name, part in measured.parts.items()},
@@ -62,7 +63,8 @@ def run_recheck(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     parts: dict[str, list[Any]] = {}
     digests = []
     for start, stop, digest in params["ranges"]:
-        measured = _measure(runner, session, runner.order_of(params)[start:stop], params)
+        order = runner.order_of(params)
+        measured = _measure(runner, session, order[start:stop], params, is_last=stop >= len(order))
         digests.append(measured.digest)
         if digest is not None and measured.digest != digest:
             raise ExportMismatchError(
@@ -81,7 +83,7 @@ def run_confirm(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
         raise ValueError("This study has no confirmation samples.")
     session = Session(runner.files.get(params["model"]), level=runner.level, threads=runner.problem.threads)
     loaded, uses = runner.loaded, runner.uses(params["uses"])
-    names = list(dict.fromkeys(use.output for use in uses))
+    names = list(dict.fromkeys(name for use in uses for name in use.outputs))
 
     def reference(indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         return outputs_of(loaded.user_session, samples, loaded.feeding, indices, names)
@@ -96,18 +98,27 @@ def run_unoptimized(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
     """Measure the exported file with every optimization off."""
     session = Session(runner.files.get(params["model"]), level=Level.PLAIN, threads=runner.problem.threads)
     start, stop = params.get("range", (0, len(runner.order)))
-    measured = _measure(runner, session, runner.order_of(params)[start:stop], {**params, "errors_of": []})
+    order = runner.order_of(params)
+    measured = _measure(runner, session, order[start:stop], {**params, "errors_of": []}, is_last=stop >= len(order))
     return Raw({"parts": {name: part.to_json() for name, part in measured.parts.items()}})
 
 
 def _measure(
-    runner: ItemRunner, session: Runnable, indices: npt.NDArray[np.int64], params: Mapping[str, Any]
+    runner: ItemRunner,
+    session: Runnable,
+    indices: npt.NDArray[np.int64],
+    params: Mapping[str, Any],
+    *,
+    is_last: bool,
 ) -> Measured:
+    """Measure some samples; loops of the user's own run once, with the last of them."""
     uses: tuple[Use, ...] = runner.uses(params["uses"])
     outputs = set(runner.loaded.template.outputs)
     inner = [name for name in params["errors_of"] if name not in outputs]
 
-    plain = list(dict.fromkeys([use.output for use in uses] + [n for n in params["errors_of"] if n in outputs]))
+    plain = list(
+        dict.fromkeys([name for use in uses for name in use.outputs] + [n for n in params["errors_of"] if n in outputs])
+    )
 
     def reference(batch: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         values = runner.float_outputs(params["float"], batch, plain)
@@ -122,6 +133,7 @@ def _measure(
         reference=reference,
         errors_of=params["errors_of"],
         transforms={name: TRANSFORMS[kind] for name, kind in params["transforms"].items()},
+        loop=model_run(session, runner.sets["evaluation"], runner.loaded.feeding) if is_last else None,
     )
 
 

@@ -1,8 +1,8 @@
-"""The metric of a goal: a built-in one, or the user's own ONNX graph from (outputs, labels) to one value per sample.
+"""The metric of a goal: a built-in one, the user's own Python code (python_metric.py), or her own ONNX graph.
 
-The inputs of such a graph are called ``outputs`` and ``labels``, or else come in this order; one without a second
-input needs no labels. Its value is the mean over samples. Higher is better, unless the limit is ``max_increase`` or
-``max_value``.
+A graph goes from (outputs, labels) to one value per sample. Its inputs are called ``outputs`` and ``labels``, or else
+come in this order; one without a second input needs no labels. Its value is the mean over samples. Higher is better,
+unless the limit is ``max_increase`` or ``max_value``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,35 @@ from search.metrics.reductions import Direction
 from search.metrics.registry import make_metric
 from search.runtime.session import Level, Session
 from search.spec.goals import Goal
+from search.spec.metric_names import PYTHON_PREFIX
+from search.work.problem import Problem
+from search.work.python_metric import planned_metric
 
 Array = npt.NDArray[Any]
 
 
-def goal_metric(goal: Goal) -> Metric:
-    """Return the metric of a goal for planning: values of parts can be taken, but a custom one cannot measure."""
+def goal_metric(problem: Problem, goal: Goal) -> Metric:
+    """Return the metric of a goal for planning: values of parts can be taken; one of a graph cannot measure.
+
+    Raises:
+        UsageError: If it is Python code that cannot be loaded, or does not run here.
+    """
+    if goal.is_python:
+        check_trusted(problem, goal.metric)
+        return planned_metric(goal, problem.own_metrics)
     if goal.is_custom:
         return per_sample_metric(goal.metric, _no_graph, direction=goal.direction, needs_labels=False)
     return make_metric(goal.metric, goal.percentile if goal.metric == "atol" else None)
+
+
+def check_trusted(problem: Problem, name: str) -> None:
+    """Refuse the user's own Python code where nobody asked for it.
+
+    Raises:
+        UsageError: Names the metric.
+    """
+    if name.startswith(PYTHON_PREFIX) and not problem.trusts_python:
+        raise UsageError(f"Metric {name!r} is Python code, which does not run here.")
 
 
 def graph_metric(name: str, path: Path, *, direction: Direction, threads: int) -> Metric:

@@ -21,7 +21,6 @@ from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_samples
 from search.data.source import SampleSource
 from search.data.stored import Stored
-from search.errors import UsageError
 from search.evaluation.biases import GridSource
 from search.evaluation.configuration import Configuration
 from search.evaluation.fitting import FittedGrids
@@ -40,15 +39,16 @@ from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program
 from search.spec.job import Evaluator
+from search.spec.metric_names import is_python
 from search.targets.placement import Placement, place
-from search.work import python_metric
 from search.work.evaluable import Evaluable, cache_key, refused
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights
 from search.work.float_values import FloatValues
-from search.work.goal_metric import graph_metric
+from search.work.goal_metric import check_trusted, graph_metric
 from search.work.loaded import Loaded, inputs_of, take_in
 from search.work.override_pins import Stated, locate, translate
 from search.work.problem import Files, Problem
+from search.work.python_metric import measuring_metric
 
 Array = npt.NDArray[Any]
 
@@ -325,8 +325,15 @@ class ItemRunner:
 
     def uses(self, described: Sequence[Mapping[str, Any]]) -> tuple[Use, ...]:
         """Metrics from their description in an item's parameters."""
+        outputs = tuple(value.name for value in self._user.outputs)
         return tuple(
-            Use(id=one["id"], metric=self._metric(one), output=one["output"], labels=one["labels"]) for one in described
+            Use(
+                id=one["id"],
+                metric=self._metric(one),
+                outputs=outputs if one["output"] is None else (one["output"],),
+                labels=one["labels"],
+            )
+            for one in described
         )
 
     def _metric(self, described: Mapping[str, Any]) -> Metric:
@@ -338,11 +345,10 @@ class ItemRunner:
         return self._metrics[name]
 
     def _own_metric(self, name: str, digest: str, direction: Direction) -> Metric:
-        if not name.startswith(python_metric.PREFIX):
+        if not is_python(name):
             return graph_metric(name, self.files.path(digest), direction=direction, threads=self.problem.threads)
-        if not self.problem.trusts_python:
-            raise UsageError(f"Metric {name!r} is Python code, which does not run here.")
-        return python_metric.python_metric(name, digest=digest, direction=direction)
+        check_trusted(self.problem, name)
+        return measuring_metric(name, self.problem.own_metrics, digest=digest, direction=direction)
 
     def float_outputs(
         self, blob: str | None, indices: npt.NDArray[np.int64], names: Sequence[str]

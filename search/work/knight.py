@@ -10,6 +10,7 @@ from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.evaluation.configuration import Configuration
 from search.graph.load import read_model
 from search.precision import Format
+from search.spec.metric_names import is_python
 from search.work.fixing import input_tensors
 from search.work.item_runner import ItemRunner
 
@@ -53,6 +54,8 @@ def _metric(runner: ItemRunner, uses: list[Mapping[str, Any]]) -> KnightMetric |
     if not uses:
         return None
     (described,) = uses
+    if is_python(described["metric"]):
+        return None  # the files of the Knight tools run no code of the user's own
     (use,) = runner.uses([described])
     graph = described.get("graph")
     return KnightMetric(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.canonical import digest_json
+from search.metrics.user_metric import UserMetric
 from search.spec.job import Evaluator, JobSpec
 from search.targets.target import Target
 
@@ -40,7 +41,8 @@ class Problem:
         evaluation: Digest of the evaluation data, None where there is none.
         confirmation: Digest of the confirmation data.
         overrides: Content of the tensor overrides file.
-        metrics: Custom metric of a goal to the digest of its ONNX file.
+        metrics: Custom metric of a goal to the digest of its ONNX file, or of its code.
+        own_metrics: Custom metric of a goal to the object that a program gave, which no other process has.
         environment: Library versions, processor, threads: what a result may depend on besides inputs.
         exports_calibration: Whether the calibration samples are delivered too; the files then name their folder.
         dumps_layers: Whether every intermediate result of some samples is delivered too.
@@ -55,6 +57,7 @@ class Problem:
     confirmation: str | None = None
     overrides: Mapping[str, Any] | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
+    own_metrics: Mapping[str, UserMetric] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     exports_calibration: bool = False
     dumps_layers: bool = False

@@ -1,42 +1,113 @@
-"""A metric of the user's own in Python: ``python:package.module:name``, a function of outputs and labels.
+"""Metrics that are Python code: found by name, or as the object that a program gave.
 
-    values = name(outputs, labels)      outputs [n, ...], labels [n, ...] or None -> n numbers; the metric is their mean
+    python:package.module:name   the user's own, on her own machine: its code runs with the rights of the program, so it
+                                 is run only where she asked for it, never for a job that came from elsewhere
+    plugin:name                  of a package that is installed (entry point group ``bitbudget.metrics``): on a server
+                                 the administrator's
 
-Its code runs with the rights of the program, so it is run only where the user asked for it on her own machine, never
-for a job that came from elsewhere. The source of its module is part of every result's digest.
+Either is a function ``(outputs, labels)``, a loop ``evaluate(run)``, or a ``Metric`` (search/metrics/user_metric.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from search.errors import UsageError
-from search.metrics.custom import MetricFailedError, per_sample_metric
 from search.metrics.metric import Metric
+from search.metrics.recorded import recorded_metric
 from search.metrics.reductions import Direction
+from search.metrics.user_metric import UserMetric, user_metric
+from search.spec.goals import Goal
+from search.spec.metric_names import PLUGIN_PREFIX, PYTHON_PREFIX, is_python
+from search.spec.suggestion import did_you_mean, listing
+from search.work.metric_identity import metric_digest
 
-PREFIX = "python:"
-Array = npt.NDArray[Any]
+GROUP = "bitbudget.metrics"
+
+
+def known_metric(name: str, own: Mapping[str, UserMetric]) -> UserMetric:
+    """Return a metric by name.
+
+    Args:
+        name: ``python:package.module:name`` or ``plugin:name``.
+        own: Objects that a program gave, by the name they go by.
+
+    Raises:
+        UsageError: If there is none, or it cannot be loaded.
+    """
+    if name in own:
+        return own[name]
+    return _installed(name) if name.startswith(PLUGIN_PREFIX) else _imported(name)
+
+
+def digest_of(name: str, own: Mapping[str, UserMetric]) -> str:
+    """Return the digest of a metric: of its source, its version, and what it has captured.
+
+    Raises:
+        UsageError: As ``known_metric``, or if it holds what has no identity.
+    """
+    user = known_metric(name, own)
+    source = None if name in own or name.startswith(PLUGIN_PREFIX) else metric_source(name)
+    return metric_digest(name, user, source=source)
+
+
+def planned_metric(goal: Goal, own: Mapping[str, UserMetric]) -> Metric:
+    """Return the metric of a goal.
+
+    Raises:
+        UsageError: As ``known_metric``, or if the limit of the goal does not fit its direction.
+    """
+    user = known_metric(goal.metric, own)
+    return recorded_metric(goal.metric, user, direction_of(goal, user))
+
+
+def measuring_metric(name: str, own: Mapping[str, UserMetric], *, digest: str, direction: Direction) -> Metric:
+    """Return a metric to measure with.
+
+    Args:
+        name: ``python:...`` or ``plugin:...``.
+        own: Objects that a program gave.
+        digest: Of the metric when the search began.
+        direction: Which way is better.
+
+    Raises:
+        UsageError: If it cannot be loaded, or is another one by now.
+    """
+    user = known_metric(name, own)
+    if digest_of(name, own) != digest:
+        raise UsageError(f"Metric {name!r} changed while the search ran. Run the same command again.")
+    return recorded_metric(name, user, user.direction or direction)
+
+
+def direction_of(goal: Goal, user: UserMetric) -> Direction:
+    """Return which way is better: what the metric states, else what the limit implies.
+
+    Raises:
+        UsageError: If the two do not agree.
+    """
+    if user.direction is None or goal.limit == "min_ratio":
+        return user.direction or goal.direction
+    if user.direction != goal.direction:
+        fitting = "max_drop, min_value" if user.direction == "higher" else "max_increase, max_value"
+        raise UsageError(
+            f"Goal {goal.id!r}: {goal.limit} does not fit a metric of which {user.direction} is better; take one of "
+            f"{fitting}, min_ratio."
+        )
+    return user.direction
 
 
 def metric_source(name: str) -> Path:
-    """Return the file that defines a Python metric.
-
-    Args:
-        name: ``python:package.module:name``.
+    """Return the file that a ``python:`` metric is found in.
 
     Raises:
         UsageError: If its module is not found or has no source file.
     """
-    module = name.removeprefix(PREFIX).partition(":")[0]
+    module = name.removeprefix(PYTHON_PREFIX).partition(":")[0]
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):  # a package on the way is missing, or is no package
@@ -48,69 +119,55 @@ def metric_source(name: str) -> Path:
     return Path(spec.origin)
 
 
-def source_digest(path: Path) -> str:
-    """Return the SHA-256 of a metric's source file: another text is another question."""
-    return hashlib.sha256(b"python metric\0" + path.read_bytes()).hexdigest()
+def installed_names() -> tuple[str, ...]:
+    """Return the names of the metrics that packages bring."""
+    return tuple(sorted(_entry_points()))
 
 
-def python_metric(name: str, *, digest: str, direction: Direction) -> Metric:
-    """Return the metric, loaded.
-
-    Args:
-        name: ``python:package.module:name``.
-        digest: Of its source when the search began.
-        direction: Which way is better.
+def check_installed(name: str) -> None:
+    """Refuse a ``plugin:`` metric that no package brings; nothing is loaded.
 
     Raises:
-        UsageError: If it cannot be loaded, is no function, or its source changed since.
+        UsageError: Names those there are.
     """
-    if source_digest(metric_source(name)) != digest:
-        raise UsageError(f"The source of metric {name!r} changed while the search ran. Start again with --force.")
-    return per_sample_metric(name, _explained(name, _loaded(name)), direction=direction, needs_labels=False)
+    known, wanted = installed_names(), name.removeprefix(PLUGIN_PREFIX)
+    if wanted not in known:
+        near = did_you_mean(wanted, known)
+        raise UsageError(
+            f"Metric {name!r}: no installed package brings a metric {wanted!r}{near}; installed: {listing(known)}."
+        )
 
 
-def _loaded(name: str) -> Callable[[Array, Array | None], object]:
-    module, _, attribute = name.removeprefix(PREFIX).partition(":")
+def is_own_code(goal: Goal) -> bool:
+    """Whether the metric of a goal is Python code."""
+    return is_python(goal.metric)
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {one.name: one for one in entry_points(group=GROUP)}
+
+
+def _installed(name: str) -> UserMetric:
+    check_installed(name)
+    return _loaded_plugin(name)
+
+
+@lru_cache(maxsize=64)
+def _loaded_plugin(name: str) -> UserMetric:
+    try:
+        found = _entry_points()[name.removeprefix(PLUGIN_PREFIX)].load()
+    except Exception as error:  # noqa: BLE001  code of another package may raise anything
+        raise UsageError(f"Metric {name!r} cannot be loaded: {type(error).__name__}: {error}") from None
+    return user_metric(found, name=name)
+
+
+def _imported(name: str) -> UserMetric:
+    metric_source(name)
+    module, _, attribute = name.removeprefix(PYTHON_PREFIX).partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except Exception as error:  # noqa: BLE001  code of the user's own may raise anything
         raise UsageError(f"Metric {name!r} cannot be loaded: {type(error).__name__}: {error}") from None
-    if not callable(found):
-        raise UsageError(f"Metric {name!r}: module {module!r} has no function {attribute!r}.")
-    call: Callable[[Array, Array | None], object] = found
-    return call
-
-
-def _explained(name: str, function: Callable[[Array, Array | None], object]) -> Callable[[Array, Array | None], Array]:
-    """The function with errors that say at which sample."""
-
-    def per_sample(outputs: Array, labels: Array | None) -> Array:
-        try:
-            values = np.asarray(function(outputs, labels))
-        except Exception as error:  # noqa: BLE001  code of the user's own may raise anything
-            row = _first_failing(function, outputs, labels)
-            raise MetricFailedError(f"Metric {name!r} raised {type(error).__name__}: {error}", row) from None
-        n = len(outputs)
-        if values.shape not in ((n,), (n, 1)) or values.dtype.kind not in "biuf":
-            raise MetricFailedError(
-                f"Metric {name!r} gave {values.dtype} of shape {list(values.shape)} for {n} samples; it must give one "
-                f"real number per sample, shape [{n}]",
-                0,
-            )
-        wrong = np.flatnonzero(~np.isfinite(values.reshape(n).astype(np.float64)))
-        if wrong.size:
-            row = int(wrong[0])
-            raise MetricFailedError(f"Metric {name!r} gave {values.reshape(n)[row]}, not a finite number", row)
-        return values
-
-    return per_sample
-
-
-def _first_failing(function: Callable[[Array, Array | None], object], outputs: Array, labels: Array | None) -> int:
-    """Row of the first sample that fails alone; 0 where only the batch does."""
-    for row in range(len(outputs)):
-        try:
-            function(outputs[row : row + 1], None if labels is None else labels[row : row + 1])
-        except Exception:  # noqa: BLE001  that is what is looked for
-            return row
-    return 0
+    if found is None:
+        raise UsageError(f"Metric {name!r}: module {module!r} has no {attribute!r}.")
+    return user_metric(found, name=name)

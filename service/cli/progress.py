@@ -58,6 +58,8 @@ class Progressing:
 
     def __call__(self, state: State) -> None:
         """Show where the run is."""
+        if state.note is not None:
+            self._seen.note(state.note)
         self._seen.trials(state)
         if state.task is None:
             return
@@ -94,6 +96,10 @@ class _Seen:
         if PHASES[kind] != self._phase:
             self._phase = PHASES[kind]
             self._say(f"[{seconds:6.1f} s] {self._phase}")
+
+    def note(self, text: str) -> None:
+        """Say something at once."""
+        self._say(f"note: {text}")
 
     def trials(self, state: State) -> None:
         """Say trials that are new, and those that were completed."""

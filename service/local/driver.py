@@ -32,6 +32,7 @@ class State:
         done: Items of these tasks that are finished in this sitting.
         total: Items of these tasks.
         seconds: Wall time of this sitting.
+        note: What the user should know at once.
     """
 
     replay: Replay
@@ -39,6 +40,7 @@ class State:
     done: int = 0
     total: int = 0
     seconds: float = 0.0
+    note: str | None = None
 
 
 @dataclass(frozen=True)

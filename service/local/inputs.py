@@ -6,18 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from search.data.digest import directory_digest, file_digest
 from search.errors import InvalidModelError, UsageError
 from search.graph.load import read_model
+from search.metrics.user_metric import UserMetric
 from search.runtime.session import versions
 from search.spec.job import JobSpec
 from search.spec.resolve import resolve_target
 from search.strategies.auto.one_precision import check_strategy
 from search.targets.target import load_target
-from search.work import python_metric
 from search.work.problem import Problem
+from search.work.python_metric import digest_of, direction_of, known_metric
 from service.local.store import RunStore
 from service.machine import processor
 
@@ -76,6 +78,7 @@ def open_problem(
     exports_calibration: bool = False,
     dumps_layers: bool = False,
     trusts_python: bool = False,
+    own_metrics: Mapping[str, UserMetric] = MappingProxyType({}),
 ) -> LocalProblem:
     """Read what the spec names, as far as its identity needs it.
 
@@ -86,6 +89,7 @@ def open_problem(
         exports_calibration: Whether the calibration samples are delivered too.
         dumps_layers: Whether every intermediate result of some samples is delivered too.
         trusts_python: Whether metrics that are Python code may run.
+        own_metrics: Metrics that a program gave as objects, by the name of their goal.
 
     Raises:
         UsageError: If a path does not exist or the target is unknown.
@@ -109,7 +113,7 @@ def open_problem(
         path = found.existing("overrides", spec.overrides)
         found.keep("overrides", path, data_digest(path))
         overrides = _read_json(path)
-    metrics = _metrics(spec, found)
+    metrics = _metrics(spec, found, own_metrics)
     contents = found.contents
     problem = Problem(
         spec=spec,
@@ -120,6 +124,7 @@ def open_problem(
         confirmation=contents.get("data.confirmation"),
         overrides=overrides,
         metrics=metrics,
+        own_metrics=own_metrics,
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
         exports_calibration=exports_calibration,
         dumps_layers=dumps_layers,
@@ -128,18 +133,18 @@ def open_problem(
     return LocalProblem(problem, found.paths, contents)
 
 
-def _metrics(spec: JobSpec, found: _Found) -> dict[str, str]:
-    """Custom metric of a goal to the digest of its file."""
+def _metrics(spec: JobSpec, found: _Found, own: Mapping[str, UserMetric]) -> dict[str, str]:
+    """Custom metric of a goal to the digest of its file, or of its code."""
     digests = {}
     for goal in spec.goal:
         if goal.metric.startswith(_GRAPH):
             path = found.existing("metric", goal.metric.removeprefix(_GRAPH))
             digests[goal.metric] = read_model(path).digest  # external data included
             found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
-        elif goal.metric.startswith(python_metric.PREFIX):
-            path = python_metric.metric_source(goal.metric)
-            digests[goal.metric] = python_metric.source_digest(path)
-            found.keep(f"metric.{goal.metric}", path, digests[goal.metric])
+        elif goal.is_python:
+            direction_of(goal, known_metric(goal.metric, own))
+            digests[goal.metric] = digest_of(goal.metric, own)
+            found.contents[f"metric.{goal.metric}"] = digests[goal.metric]
     return digests
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from search.errors import InvalidDataError, InvalidModelError, UsageError
 from search.metrics.custom import MetricFailedError
+from search.metrics.user_metric import UserMetric
 from search.records.result import Result
 from search.spec.job import JobSpec
 from search.study.delivery import RESULT
+from search.study.plan import Replay
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
 from search.work.item_runner import ItemRunner
 from service.local.deliver import deliver
-from service.local.driver import Driver, Outcome, Watch, interrupts
+from service.local.driver import Driver, Outcome, State, Watch, interrupts
 from service.local.inputs import LocalFiles, LocalProblem, open_problem
 from service.local.intake import take_in
 from service.local.pool import processes
@@ -37,6 +40,7 @@ class LocalRun:
         export_calibration: Whether the calibration samples are delivered.
         dump_layers: Whether intermediate results are delivered.
         trusts_python: Whether metrics that are Python code may run.
+        own_metrics: Metrics that a program gave as objects, by the name of their goal.
         processes: How many compute at the same time.
     """
 
@@ -49,6 +53,7 @@ class LocalRun:
     export_calibration: bool = False
     dump_layers: bool = False
     trusts_python: bool = False
+    own_metrics: Mapping[str, UserMetric] = field(default_factory=dict)
     processes: int = 1
 
 
@@ -70,6 +75,9 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
         began = time.monotonic()
         store = RunStore(run.out)
         store.inspect(local.identity, force=run.force)
+        for name in store.changed_metrics:
+            note = f"The code of metric {name} is another one than before: it is measured again, all else is kept."
+            watch(State(Replay(local.problem), note=note))
         other = _other(run.reuse)
         runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
         intake = take_in(runner, store.results, watch, began=began)
@@ -99,6 +107,7 @@ def _open(run: LocalRun) -> LocalProblem:
         exports_calibration=run.export_calibration,
         dumps_layers=run.dump_layers,
         trusts_python=run.trusts_python,
+        own_metrics=run.own_metrics,
     )
 
 

@@ -22,10 +22,16 @@ from search.tasks import ItemResult
 from service.local.files import delete_inside, write_atomically
 
 DIRECTORY = ".bitbudget"
+_METRIC = "metric."
 
 
 class RunStore:
-    """Results and blobs of one output directory."""
+    """Results and blobs of one output directory.
+
+    Attributes:
+        changed_metrics: Metrics of the user's own whose code is another one than in the sitting before: they are
+            measured again, everything else stays.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -34,6 +40,7 @@ class RunStore:
         self._lock: IO[bytes] | None = None
         self._is_fresh = False
         self._made_out = False
+        self.changed_metrics: tuple[str, ...] = ()
 
     @property
     def results(self) -> Mapping[str, ItemResult]:
@@ -66,7 +73,7 @@ class RunStore:
             self._take_lock()
             if force:
                 self._forget()
-            if self._is_fresh:
+            if self._is_fresh or self.changed_metrics:
                 write_atomically(self._root / "spec.json", canonical_json(identity).encode())
             self._end_line()
 
@@ -188,7 +195,15 @@ class RunStore:
         path = self._root / "spec.json"
         if not path.is_file():  # killed before it began
             return
-        difference = _difference(path.read_text(), identity)
+        before = json.loads(path.read_text())
+        different = [key for key in sorted({*before, *identity}) if before.get(key) != identity.get(key)]
+        # Items name the digest of the metric they measured with, so results of both never mix.
+        self.changed_metrics = tuple(
+            key.removeprefix(_METRIC)
+            for key in different
+            if key.startswith(_METRIC) and key in before and key in identity
+        )
+        difference = ", ".join(key for key in different if key.removeprefix(_METRIC) not in self.changed_metrics)
         if difference:
             raise UsageError(
                 f"{str(self.out)!r} holds a run of another spec (different: {difference}). "
@@ -252,9 +267,3 @@ def _read_lines(path: Path) -> Iterator[ItemResult]:
             seconds=value["seconds"],
             reused=value["reused"],
         )
-
-
-def _difference(stored: str, identity: Mapping[str, Any]) -> str:
-    """Keys in which two identities differ; empty if they are equal."""
-    before = json.loads(stored)
-    return ", ".join(sorted(key for key in {*before, *identity} if before.get(key) != identity.get(key)))

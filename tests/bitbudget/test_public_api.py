@@ -18,6 +18,7 @@ NAMES = [
     "InvalidDataError",
     "InvalidModelError",
     "Job",
+    "Metric",
     "PinConflictError",
     "Result",
     "Rows",
@@ -30,6 +31,7 @@ NAMES = [
     "__version__",
     "check",
     "load_result",
+    "metric",
     "search",
     "targets",
 ]

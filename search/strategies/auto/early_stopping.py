@@ -9,7 +9,8 @@ noise ``x`` of goal_model.py,
     rest(x)                         ~ Normal(mu_l - gamma mu_g, mu_l + gamma mu_g + (tail mu_l)**2)
 
 ``x`` is averaged over what its prior (noise measured on the same samples, times kappa) and the seen losses leave of it.
-Goals without margins are judged by the noise alone, measured on the first samples.
+Goals without margins are judged by the noise alone, measured on the first samples; those of the user's own in Python,
+whose relation to noise nobody knows, by their records alone (search/metrics/sequential.py).
 
 Stop with a no where a met goal has a chance below ``reject``; stop with a provisional yes above ``accept``. A yes is
 never final: what is delivered has run on everything.
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import scipy
 
-from search.metrics.part import Part, merge
+from search.metrics.part import Part, is_finite, merge
 from search.strategies.auto.goal_model import GoalModel
 from search.strategies.auto.tuning import DEFAULT, StoppingTuning
 from search.strategies.shared.flip_probability import FAR, flip_probability
@@ -85,7 +86,7 @@ class EarlyStopping:
         """Return the chance that the full set meets one goal."""
         goal = curve.goal
         counts = curve.counts(seen)
-        if seen.values is not None and not np.isfinite(seen.values).all():
+        if seen.values is not None and not is_finite(seen.values):
             return 0.0
         if counts is None or goal.margins is None or len(goal.margins) != self._n:
             return curve.chance_seen(noise, seen)

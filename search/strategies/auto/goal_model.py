@@ -125,7 +125,7 @@ class GoalModel:
         predicted, share = self._predicted(seen), seen.n / self._n
         if predicted is not None:
             return predicted.chance
-        if noise is None:
+        if noise is None or self.goal.metric.user is not None:
             return 0.5
         center, spread = self.posterior(noise)
         sd = math.sqrt(spread**2 + self.tuning.process_sd**2 + (self.tuning.part_sd * (1.0 - share)) ** 2)

@@ -138,6 +138,16 @@ class Run:
             for name, sums in self.errors.items()
         }
 
+    def check_values(self) -> None:
+        """Refuse a metric of the user's own that gives no value for all samples.
+
+        Raises:
+            MetricFailedError: Says what it did.
+        """
+        if self.is_complete and self.infeasible is None:
+            for goal in self.setting.goals:
+                goal.check_value(self.parts[goal.id])
+
     def look(self, looks: int, stopping: StoppingRule | None) -> Look:
         """What the samples seen say."""
         if self.is_complete:
@@ -195,6 +205,7 @@ def run_configuration(
         results = yield tuple(items)
         for item, (_, stop) in zip(items, ranges, strict=True):
             run.add(results[item.digest], stop)
+        run.check_values()
         if full:
             continue
         run.said = run.look(len(looks), stopping)
@@ -210,7 +221,7 @@ def stages(setting: Setting) -> tuple[int, ...]:
     while look <= n * LAST_LOOK_SHARE:
         looks.append(-(-look // setting.batch) * setting.batch if look >= setting.batch else look)
         look = -(-3 * looks[-1] // 2)
-    return (*looks, n)
+    return (*(look for look in looks if look < n), n)  # whole batches may reach beyond a small set
 
 
 def sample_ranges(start: int, stop: int, setting: Setting) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ not equally loud in all samples; tests/strategies/shared/test_full_set.py says h
 *By random draw.* Rates: what the rest loses and gains are beta-binomial draws, float right and wrong apart, with the
 prior Beta(1/2, 1/2). Others: the samples left are drawn from those seen (Polya's urn, which narrows as the set is
 exhausted), as a change from float where there is a float value.
+Records of the user's own: search/metrics/record_prediction.py.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from search.metrics.part import Part, merge
+from search.metrics.part import Part, is_finite, merge
+from search.metrics.record_prediction import record_prediction
+from search.metrics.reductions import OfRecords
 from search.records.trial import Estimate
 from search.strategies.shared.flip_probability import flip_probability
 from search.strategies.shared.goals import GoalState
@@ -53,8 +56,10 @@ def full_set_estimate(goal: GoalState, parts: Sequence[Part], *, n: int, by_marg
         by_margin: Whether samples run by margin.
     """
     seen = merge(parts) if parts else None
-    if seen is None or seen.values is None or not FEWEST <= seen.n < n or not np.isfinite(seen.values).all():
+    if seen is None or seen.values is None or not FEWEST <= seen.n < n or not is_finite(seen.values):
         return None
+    if isinstance(goal.metric.reduction, OfRecords):
+        return _of_records(goal, seen)
     if not goal.metric.is_rate:
         return None if by_margin else _by_urn(goal, seen.values, n)
     float_values = None if goal.float_part is None else goal.float_part.values
@@ -64,6 +69,13 @@ def full_set_estimate(goal: GoalState, parts: Sequence[Part], *, n: int, by_marg
     if goal.margins is None or len(goal.margins) != n:
         return None
     return rate_by_margin(seen.values.astype(np.bool_), right, goal.margins.astype(np.float64))
+
+
+def _of_records(goal: GoalState, seen: Part) -> Estimate | None:
+    if goal.float_part is None:
+        return None
+    predicted = record_prediction(goal.metric, seen, goal.float_part)
+    return None if predicted is None else Estimate(predicted.value, *predicted.interval())
 
 
 def rate_by_margin(seen: _Flags, right: _Flags, margins: _Floats) -> Estimate:

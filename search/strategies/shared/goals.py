@@ -13,6 +13,7 @@ from search.metrics.goal_check import meets, shortfall
 from search.metrics.intervals import confident_value
 from search.metrics.metric import Metric
 from search.metrics.part import Part, merge
+from search.metrics.recorded import checked_value
 from search.metrics.sequential import early_verdict
 
 COLLAPSED_SHARE = 0.5  # of the float value; of the requirement where there is none
@@ -49,6 +50,14 @@ class GoalState:
     def value(self, parts: Sequence[Part]) -> float | None:
         """Value over all samples of ``parts``."""
         return self.metric.value(parts)
+
+    def check_value(self, parts: Sequence[Part]) -> None:
+        """Refuse a metric of the user's own that gives no value for all samples.
+
+        Raises:
+            MetricFailedError: Says what it did.
+        """
+        checked_value(self.metric, parts)
 
     def is_met(self, parts: Sequence[Part], *, n: int) -> bool:
         """Whether the full set of ``n`` samples reaches the goal: fewer samples never do."""

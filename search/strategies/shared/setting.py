@@ -10,6 +10,7 @@ from typing import Any
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration
 from search.graph.network import Network
+from search.spec.goals import ALL_OUTPUTS
 from search.spec.job import Evaluator
 from search.strategies.shared.goals import GoalState
 from search.targets.cost import CostModel
@@ -94,7 +95,7 @@ class Setting:
     def all_ranking_values(self) -> tuple[str, ...]:
         """Values whose errors make the bad cases: those of every output with a goal, in network order."""
         wanted = {goal.output for goal in self.goals}
-        ordered = (name for name in self.network.outputs if name in wanted)
+        ordered = (name for name in (*self.network.outputs, ALL_OUTPUTS) if name in wanted)
         return tuple(dict.fromkeys(value for name in ordered for value in self.ranking_values[name]))
 
     @property

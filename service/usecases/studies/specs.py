@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from search.errors import UsageError
 from search.spec.job import JobSpec
 from search.spec.load import check_available, read_spec
+from search.spec.metric_names import PLUGIN_PREFIX
 from search.spec.messages import Mistake, mistakes
 from search.spec.resolve import resolve_target
 from search.spec.suggestion import did_you_mean
@@ -93,6 +94,9 @@ def _target_mistakes(spec: JobSpec) -> list[Pointer]:
 def _availability_mistakes(spec: JobSpec) -> list[Pointer]:
     try:
         check_available(spec)
+        for goal in spec.goal:
+            if goal.metric.startswith(PLUGIN_PREFIX):
+                check_installed(goal.metric)
     except UsageError as error:
         return [Pointer("", str(error))]
     return []
