@@ -92,7 +92,7 @@ class NpyDirectory:
         if odd is not None:
             raise InvalidDataError(
                 f"{self.name}: {key}/{files[odd].name} is {arrays[odd].dtype} {shape_text(arrays[odd].shape)}, but "
-                f" {key}/{files[0].name} is {arrays[0].dtype} of {shape_text(arrays[0].shape)}. "
+                f"{key}/{files[0].name} is {arrays[0].dtype} of {shape_text(arrays[0].shape)}. "
                 "All labels of one key need one type and number of axes."
             )
         if all(array.shape == arrays[0].shape for array in arrays):

@@ -85,8 +85,8 @@ def loop_meaning(goals: Iterable[str]) -> Iterator[Finding]:
         yield Finding(
             code="whole-loop",
             severity="note",
-            message=f"{goal}: the metric loops over its data itself and gives one number. Every candidate ran on all of "
-            "it, and the value has no interval.",
+            message=f"{goal}: the metric loops over its data itself and gives one number. Every candidate ran on all "
+            "of it, and the value has no interval.",
             advice="A metric of records, per_batch(outputs, labels), ends hopeless candidates early and has intervals.",
             evidence={"goal": goal},
         )

@@ -23,7 +23,7 @@ from search.metrics.recorded import recorded_metric
 from search.metrics.reductions import Direction
 from search.metrics.user_metric import UserMetric, user_metric
 from search.spec.goals import Goal
-from search.spec.metric_names import PLUGIN_PREFIX, PYTHON_PREFIX, is_python
+from search.spec.metric_names import PLUGIN_PREFIX, PYTHON_PREFIX
 from search.spec.suggestion import did_you_mean, listing
 from search.work.metric_identity import metric_digest
 
@@ -119,28 +119,18 @@ def metric_source(name: str) -> Path:
     return Path(spec.origin)
 
 
-def installed_names() -> tuple[str, ...]:
-    """Return the names of the metrics that packages bring."""
-    return tuple(sorted(_entry_points()))
-
-
 def check_installed(name: str) -> None:
     """Refuse a ``plugin:`` metric that no package brings; nothing is loaded.
 
     Raises:
         UsageError: Names those there are.
     """
-    known, wanted = installed_names(), name.removeprefix(PLUGIN_PREFIX)
+    known, wanted = sorted(_entry_points()), name.removeprefix(PLUGIN_PREFIX)
     if wanted not in known:
         near = did_you_mean(wanted, known)
         raise UsageError(
             f"Metric {name!r}: no installed package brings a metric {wanted!r}{near}; installed: {listing(known)}."
         )
-
-
-def is_own_code(goal: Goal) -> bool:
-    """Whether the metric of a goal is Python code."""
-    return is_python(goal.metric)
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -76,7 +76,7 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
         store = RunStore(run.out)
         store.inspect(local.identity, force=run.force)
         for name in store.changed_metrics:
-            note = f"The code of metric {name} is another one than before: it is measured again, all else is kept."
+            note = f"Metric {name} is another one than before: it is measured again, all else is kept."
             watch(State(Replay(local.problem), note=note))
         other = _other(run.reuse)
         runner = ItemRunner(local.problem, LocalFiles(local.paths, store))

@@ -121,10 +121,20 @@ def test_object_arrays_are_refused(tmp_path):
         documented(open_directory(tmp_path, [X]), [X])
 
 
-def test_labels_of_one_key_need_one_shape(tmp_path, x):
+def test_labels_of_one_key_may_differ_in_size(tmp_path, x):
     write(tmp_path, "x", x[:2])
-    write(tmp_path, "labels", [np.zeros(2), np.zeros(3)])
-    with pytest.raises(InvalidDataError, match=r"labels/1\.npy has shape \[3\], but labels/0\.npy has \[2\]"):
+    write(tmp_path, "boxes", [np.zeros((2, 4)), np.ones((0, 4))])
+    found = documented(open_directory(tmp_path, [X]), [X]).labels("boxes")
+    assert [one.shape for one in found] == [(2, 4), (0, 4)]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"), [(np.zeros((2, 1)), r"float64 \[2, 1\]"), (np.zeros(2, np.int64), r"int64 \[2\]")]
+)
+def test_labels_of_one_key_need_one_type_and_number_of_axes(tmp_path, x, second, said):
+    write(tmp_path, "x", x[:2])
+    write(tmp_path, "labels", [np.zeros(2), second])
+    with pytest.raises(InvalidDataError, match=rf"labels/1\.npy is {said}, but labels/0\.npy is float64 of \[2\]"):
         documented(open_directory(tmp_path, [X]), [X]).labels("labels")
 
 

@@ -88,12 +88,15 @@ def test_a_search_by_a_graph_equals_a_search_by_the_metric_it_computes(tmp_path:
     assert own["assignment"] == known["assignment"]
 
 
-def test_another_content_under_the_same_name_is_another_question(tmp_path: Path):
+def test_another_content_under_the_same_name_is_measured_again_and_said(tmp_path: Path):
     files = write(tmp_path)
     goal = ["--goal", f"onnx:{save(top1_graph(), tmp_path, 'metric.onnx')}@logits,max-drop=0.01"]
     assert search(files, tmp_path / "out", goal=goal).code == 0
+    before = result_of(tmp_path / "out")
     save(spread_graph(), tmp_path, "metric.onnx")
-    assert search(files, tmp_path / "out", goal=goal).code == 2
+    ended = search(files, tmp_path / "out", goal=goal)
+    assert f"note: Metric onnx:{tmp_path}/metric.onnx is another one than before: it is measured again" in ended.err
+    assert result_of(tmp_path / "out")["metrics"][0]["float"] != before["metrics"][0]["float"]
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_another_source_is_measured_again_and_said_and_nothing_else_is(
     (place / "metric_d.py").write_text(TOP1.replace("== labels", "!= labels"))
     monkeypatch.delitem(sys.modules, "metric_d")
     ended = run(files, GOAL.format("metric_d"), "--trust-python")
-    assert "note: The code of metric python:metric_d:right is another one than before" in ended.err
+    assert "note: Metric python:metric_d:right is another one than before" in ended.err
     after = result_of(place / "out")
     assert after["metrics"][0]["float"] == pytest.approx(1 - before["metrics"][0]["float"])
     assert "calibrating" not in ended.err

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from search.errors import UsageError
 from search.spec.job import JobSpec
 from search.spec.load import check_available, read_spec
-from search.spec.metric_names import PLUGIN_PREFIX
 from search.spec.messages import Mistake, mistakes
+from search.spec.metric_names import PLUGIN_PREFIX
 from search.spec.resolve import resolve_target
 from search.spec.suggestion import did_you_mean
 from search.targets.document import target_names
 from search.targets.toolchain import parse_version
+from search.work.python_metric import check_installed
 from service.problems import Pointer, ServiceError
 
 MAX_POINTERS = 50
