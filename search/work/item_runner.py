@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from search.calibration.collect import with_outputs
 from search.calibration.grids import Fixed, Grids, GridSettings
@@ -269,8 +270,8 @@ class ItemRunner:
         return self._exported[1:]
 
     def exported_bytes(self, configuration: Configuration) -> bytes:
-        """``model.qdq.onnx`` of a configuration: at the lowest opset that says it, so that older tools read it."""
-        return bytes(lowest_opset(self.qdq(configuration, explicit_moves=True).model).SerializeToString())
+        """``model.qdq.onnx`` of a configuration."""
+        return bytes(_as_delivered(self.qdq(configuration, explicit_moves=True).model).SerializeToString())
 
     @property
     def level(self) -> Level:
@@ -295,7 +296,8 @@ class ItemRunner:
 
     def _as_qdq(self, configuration: Configuration, extra: Sequence[str]) -> Evaluable:
         made = self.qdq(configuration)
-        model = with_outputs(made.model, extra) if extra else made.model
+        lowered = _as_delivered(made.model)
+        model = with_outputs(lowered, extra) if extra else lowered
         session = Session(model, level=self.level, threads=self.problem.threads)
         return Evaluable(session, {"float_biases": list(made.float_biases)})
 
@@ -392,3 +394,11 @@ def save_arrays(arrays: Mapping[str, Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
+
+
+def _as_delivered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """At the lowest opset that says it, so that older tools read it.
+
+    What is measured is at that opset, too: of another one the runtime joins other operators, which differ in bits.
+    """
+    return lowest_opset(model)
