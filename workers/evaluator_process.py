@@ -23,6 +23,7 @@ from workers.fork_server import EvaluatorDiedError, EvaluatorHandle
 
 KEPT_ERRORS = 40
 END_S = 5.0
+_ADDRESS_SPACE = "Max address space"
 COPY_BYTES = 2**20
 Fetch = Callable[[str], "Path | None"]
 
@@ -106,6 +107,19 @@ class EvaluatorProcess:
                     raise self._named(Reported(line.get("error")).failure())
                 case _:
                     yield line
+
+    async def answer(self) -> None:
+        """Ask for nothing, so that it has put its limits in force; errors as for ``open``."""
+        async for _ in self.ask({"op": "run"}, lambda digest: None):
+            pass
+
+    def address_space(self) -> tuple[int, int | None]:
+        """Bytes of address space it has taken, and those it may take; None without a limit. Linux only."""
+        place = Path(f"/proc/{self._handle.pid}")
+        taken = int((place / "statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        words = next(line for line in (place / "limits").read_text().splitlines() if line.startswith(_ADDRESS_SPACE))
+        allowed = words.removeprefix(_ADDRESS_SPACE).split()[0]
+        return taken, None if allowed == "unlimited" else int(allowed)
 
     async def stop_after_item(self) -> None:
         """Ask it to end the request after the item at hand."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from service.client import Client
 from service.client.errors import AuthenticationError, ClientError
+from service.machine import memory_bytes
 from service.store.db import workers
 from service.store.db.engine import Database, connect
 from service.store.db.errors import DatabaseError
@@ -24,6 +25,8 @@ from workers import durable
 from workers.pool import Pool
 
 LEAST_FREE = 2 * GIB
+LEAST_FOR_MODELS = GIB // 2
+"""Address space beside the libraries' that a small model with its data needs."""
 
 
 class Level(Enum):
@@ -150,20 +153,47 @@ def _tables(database: Database, settings: Settings) -> Iterator[Found]:
 def _evaluator(settings: Settings) -> Found:
     """Start one, as a worker does."""
 
-    async def start() -> str:
+    async def start() -> Found:
         with tempfile.TemporaryDirectory(dir=settings.scratch_dir) as folder:
             pool = Pool(settings, Path(folder))
             try:
                 found = {**await pool.environment(), "walls": ", ".join(await pool.walls()) or "none"}
+                async with pool.evaluator("doctor") as process:
+                    await process.answer()
+                    taken, allowed = process.address_space()
             finally:
                 await pool.close()
-            return ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
+        text = ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
+        return judged_memory(f"starts: {text}", taken, allowed, settings)
 
     try:
-        return Found("evaluator", Level.OK, f"starts: {asyncio.run(start())}")
+        return asyncio.run(start())
     except Exception as error:  # noqa: BLE001  # whatever it is, the user should read it
         remedy = "Give BITBUDGET_EVALUATOR_MEMORY_BYTES a larger value, or install bitbudget again."
         return Found("evaluator", Level.BAD, f"does not start: {type(error).__name__}: {error}", remedy)
+
+
+def judged_memory(text: str, taken: int, allowed: int | None, settings: Settings) -> Found:
+    """Whether the memory limit is in force, and leaves room for a model.
+
+    Args:
+        text: What else is known of the evaluator.
+        taken: Address space of one that has done nothing yet, bytes.
+        allowed: What the kernel lets it have; None if that is without limit.
+        settings: What was set.
+    """
+    wanted = settings.evaluator_memory_bytes
+    if allowed is None or allowed > wanted:
+        return Found("evaluator", Level.BAD, f"{text}; its memory limit is not in force", "Report this machine.")
+    shown = f"{text}; {taken / GIB:.1f} of {allowed / GIB:.1f} GiB address space are its libraries'"
+    if allowed - taken < LEAST_FOR_MODELS:
+        remedy = f"Set BITBUDGET_EVALUATOR_MEMORY_BYTES to {taken + LEAST_FOR_MODELS} at least; models need the rest."
+        return Found("evaluator", Level.BAD, shown, remedy)
+    if settings.slots * wanted > memory_bytes():
+        remedy = "Use fewer slots or a smaller limit, or large models end each other: the kernel chooses whom."
+        shown += f"; {settings.slots} of them may need more memory than there is"
+        return Found("evaluator", Level.NOTE, shown, remedy)
+    return Found("evaluator", Level.OK, shown)
 
 
 def _isolation() -> Found:

@@ -140,6 +140,11 @@ def _read(folder: Path, part: _Range, where: str) -> bytes:
 @contextmanager
 def _opened(folder: Path, location: str, where: str) -> Iterator[int]:
     """Open ``location`` below ``folder`` one component at a time, following no link and blocking on no pipe."""
+    if not hasattr(os, "O_NOFOLLOW"):
+        raise InvalidModelError(
+            f"{where}: external data is read on Linux and macOS only, because this system cannot open a file without "
+            "following links. Save the model with its weights inside."
+        )
     *parents, name = [part for part in location.split("/") if part not in ("", ".")] or [""]
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     handles = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]

@@ -6,6 +6,7 @@ Here are those that work without workers on this machine; what stands above adds
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,11 +31,13 @@ class Line:
         summary: The first line of its help; a test compares it with the command.
         is_group: Whether it has commands of its own.
         package: Where its module lies.
+        needs_linux: Whether it starts workers or a server.
     """
 
     summary: str
     is_group: bool = False
     package: str = __package__
+    needs_linux: bool = False
 
 
 COMMANDS: Mapping[str, Line] = {
@@ -45,7 +48,13 @@ COMMANDS: Mapping[str, Line] = {
     "measure-cost": Line("Time assignments of models on this machine, for 'bitbudget calibrate-cost'."),
     "submit": Line("Submit a study to a server: the same job as 'search', the inputs are uploaded."),
     "status": Line("Show a study, or the newest ones."),
+    "follow": Line("Show what happens to a study, as it happens; the exit code is that of the study."),
+    "change": Line("Rename a study, or give one that has not ended another priority."),
+    "pause": Line("Stop a study until it is resumed; nothing that was finished is lost."),
+    "resume": Line("Put a paused study in line again."),
     "cancel": Line("Cancel a study that has not ended; one that runs delivers the best it has found before."),
+    "delete": Line("Delete a study that has ended, with its files; one that goes on is cancelled instead, and stays."),
+    "artifacts": Line("List the files that a study delivered, with their sizes."),
     "download": Line("Download files; every one is checked against its SHA-256, those that are there already stay."),
     "keys": Line("Make, list and revoke API keys.", is_group=True),
     "tenants": Line("Show tenants, and set their weight and limits.", is_group=True),
@@ -56,7 +65,7 @@ def application(commands: Mapping[str, Line] = COMMANDS) -> typer.Typer:
     """Return the command line with these commands, loaded.
 
     Raises:
-        UsageError: If a command needs a library that is not installed.
+        UsageError: If a command needs a library that is not installed, or another system.
     """
     made = _empty()
     for name, line in commands.items():
@@ -102,6 +111,11 @@ def _options(
 
 
 def _loaded(line: Line, command: str, name: str) -> object:
+    if line.needs_linux and sys.platform != "linux":
+        raise UsageError(
+            f"'bitbudget {command}' needs Linux, whose kernel limits evaluators; this is {sys.platform}. Here work "
+            "'bitbudget search', 'check' and the commands that ask a server."
+        )
     module = f"{line.package}.{command.replace('-', '_')}"
     try:
         found: object = getattr(importlib.import_module(module), name)

@@ -213,6 +213,9 @@ def processes(jobs: int, local: LocalProblem, out: Path) -> Iterator[Pool | None
 def _undisturbed() -> Iterator[None]:
     """Let processes start that Ctrl-C in the terminal does not reach: this process decides what it means."""
     resource_tracker.ensure_running()  # starting it later would unblock the signals again
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield

@@ -6,7 +6,6 @@ that item is computed again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from search.canonical import canonical_json, digest_bytes
 from search.errors import UsageError
 from search.tasks import ItemResult
 from service.local.files import delete_inside, write_atomically
+from service.local.lock import try_lock
 
 DIRECTORY = ".bitbudget"
 _METRIC = "metric."
@@ -216,13 +216,9 @@ class RunStore:
     def _take_lock(self) -> None:
         self.close()
         self._lock = (self._root / "lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(self._lock):
             self.close()
-            raise UsageError(
-                f"Another run is working in {str(self.out)!r}. Wait for it, or choose another --out."
-            ) from None
+            raise UsageError(f"Another run is working in {str(self.out)!r}. Wait for it, or choose another --out.")
 
     def _forget(self) -> None:
         for name in self.delivered:

@@ -96,6 +96,19 @@ def test_compose_has_the_parts_and_none_has_rights() -> None:
     assert all(port.startswith("127.0.0.1:") for port in compose()["services"]["api"]["ports"])
 
 
+def test_every_container_of_compose_has_limits_and_a_worker_room_for_its_evaluators() -> None:
+    for name, service in compose()["services"].items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert 0 < float(limits["cpus"]) <= 4, name
+        assert 100 <= limits["pids"] <= 512, name
+        assert re.fullmatch(r"\d+g", limits["memory"]), name
+    worker = compose()["services"]["worker"]
+    given = {key: str(one) for key, one in worker["environment"].items() if not key.endswith("_FILE")}
+    settings = Settings.from_env(given)
+    beside = int(worker["deploy"]["resources"]["limits"]["memory"][:-1]) * 2**30 - 2**30
+    assert beside >= settings.slots * settings.evaluator_memory_bytes
+
+
 def test_compose_commands_and_settings_are_those_of_the_program() -> None:
     for name, service in ours().items():
         command_name, *arguments = service["command"]

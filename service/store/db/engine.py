@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ from service.store.db.filesystem import network_file_system
 
 BUSY_S = 15.0
 READ = "bitbudget_read"
+FINE_CLOCK_PYTHON, FINE_CLOCK_SQLITE = (3, 12), (3, 42)
+"""From this Python on the queue of tasks needs the milliseconds that SQLite's clock has from this version on."""
 _POSTGRESQL_OPTIONS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -100,7 +103,7 @@ def connect(url: str, *, pool_size: int = 5) -> Database:
         pool_size: Most connections to PostgreSQL kept; as many again for moments of need, 10 in all at most.
 
     Raises:
-        DatabaseUrlError: If it is neither, or the file lies on a network file system.
+        DatabaseUrlError: If it is neither, the file lies on a network file system, or SQLite is too old.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
@@ -129,7 +132,27 @@ def _json_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
+def sqlite_refusal(python: tuple[int, ...], library: tuple[int, ...]) -> str | None:
+    """Why workers could not use SQLite here; None where they can.
+
+    Args:
+        python: Version of the interpreter.
+        library: Version of its SQLite library.
+    """
+    if python < FINE_CLOCK_PYTHON or library >= FINE_CLOCK_SQLITE:
+        return None
+    dotted = [".".join(map(str, one)) for one in (library, python[:2], FINE_CLOCK_SQLITE, FINE_CLOCK_PYTHON)]
+    return (
+        "SQLite {} of this Python {} has no clock with milliseconds, so no worker could take part: SQLite {} or later "
+        "is needed from Python {} on. Use PostgreSQL (BITBUDGET_DATABASE_URL), Python 3.11, or a Python with a newer "
+        "SQLite, as python.org's and uv's."
+    ).format(*dotted)
+
+
 def _sqlite(url: URL) -> Engine:
+    refusal = sqlite_refusal(sys.version_info[:3], sqlite3.sqlite_version_info)
+    if refusal is not None:
+        raise DatabaseUrlError(refusal)
     if not url.database or url.database == ":memory:" or url.query:
         raise DatabaseUrlError("SQLite needs a plain file: sqlite:////absolute/path/bitbudget.sqlite.")
     path = Path(url.database)

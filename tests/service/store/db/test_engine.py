@@ -229,3 +229,26 @@ def test_a_new_file_and_its_copies_are_for_their_owner_only(tmp_path: Path) -> N
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("python", "library", "works"),
+    [
+        ((3, 11, 9), (3, 40, 1), True),
+        ((3, 12, 0), (3, 42, 0), True),
+        ((3, 14, 0), (3, 46, 1), True),
+        ((3, 12, 0), (3, 40, 1), False),
+        ((3, 13, 5), (3, 41, 9), False),
+    ],
+)
+def test_a_sqlite_that_is_too_old_for_its_python_is_refused_at_the_start(
+    python: tuple[int, ...], library: tuple[int, ...], works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.db.engine.sys.version_info", python)
+    monkeypatch.setattr("service.store.db.engine.sqlite3.sqlite_version_info", library)
+    url = f"sqlite:///{tmp_path}/x.sqlite"
+    if works:
+        connect(url).close()
+    else:
+        with pytest.raises(DatabaseUrlError, match=r"SQLite 3\.4\d\.\d of this Python 3\.1\d .*Use PostgreSQL"):
+            connect(url)
