@@ -123,7 +123,7 @@ def is_met(result: bitbudget.Result, job: Mapping[str, Any], data: Data, session
     """Whether a model reaches what the search required, on the same samples."""
     labels = {goal["metric"]: goal.get("labels") for goal in job["goal"]}
     uses = [
-        Use(id=goal.id, metric=make_metric(goal.name, None), output=goal.output, labels=labels[goal.name])
+        Use(id=goal.id, metric=make_metric(goal.name, None), outputs=(goal.output,), labels=labels[goal.name])
         for goal in result.metrics
     ]
     names = [use.output for use in uses]

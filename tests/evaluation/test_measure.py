@@ -17,8 +17,8 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(11, 4)).astype(np.float32)
 LABELS = RNG.integers(0, 4, 11)
 SAMPLES = Samples({"x": X}, {"labels": LABELS})
-TOP1 = Use(id="top1@y", metric=make_metric("top1"), output="y", labels="labels")
-COSINE = Use(id="cosine@y", metric=make_metric("cosine"), output="y", labels=None)
+TOP1 = Use(id="top1@y", metric=make_metric("top1"), outputs=("y",), labels="labels")
+COSINE = Use(id="cosine@y", metric=make_metric("cosine"), outputs=("y",), labels=None)
 
 
 def network(batch="N"):
