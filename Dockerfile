@@ -2,14 +2,15 @@
 # It runs as a user without rights on a read-only root file system; only /data and /tmp are written.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE requirements.lock ./
 COPY bitbudget bitbudget
 COPY search search
 COPY service service
 COPY workers workers
 COPY migrations migrations
 RUN python -m venv /opt/bitbudget \
-    && /opt/bitbudget/bin/pip install --no-cache-dir --disable-pip-version-check ".[all]"
+    && /opt/bitbudget/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock \
+    && /opt/bitbudget/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin bitbudget \
