@@ -38,7 +38,7 @@ from search.targets.legalise import legalise, uniform
 from search.targets.pins import resolve_pins
 from search.tasks import ItemResult
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from service.local.inputs import LocalFiles, open_problem, processor
 from service.local.store import RunStore
 
@@ -57,7 +57,7 @@ def prepared_bench(job: Mapping[str, Any], store: RunStore) -> tuple[ItemRunner,
         for task in replay.advance(store.results):
             for item, raw in run_items(runner, task):
                 blobs = {name: store.put(data) for name, data in raw.blobs.items()}
-                store.add(ItemResult(item.digest, item.kind, raw.data, blobs))
+                store.add(ItemResult(item.digest, item.kind.name, raw.data, blobs))
     return runner, replay.progress.session.setting.calibration
 
 

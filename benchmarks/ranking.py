@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from search.spec.load import load_job
 from search.study.plan import Replay
 from search.tasks import ItemResult, Task
 from search.work.item_runner import ItemRunner
-from search.work.measuring import run_points
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
+from search.work.kinds.sensitivity import MeasurePoint, run_points
 from service.local.inputs import LocalFiles, open_problem
 from service.local.store import RunStore
 
@@ -32,11 +33,11 @@ def first_table(runner: ItemRunner, store: RunStore) -> tuple[Task, Replay]:
     """Run a search up to its first sensitivity measurement."""
     replay = Replay(runner.problem)
     while tasks := replay.advance(store.results):
-        if tasks[0].kind == "sensitivity":
+        if tasks[0].kind.name == "sensitivity":
             return Task(tuple(item for task in tasks for item in task.items)), replay
         for item, raw in run_items(runner, tasks[0]):
             blobs = {name: store.put(data) for name, data in raw.blobs.items()}
-            store.add(ItemResult(item.digest, item.kind, raw.data, blobs))
+            store.add(ItemResult(item.digest, item.kind.name, raw.data, blobs))
     raise SystemExit("This search measures no sensitivity: all-low meets the goal.")
 
 
@@ -50,8 +51,13 @@ def worst_samples(replay: Replay, output: str) -> list[int]:
 
 def values(runner: ItemRunner, task: Task, output: str, samples: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Cosine error of every point on these samples."""
-    params = [{**item.params, "samples": samples} for item in task.items]
-    return np.array([np.mean(raw.data["errors"][output]["cosine"]) for raw in run_points(runner, params)])
+    points = [replace(point, samples=tuple(samples)) for point in points_in(task)]
+    return np.array([np.mean(raw.value.errors[output]["cosine"]) for raw in run_points(runner, points)])
+
+
+def points_in(task: Task) -> list[MeasurePoint]:
+    """What a task measures."""
+    return [item.work for item in task.items if isinstance(item.work, MeasurePoint)]
 
 
 def report(path: Path) -> None:
@@ -62,7 +68,7 @@ def report(path: Path) -> None:
         local = open_problem(load_job(path.read_text()), base=path.parent)
         runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
         task, replay = first_table(runner, store)
-        output = task.items[0].params["outputs"][0]
+        output = points_in(task)[0].outputs[0]
         truth = values(runner, task, output, runner.order[:TRUTH].tolist())
         kept = truth >= SHARE * truth.max()
         print(f"{path}: {len(truth)} points, {int(kept.sum())} above {SHARE:.0%} of the largest")

@@ -22,7 +22,7 @@ from search.study.plan import Replay, Strategy
 from search.study.steering import NOT_SEARCH, Limits, within_limits
 from search.tasks import ItemResult, Task
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from service.local.inputs import open_problem
 
 
@@ -102,7 +102,7 @@ class Lab:
             start = time.perf_counter()
             tasks = within_limits(replay.advance(own), replay, own, Limits(max_evaluations=most))
             thinking += time.perf_counter() - start
-            if not tasks or tasks[0].kind in NOT_SEARCH:
+            if not tasks or tasks[0].kind.name in NOT_SEARCH:
                 break
             for task in tasks:
                 own.update(self._computed(task))
@@ -118,7 +118,7 @@ class Lab:
             self.blobs.update({blobs[name]: data for name, data in raw.blobs.items()})
             data = json.loads(canonical_json(raw.data))
             now = time.perf_counter()
-            self.results[item.digest] = ItemResult(item.digest, item.kind, data, blobs, seconds=now - last)
+            self.results[item.digest] = ItemResult(item.digest, item.kind.name, data, blobs, seconds=now - last)
             last = now
         return {item.digest: self.results[item.digest] for item in task.items}
 

@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from search.strategies.shared.trial import Trial
 from search.study.plan import Replay
 from search.study.trial_records import trial_records
+from search.work.kinds.registry import KINDS
 from service.store.db.trials import TrialRow
 
 DELIVER = "deliver"
-PHASES: Mapping[str, str] = {
-    "check": "validate",
-    "collect": "baseline",
-    "calibrate": "baseline",
-    "float": "baseline",
-    "baseline": "baseline",
-    "compare": "baseline",
-    "sensitivity": "sensitivity",
-    "evaluate": "search",
-    "propose": "search",
-    "recheck": "export",
-    "time": "export",
-    "confirm": "export",
-    "unoptimized": "export",
-    "export": "export",
-    "profile": "export",
-    "layers": "export",
-    DELIVER: "report",
-}
-LABELS: Mapping[str, str] = {
-    "check": "read and check the model",
-    "collect": "run calibration samples",
-    "calibrate": "derive ranges",
-    "float": "run the float model",
-    "baseline": "evaluate the float model",
-    "compare": "compare calibration methods",
-    "sensitivity": "measure sensitivity",
-    "evaluate": "evaluate an assignment",
-    "propose": "choose what to try",
-    "recheck": "evaluate the exported model",
-    "time": "time what meets the goals",
-    "confirm": "evaluate on confirmation samples",
-    "unoptimized": "evaluate without optimizations",
-    "export": "write the files for the chip",
-    "profile": "compare layer by layer",
-    "layers": "write intermediate results",
-    DELIVER: "write report and result",
-}
+DELIVER_LABEL = "write report and result"
+DELIVER_PHASE = "report"
 
 
 def phase_of(kind: str) -> str:
     """Phase of a kind of task; kinds of later versions are their own phase."""
-    return PHASES.get(kind, kind)
+    if kind == DELIVER:
+        return DELIVER_PHASE
+    return KINDS[kind].phase if kind in KINDS else kind
 
 
 def trial_rows(replay: Replay) -> list[TrialRow]:

@@ -20,11 +20,12 @@ from search.records.document import to_json
 from search.study.plan import Replay, Stop
 from search.study.steering import Limits, next_round, search_seconds, time_is_up
 from search.tasks import ItemResult, Task
+from search.work.kinds import export
 from service.store.db import items, trials
 from service.store.db.studies import Study
 from service.store.db.tasks import TaskPlan
 from service.store.db.trials import TrialRow
-from workers.derived import DELIVER, LABELS, search_facts, trial_rows
+from workers.derived import DELIVER, DELIVER_LABEL, search_facts, trial_rows
 from workers.problem import StudyProblem
 
 KEPT = 16
@@ -167,36 +168,32 @@ def limits_of(row: Study) -> Limits:
 
 def _is_small(task: Task) -> bool:
     """Whether handing the task over takes about as long as computing it; nothing is known of a new study."""
-    work = sum(item.work for item in task.items)
-    return task.kind == "export" or 0 < work <= SMALL_MACS
+    work = sum(item.macs for item in task.items)
+    return task.kind == export.KIND or 0 < work <= SMALL_MACS
 
 
 def _haste(task: Task) -> float:
     """Which task to begin first: one that may take long, so that none is left alone at the end of the round."""
-    work = sum(item.work for item in task.items)
+    work = sum(item.macs for item in task.items)
     return -work if work else -math.inf
 
 
 def _plan(task: Task) -> TaskPlan:
-    items_json = [{"kind": item.kind, "context": item.context, "params": dict(item.params)} for item in task.items]
     return TaskPlan(
         digest=task.digest,
-        kind=task.kind,
-        label=LABELS.get(task.kind, task.kind),
+        kind=task.kind.name,
+        label=task.kind.label,
         n_items=len(task.items),
-        payload={"items": items_json},
+        payload={"items": [item.to_json() for item in task.items]},
     )
 
 
 def _delivery(study_id: str, stopped: Stop | None, seconds: float) -> TaskPlan:
     identity = digest_json([DELIVER, study_id, stopped])
     payload = {"stopped": stopped, "seconds": seconds}
-    return TaskPlan(digest=identity, kind=DELIVER, label=LABELS[DELIVER], n_items=1, payload=payload)
+    return TaskPlan(digest=identity, kind=DELIVER, label=DELIVER_LABEL, n_items=1, payload=payload)
 
 
 def item_digests(payload: Mapping[str, Any]) -> Sequence[str]:
     """Identities of the items of a stored task, in order; one that delivers has none."""
-    return [
-        digest_json({"kind": one["kind"], "context": one["context"], "params": one["params"]})
-        for one in payload.get("items", ())
-    ]
+    return [digest_json(one) for one in payload.get("items", ())]

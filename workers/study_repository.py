@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from search.records.document import to_json
-from search.study.steering import NOT_SEARCH
 from search.tasks import ItemResult
+from search.work.kinds.registry import NOT_SEARCH
 from service.store.db import artifacts, events, items, studies, tasks, trials, turns, workers
 from service.store.db.engine import Database
 from service.store.db.studies import Study

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, log2
-from typing import Any
 
+from search.evaluation.refusal import ACCUMULATOR, Refusal
 from search.graph.network import Group, Network
 from search.records.finding import Finding
+from search.simulator.program import Warned
 
 LARGEST_FP16 = 65504.0
 APART = 0.003  # of a rate: more than sampling the same images should show
@@ -19,44 +20,50 @@ _ADVICE = {
 }
 
 
-def infeasible_findings(trials: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Finding]:
+def infeasible_findings(trials: Iterable[tuple[int, Refusal]]) -> Iterator[Finding]:
     """One finding per node that kept a trial from running on the chip.
 
     Args:
         trials: Trial number and why it cannot run.
     """
     seen: dict[tuple[str, str], list[int]] = {}
-    texts: dict[tuple[str, str], Mapping[str, Any]] = {}
+    texts: dict[tuple[str, str], Refusal] = {}
     for number, why in trials:
-        key = (why["node"], why["what"])
+        key = (why.node, why.what)
         seen.setdefault(key, []).append(number)
         texts.setdefault(key, why)
     for key, why in texts.items():
-        is_sum = why["what"] == "accumulator"
+        is_sum = why.what == ACCUMULATOR
         yield Finding(
             code="accumulator-overflow" if is_sum else "shift-out-of-range",
             severity="warning",
-            message=f"{why['message']} Trials {', '.join(map(str, seen[key]))} were infeasible.",
+            message=f"{why.message} Trials {', '.join(map(str, seen[key]))} were infeasible.",
             advice="The search gave the group another precision wherever one was left."
             if is_sum
             else "Calibrate with other data or another method, or train with quantization and start again.",
-            evidence={**{name: why[name] for name in ("node", "what", "value", "range")}, "trials": seen[key]},
+            evidence={
+                "node": why.node,
+                "what": why.what,
+                "value": why.value,
+                "range": [why.low, why.high],
+                "trials": seen[key],
+            },
         )
 
 
-def warning_findings(warnings: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def warning_findings(warnings: Iterable[Warned]) -> Iterator[Finding]:
     """One finding per kind of compromise in the delivered configuration."""
-    by_code: dict[str, list[Mapping[str, Any]]] = {}
+    by_code: dict[str, list[Warned]] = {}
     for warning in warnings:
-        by_code.setdefault(warning["code"], []).append(warning)
+        by_code.setdefault(warning.code, []).append(warning)
     for code, found in by_code.items():
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         yield Finding(
             code=code,
             severity="warning" if code == "shift-clamped" else "note",
-            message="; ".join(one["text"] for one in found[:3]) + more + ".",
+            message="; ".join(one.text for one in found[:3]) + more + ".",
             advice=_ADVICE.get(code, ""),
-            evidence={"nodes": [one["node"] for one in found]},
+            evidence={"nodes": [one.node for one in found]},
         )
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from search.deployment.gap import Gap
 from search.records.finding import Finding
 
 _LISTED = 5
 
 
-def gap_findings(gaps: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def gap_findings(gaps: Sequence[Gap]) -> Iterator[Finding]:
     """One finding per file and kind of decision that the file does not carry.
 
     Args:
-        gaps: ``file``, ``decision``, ``subjects``, ``effect`` of each.
+        gaps: The decisions.
     """
     for gap in gaps:
-        subjects = list(gap["subjects"])
+        subjects = list(gap.subjects)
         more = f" and {len(subjects) - _LISTED} more" if len(subjects) > _LISTED else ""
         listed = f": {', '.join(subjects[:_LISTED])}{more}" if subjects else ""
         yield Finding(
             code="not-in-file",
             severity="note",
-            message=f"{gap['file']}: {gap['effect']}{listed}.",
+            message=f"{gap.file}: {gap.effect}{listed}.",
             advice="deploy.json holds every decision; docs/results.md says what each file can carry.",
-            evidence={"file": gap["file"], "decision": gap["decision"], "subjects": subjects},
+            evidence={"file": gap.file, "decision": gap.decision, "subjects": subjects},
         )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from search.evaluation.refusal import Refusal
 from search.records.finding import Finding
 
 SHOWN = 3
 
 
-def nothing_runs_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterator[Finding]:
+def nothing_runs_findings(trials: Sequence[Refusal | None]) -> Iterator[Finding]:
     """One finding if there were trials and the chip can run none of them.
 
     Args:
@@ -19,7 +19,7 @@ def nothing_runs_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterato
     failed = [why for why in trials if why is not None]
     if not failed or len(failed) < len(trials):
         return
-    by_node = {(why["node"], why["what"]): str(why["message"]) for why in failed}
+    by_node = {(why.node, why.what): why.message for why in failed}
     told = list(by_node.values())
     more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     said = " ".join(told[:SHOWN]) + more
@@ -33,7 +33,7 @@ def nothing_runs_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterato
     )
 
 
-def nothing_complete_findings(trials: Sequence[Mapping[str, Any] | None]) -> Iterator[Finding]:
+def nothing_complete_findings(trials: Sequence[Refusal | None]) -> Iterator[Finding]:
     """One finding for a study that ended before any assignment was measured on all samples.
 
     Args:

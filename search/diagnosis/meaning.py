@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from search.data.extremes import Extremes
 from search.records.finding import Finding
 
 FEW_CALIBRATION_SAMPLES = 16
@@ -92,25 +92,33 @@ def loop_meaning(goals: Iterable[str]) -> Iterator[Finding]:
         )
 
 
-def data_meaning(check: Mapping[str, Any], *, is_random: bool, same_data: bool) -> Iterator[Finding]:
-    """Calibration data that says little, and models whose answer depends on the batch.
+def batch_meaning(mixes: float) -> Iterator[Finding]:
+    """Models whose answer to a sample depends on the others in a run.
 
     Args:
-        check: The result of ``check``.
-        is_random: Whether calibration ran on random numbers.
-        same_data: Whether calibration and evaluation data are the same.
+        mixes: By how much of its size it changes.
     """
-    if check.get("mixes"):
+    if mixes:
         yield Finding(
             code="batch-dependent",
             severity="warning",
-            message=f"The answer to a sample changes by {check['mixes']:.3g} of its size with the others in a run.",
+            message=f"The answer to a sample changes by {mixes:.3g} of its size with the others in a run.",
             advice="Samples were run one by one; a device that runs batches gives other answers.",
-            evidence={"difference": check["mixes"]},
+            evidence={"difference": mixes},
         )
+
+
+def data_meaning(n: int, extremes: Extremes, *, is_random: bool, same_data: bool) -> Iterator[Finding]:
+    """Calibration data that says little.
+
+    Args:
+        n: Calibration samples.
+        extremes: What their largest values say.
+        is_random: Whether calibration ran on random numbers.
+        same_data: Whether calibration and evaluation data are the same.
+    """
     if is_random:
         return
-    n = int(check["n_calibration"])
     if n < FEW_CALIBRATION_SAMPLES:
         yield Finding(
             code="few-calibration-samples",
@@ -126,7 +134,7 @@ def data_meaning(check: Mapping[str, Any], *, is_random: bool, same_data: bool) 
             message="Calibration and evaluation data are the same: ranges fit these samples, and accuracy is too good.",
             advice="Calibrate on samples that are not evaluated.",
         )
-    for name in check.get("zero_inputs", ()):
+    for name in extremes.zero_inputs:
         yield Finding(
             code="calibration-all-zero",
             severity="error",
@@ -134,14 +142,15 @@ def data_meaning(check: Mapping[str, Any], *, is_random: bool, same_data: bool) 
             advice="Check how the calibration data was written.",
             evidence={"input": name},
         )
-    for name, sample, value, rest in check.get("outliers", ()):
+    for one in extremes.outliers:
         yield Finding(
             code="calibration-outlier",
             severity="warning",
-            message=f"Calibration sample {sample} holds {value:.4g} in {name!r}, {value / rest:.4g} times the largest "
-            f"of all other samples ({rest:.4g}): it alone sets ranges.",
+            message=f"Calibration sample {one.sample} holds {one.value:.4g} in {one.input!r}, "
+            f"{one.value / one.others:.4g} times the largest of all other samples ({one.others:.4g}): it alone sets "
+            "ranges.",
             advice="Remove the sample, or name percentile among calibration.methods.",
-            evidence={"input": name, "sample": sample, "value": value, "others": rest},
+            evidence={"input": one.input, "sample": one.sample, "value": one.value, "others": one.others},
         )
 
 

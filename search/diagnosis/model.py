@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
+from search.graph.description import ModelDescription
 from search.graph.fusion import Fusion
 from search.graph.network import Group, Network, OpClass
 from search.records.finding import Finding
@@ -13,28 +13,29 @@ from search.records.finding import Finding
 _FUSABLE = frozenset({"Relu", "Clip", "Add", "BatchNormalization"})
 
 
-def model_findings(check: Mapping[str, Any], fusion: Fusion) -> Iterator[Finding]:
-    """Findings from the result of ``check``.
+def model_findings(model: ModelDescription, fusion: Fusion) -> Iterator[Finding]:
+    """Findings from the description of a model.
 
     Args:
-        check: The result.
+        model: The model.
         fusion: What the runtime of the target joins.
     """
-    network = Network.from_json(dict(check["network"]))
-    for code, text, nodes in check["notes"]:
-        if code != "opset-converted":  # told below, with the self-test
-            yield Finding(code=code, severity="note", message=text, evidence={"nodes": nodes} if nodes else {})
+    network = model.network
+    for note in model.notes:
+        if note.code != "opset-converted":  # told below, with the self-test
+            evidence = {"nodes": list(note.nodes)} if note.nodes else {}
+            yield Finding(code=note.code, severity="note", message=note.text, evidence=evidence)
     yield from _float_operators(network)
     yield from _unfused(network, fusion)
     yield from _shared(network)
-    yield from _cut(check)
-    before, after = check["opset"]
+    yield from _cut(model.ranking)
+    before, after = model.opset
     if before != after:
         yield Finding(
             code="opset-converted",
             severity="note",
             message=f"The model was converted from opset {before} to {after}; the self-test found it unchanged.",
-            evidence={"from": before, "to": after, "largest_difference": check["self_test"]},
+            evidence={"from": before, "to": after, "largest_difference": dict(model.self_test)},
         )
 
 
@@ -98,8 +99,8 @@ def _shared(network: Network) -> Iterator[Finding]:
             )
 
 
-def _cut(check: Mapping[str, Any]) -> Iterator[Finding]:
-    for output, values in check["ranking"].items():
+def _cut(ranking: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for output, values in ranking.items():
         if list(values) != [output]:
             yield Finding(
                 code="ranking-cut",

@@ -12,10 +12,11 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import PlainSerializer, PlainValidator
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,10 @@ def record_array(records: Sequence[Any]) -> npt.NDArray[np.object_]:
 def is_finite(entries: npt.NDArray[Any]) -> bool:
     """Return whether no entry is NaN or infinite; records were looked through when they were taken."""
     return entries.dtype == np.object_ or bool(np.isfinite(entries).all())
+
+
+StoredPart = Annotated[Part, PlainValidator(Part.from_json), PlainSerializer(Part.to_json)]
+"""A part in its compact JSON form."""
 
 
 def merge(parts: Sequence[Part]) -> Part:

@@ -7,9 +7,8 @@ the same integers. What each step computes, with rounding and widths: docs/numer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import onnx
 
@@ -72,7 +71,7 @@ class Warned:
     code: str
     node: str
     text: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, int | float | Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

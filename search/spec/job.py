@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -79,6 +80,21 @@ class Target(SpecModel):
     toolchain: Text | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputReading:
+    """How samples lie in one model input, as far as the job says; see ``InputSettings``.
+
+    Attributes:
+        batch_axis: Axis along which samples lie; None where a run takes one sample.
+        constant: Value that all samples share.
+        shape: Sizes, batch included.
+    """
+
+    batch_axis: int | Literal["auto"] | None = "auto"
+    constant: float | tuple[float, ...] | Literal["data"] | None = None
+    shape: tuple[int, ...] | None = None
+
+
 class InputSettings(SpecModel):
     """What the user knows about a model input: range, whether it is quantized, and how samples lie in it.
 
@@ -110,16 +126,19 @@ class InputSettings(SpecModel):
         return self.constant is not None and self.constant != "data"
 
     @property
-    def reading(self) -> dict[str, Any]:
+    def reading(self) -> InputReading:
         """What shapes how data is read: part of the identity of every result."""
-        given = {"batch_axis": self.axis, "constant": self.constant, "shape": self.shape}
-        return {key: value for key, value in given.items() if value != {"batch_axis": "auto"}.get(key)}
+        return InputReading(batch_axis=self.axis, constant=self.constant, shape=self.shape)
+
+
+Transform = Literal["sigmoid", "softmax"]
+"""Post-processing that lives outside the ONNX file, for ranking only."""
 
 
 class OutputSettings(SpecModel):
     """How a model output is ranked and in which precision it leaves the chip."""
 
-    transform: Literal["sigmoid", "softmax"] | None = None
+    transform: Transform | None = None
     cut: Literal["auto", "off"] = "auto"
     precision: Literal["high", "int8", "int16"] = "high"
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from search.evaluation.configuration import Calibration
 from search.study.calibrations import Candidate, candidates
 from search.study.plan import Finished
-from search.tasks import ItemResult
+from search.tasks import Answer
+from search.work.kinds.calibrate import Calibrated
 from search.work.problem import Problem
 
 
 def calibration_result(problem: Problem, finished: Finished) -> dict[str, Any]:
     """Return the entry; its lists are empty and its values null where the study stopped before."""
-    used = _used(finished)
-    found = candidates(problem, finished.results["calibrate"]) if "calibrate" in finished.results else ()
+    used, calibrate = _used(finished), finished.results.calibrate
+    found = () if calibrate is None else candidates(problem, calibrate)
     return {
         "method_8": None if used is None else used.method_8,
         "method_8_other": None if used is None else used.method_other or used.method_8,
         "method_16": None if used is None else used.method_16,
         "samples": None if used is None else used.samples,
-        "order": _order(problem, finished.results.get("calibrate")),
+        "order": _order(problem, calibrate),
         "exact_inputs": [] if used is None else list(exact_inputs(found, used)),
-        "compared": [dict(row) for row in finished.comparison],
+        "compared": [asdict(row) for row in finished.comparison],
         "candidates": [_row(finished, candidate) for candidate in found],
     }
 
@@ -38,9 +40,9 @@ def _used(finished: Finished) -> Calibration | None:
     return None if finished.session is None else finished.session.setting.calibration
 
 
-def _order(problem: Problem, calibrate: ItemResult | None) -> dict[str, Any]:
+def _order(problem: Problem, calibrate: Answer[Calibrated] | None) -> dict[str, Any]:
     """How calibration samples were taken: as they lie in the file, or in the order that the seed gives."""
-    seeded = calibrate is not None and "sizes" in calibrate.data
+    seeded = calibrate is not None and bool(calibrate.value.sizes)
     return {"kind": "seeded" if seeded else "stored", "seed": problem.spec.search.seed if seeded else None}
 
 

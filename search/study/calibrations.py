@@ -6,7 +6,7 @@ same model: only the one that wins a tie, which comes first, is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,7 +16,8 @@ from search.quant.observers.registry import METHODS
 from search.strategies.auto.one_precision import has_one_precision
 from search.strategies.shared.setting import Size
 from search.study.items import methods_by_bits
-from search.tasks import ItemResult
+from search.tasks import Answer
+from search.work.kinds.calibrate import Calibrated, WholeInput, ranges_of
 from search.work.problem import Problem
 
 MAX_FREE_INPUTS = 2
@@ -38,7 +39,7 @@ class Candidate:
     why_not: str = ""
 
 
-def calibrations(problem: Problem, calibrate: ItemResult) -> tuple[Calibration, ...]:
+def calibrations(problem: Problem, calibrate: Answer[Calibrated]) -> tuple[Calibration, ...]:
     """What is evaluated, in the order of the trials; empty where the search is not over calibration settings.
 
     Raises:
@@ -54,61 +55,60 @@ def calibrations(problem: Problem, calibrate: ItemResult) -> tuple[Calibration, 
     return left
 
 
-def candidates(problem: Problem, calibrate: ItemResult) -> tuple[Candidate, ...]:
+def candidates(problem: Problem, calibrate: Answer[Calibrated]) -> tuple[Candidate, ...]:
     """Every candidate: fewer samples first, then the simpler method, then whole numbers kept before quantized."""
-    is_searched = has_one_precision(problem.target) and "sizes" in calibrate.data
+    is_searched = has_one_precision(problem.target) and bool(calibrate.value.sizes)
     return tuple(_all(problem, calibrate)) if is_searched else ()
 
 
-def sizes(problem: Problem, calibrate: ItemResult) -> tuple[Size, ...]:
+def sizes(problem: Problem, calibrate: Answer[Calibrated]) -> tuple[Size, ...]:
     """Sample counts to choose among where precisions are searched, too; empty where only one was calibrated."""
     if has_one_precision(problem.target):
         return ()
     allowed = methods_by_bits(problem, 8)
     return tuple(
         Size(
-            samples=int(size["samples"]),
-            blob=calibrate.blobs[f"ranges:{size['samples']}"],
-            methods=tuple(method for method in allowed if size["methods"].get(method) is not None),
+            samples=size.samples,
+            blob=calibrate.blobs[ranges_of(size.samples)],
+            methods=tuple(method for method in allowed if size.methods.get(method) is not None),
         )
-        for size in calibrate.data.get("sizes", ())
+        for size in calibrate.value.sizes
     )
 
 
-def _all(problem: Problem, calibrate: ItemResult) -> Iterator[Candidate]:
+def _all(problem: Problem, calibrate: Answer[Calibrated]) -> Iterator[Candidate]:
     order = list(METHODS)
     methods = sorted(methods_by_bits(problem, 8), key=order.index)
     seen: dict[str, str] = {}
-    for size in calibrate.data["sizes"]:
+    for size in calibrate.value.sizes:
         for method in methods:
-            digest, told = size["methods"][method], f"{method} with {size['samples']} samples"
+            digest, told = size.methods[method], f"{method} with {size.samples} samples"
             why_not = "the method has no range for some tensor"
             if digest is not None:
                 first = seen.setdefault(digest, told)
                 why_not = "" if first == told else f"same ranges as {first}"
-            yield from _with_inputs(problem, calibrate, method, int(size["samples"]), why_not)
+            yield from _with_inputs(problem, calibrate, method, size.samples, why_not)
 
 
 def _with_inputs(
-    problem: Problem, calibrate: ItemResult, method: str, samples: int, why_not: str
+    problem: Problem, calibrate: Answer[Calibrated], method: str, samples: int, why_not: str
 ) -> Iterator[Candidate]:
-    for chosen in _choices(calibrate.data["whole_inputs"]):
+    for chosen in _choices(calibrate.value.whole_inputs):
         calibration = Calibration(
-            blob=calibrate.blobs[f"ranges:{samples}"],
+            blob=calibrate.blobs[ranges_of(samples)],
             method_8=method,
             method_16=methods_by_bits(problem, 16)[0],
             samples=samples,
-            exact=tuple(sorted(tensor for _, tensors in chosen for tensor in tensors)),
+            exact=tuple(sorted(tensor for one in chosen for tensor in one.tensors)),
         )
-        yield Candidate(calibration, tuple(name for name, _ in chosen), why_not)
+        yield Candidate(calibration, tuple(one.name for one in chosen), why_not)
 
 
-def _choices(whole: list[list[object]]) -> Iterator[list[tuple[str, list[int]]]]:
+def _choices(inputs: Sequence[WholeInput]) -> Iterator[Sequence[WholeInput]]:
     """Which inputs are kept as whole numbers: all of them first, none of them last."""
-    inputs = [(str(name), [int(t) for t in tensors]) for name, tensors in whole]  # type: ignore[attr-defined]
     if len(inputs) <= MAX_FREE_INPUTS:
         for kept in product((True, False), repeat=len(inputs)):
             yield [one for one, keep in zip(inputs, kept, strict=True) if keep]
     else:
         yield inputs
-        yield []
+        yield ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from search.graph.description import ModelDescription
 from search.graph.network import Network
 from search.runtime.feeding import BATCH
 from search.spec.goals import Goal
 from search.spec.job import Pin
 from search.spec.resolve import OutputInfo, resolve_goals
 from search.targets.pins import PinTable, resolve_pins
-from search.tasks import ItemResult
+from search.tasks import Answer
+from search.work.kinds.check import Checked
 from search.work.override_pins import translate
 from search.work.problem import Problem
 
@@ -23,43 +25,52 @@ class Described:
         network: Groups and tensors.
         goals: Resolved goals.
         pins: Resolved pins.
-        check: The result itself.
+        check: The answer itself.
     """
 
     network: Network
     goals: tuple[Goal, ...]
     pins: PinTable
-    check: ItemResult
+    check: Answer[Checked]
 
     @property
     def n_samples(self) -> int:
         """Size of the evaluation set."""
-        return int(self.check.data["n_samples"])
+        return self.check.value.n_samples
+
+    @property
+    def n_available(self) -> int:
+        """Size of the evaluation set, or of the calibration set where there is no other."""
+        return self.n_samples or self.check.value.n_calibration
 
     @property
     def batch(self) -> int:
         """Samples per look: whole runs of a dynamic model."""
-        size, fixed = self.check.data["feeding"]
-        return BATCH if fixed else int(size)
+        model = self.check.value.model
+        return BATCH if model.fixed_batch else model.batch
 
 
-def describe(problem: Problem, check: ItemResult) -> Described:
+def describe(problem: Problem, check: Answer[Checked]) -> Described:
     """Resolve goals and pins against the model.
 
     Raises:
         UsageError: If a goal, an output setting or a pin does not fit the model.
     """
-    network = Network.from_json(dict(check.data["network"]))
-    outputs = [OutputInfo(name, tuple(shape)) for name, shape in check.data["outputs"]]
+    network = check.value.model.network
     goals: tuple[Goal, ...] = ()
     if problem.evaluation is not None:
-        goals = resolve_goals(problem.spec.goal, outputs, check.data["labels"])
+        goals = resolve_goals(problem.spec.goal, output_infos(check.value.model), check.value.labels)
     pins = resolve_pins(network, problem.target, (*problem.spec.pins, *_stated_pins(problem, network, check)))
     return Described(network, goals, pins, check)
 
 
-def _stated_pins(problem: Problem, network: Network, check: ItemResult) -> tuple[Pin, ...]:
+def output_infos(model: ModelDescription) -> list[OutputInfo]:
+    """The outputs of a model as goals look at them."""
+    return [OutputInfo(value.name, value.shape) for value in model.outputs]
+
+
+def _stated_pins(problem: Problem, network: Network, check: Answer[Checked]) -> tuple[Pin, ...]:
     """Pins that follow from the file of tensor overrides."""
     if problem.overrides is None:
         return ()
-    return translate(problem.overrides, network, problem.target, check.data["override_places"]).pins
+    return translate(problem.overrides, network, problem.target, check.value.override_places).pins

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, loop_meaning, output_meaning
+from search.diagnosis.meaning import (
+    GoalFacts,
+    batch_meaning,
+    data_meaning,
+    goal_meaning,
+    loop_meaning,
+    output_meaning,
+)
 from search.diagnosis.quantized import quantized_findings, quantized_record
 from search.errors import InvalidDataError
+from search.graph.description import ModelDescription
 from search.graph.network import Network
 from search.metrics.reductions import WholeLoop
 from search.records.finding import Finding
 from search.spec.metric_names import METRICS
 from search.strategies.shared.goals import GoalState
+from search.study.results import Results
 from search.targets.legalise import choices as target_choices
-from search.tasks import ItemResult
 from search.work.problem import Problem
 
 
-def doubts(
-    problem: Problem, check: ItemResult | None, goals: Sequence[GoalState], baseline: ItemResult | None
-) -> Iterator[Finding]:
+def doubts(problem: Problem, results: Results, goals: Sequence[GoalState]) -> Iterator[Finding]:
     """Findings on goals, data and the float model that need no trial."""
-    if check is not None:
+    if results.check is not None:
+        check = results.check.value
         same = problem.evaluation is not None and problem.evaluation == problem.calibration
-        yield from data_meaning(check.data, is_random=problem.is_random, same_data=same)
-        yield from _mostly_float(problem, check)
-        n_samples = int(check.data["n_samples"])
+        yield from batch_meaning(check.model.mixes)
+        yield from data_meaning(check.n_calibration, check.extremes, is_random=problem.is_random, same_data=same)
+        yield from _mostly_float(problem, check.model.network)
         yield from loop_meaning(goal.id for goal in goals if isinstance(goal.metric.reduction, WholeLoop))
-        yield from goal_meaning([_facts(goal, check) for goal in goals], n_samples=n_samples)
-    if baseline is not None:
-        yield from output_meaning(baseline.data.get("constant", ()))
+        yield from goal_meaning([_facts(goal, check.model) for goal in goals], n_samples=check.n_samples)
+    if results.float_model is not None:
+        yield from output_meaning(results.float_model.measured.value.constant)
 
 
-def _mostly_float(problem: Problem, check: ItemResult) -> Iterator[Finding]:
-    network = Network.from_json(dict(check.data["network"]))
+def _mostly_float(problem: Problem, network: Network) -> Iterator[Finding]:
     choices = target_choices(network, problem.target)
     record = quantized_record(network, choices, is_float_allowed=problem.spec.allow_float)
     yield from quantized_findings(network, choices, record)
@@ -51,8 +57,8 @@ def refuse_doubts(problem: Problem, found: Sequence[Finding]) -> None:
         raise InvalidDataError(f"strict: {listed}")
 
 
-def _facts(goal: GoalState, check: ItemResult) -> GoalFacts:
-    shape = dict(check.data["outputs"]).get(goal.output, ())
+def _facts(goal: GoalState, model: ModelDescription) -> GoalFacts:
+    shape = next((one.shape for one in model.outputs if one.name == goal.output), ())
     return GoalFacts(
         id=goal.id,
         metric=goal.metric.name,

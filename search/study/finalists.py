@@ -15,7 +15,7 @@ from search.strategies.shared.session import TrialSession
 from search.strategies.shared.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
-from search.work.timing import Timing, TimingParams
+from search.work.kinds.time import TimeModels, Timing
 
 MOST_TRIALS = 4
 FLOOR = 0.03  # relative: what is closer than this is equally fast, however quiet the machine was
@@ -94,10 +94,11 @@ def time_finalists(session: TrialSession, *, threads: int) -> Plan[Finalists | N
     asked = [trial.configuration for trial in (*met[:MOST_TRIALS], *lowest[:1])]
     asked.append(Configuration(high, setting.calibration, Treatment()))
     configurations = tuple({one.digest: one for one in asked}.values())
-    params = TimingParams(configurations=configurations)
-    item = Item("time", setting.context, params.to_json(), work=setting.macs * len(configurations))
-    results = yield (item,)
-    found = Finalists(configurations, Timing.from_json(results[item.digest].data), threads)
+    evaluation = setting.evaluation
+    work = TimeModels(reference=evaluation.reference, seed=evaluation.seed, configurations=configurations)
+    item = Item(work, setting.context, macs=setting.macs * len(configurations))
+    answers = yield (item,)
+    found = Finalists(configurations, answers[item].value, threads)
     yield from _run_high(session, found, configurations[-1])
     return found
 

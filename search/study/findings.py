@@ -27,8 +27,9 @@ from search.sensitivity.table import Table
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.setting import Setting
 from search.strategies.shared.trial import Trial
+from search.study.delivering import goals_above_float
 from search.study.doubts import doubts
-from search.study.plan import Finished, goals_above_float
+from search.study.plan import Finished
 from search.study.quantized import quantized_of
 from search.study.timing import timing_of
 from search.study.values import value_from
@@ -45,7 +46,7 @@ def findings_of(problem: Problem, finished: Finished) -> tuple[Finding, ...]:
 
 
 def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
-    session, chosen, check = finished.session, finished.chosen, finished.results.get("check")
+    session, chosen, results = finished.session, finished.chosen, finished.results
     if problem.is_random:
         yield Finding(
             code="random-calibration",
@@ -53,10 +54,9 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
             message="Calibrated on random numbers: ranges and accuracy mean nothing, only the flow was run.",
             advice="Give --calibration with real samples.",
         )
-    if check is not None:
-        yield from model_findings(check.data, problem.target.fused)
-        goals = () if session is None else session.setting.goals
-        yield from doubts(problem, check, goals, finished.results.get("baseline"))
+    if results.check is not None:
+        yield from model_findings(results.check.value.model, problem.target.fused)
+        yield from doubts(problem, results, () if session is None else session.setting.goals)
     yield from _without_answer(problem, finished)
     if session is None:
         return
@@ -84,14 +84,13 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from both_sides_findings(setting.network, session.table_list, is_missed=_high_missed(session.trials))
     yield from range_findings(setting.network, setting.extremes)
     yield from square_findings(setting.network, setting.extremes)
-    if "baseline" in finished.results:
-        inputs = finished.results["float"].data["inputs"] or finished.results["baseline"].data["inputs"]
-        yield from clipping_findings(setting.network, setting.extremes, inputs)
+    if results.float_model is not None:
+        yield from clipping_findings(setting.network, setting.extremes, results.float_model.inputs)
     yield from _unoptimized(finished)
-    if "export" in finished.results:
-        exported = finished.results["export"].data
-        yield from gap_findings(exported["gaps"])
-        yield from route_findings(exported["command"], other=exported["recalibrates"])
+    if results.export is not None:
+        written = results.export.value
+        yield from gap_findings(written.gaps)
+        yield from route_findings(written.command, other=written.recalibrates)
 
 
 def _without_answer(problem: Problem, finished: Finished) -> Iterator[Finding]:
@@ -115,7 +114,7 @@ def _by_evaluator(finished: Finished, chosen: Trial) -> dict[str, tuple[float | 
     session = finished.session
     if session is None or session.setting.evaluator != "integer":
         return {}
-    recheck = finished.results.get("recheck")
+    recheck = finished.results.recheck
     rates = [goal for goal in session.setting.goals if goal.metric.is_rate]
     return {goal.id: (chosen.values[goal.id], value_from(goal, recheck)) for goal in rates}
 
@@ -142,7 +141,7 @@ def _float_gemm(setting: Setting) -> bool:
 
 
 def _unoptimized(finished: Finished) -> Iterator[Finding]:
-    from_recheck, plain = finished.results.get("recheck"), finished.results.get("unoptimized")
+    from_recheck, plain = finished.results.recheck, finished.results.unoptimized
     if from_recheck is None or plain is None or finished.session is None or finished.chosen is None:
         return
     for goal in finished.session.setting.goals:

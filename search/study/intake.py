@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from search.canonical import digest_bytes
-from search.study.items import check_item
+from search.study.items import check_work
 from search.study.preflight import preflight
-from search.tasks import ItemResult, Task
+from search.tasks import Answer
 from search.work.item_runner import ItemRunner, Raw
-from search.work.running import run_items
+from search.work.kinds.check import Checked
 
 
-def first_look(runner: ItemRunner) -> Raw:
+def first_look(runner: ItemRunner) -> Raw[Checked]:
     """Compute the ``check`` item and lay data and spec beside it.
 
     Raises:
         SearchError: If anything the user gave cannot be used.
     """
-    item = check_item(runner.problem)
-    ((_, raw),) = run_items(runner, Task((item,)))
-    blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
-    preflight(runner, ItemResult(item.digest, item.kind, raw.data, blobs))
+    raw = check_work(runner.problem).run(runner)
+    preflight(runner, Answer(raw.value, {name: digest_bytes(data) for name, data in raw.blobs.items()}))
     return raw

@@ -9,19 +9,19 @@ from typing import Any
 from search.assignment import Assignment
 from search.diagnosis.error_growth import Layer, error_growth
 from search.graph.network import Network
-from search.tasks import ItemResult
+from search.work.kinds.profile import Profiled
 
 SCHEMA = "bitbudget.layers/1"
 
 
-def layers_document(network: Network, effective: Assignment, profile: ItemResult, tensors: bytes) -> dict[str, Any]:
+def layers_document(network: Network, effective: Assignment, profile: Profiled, tensors: bytes) -> dict[str, Any]:
     """Return the value of ``layers.json``.
 
     Args:
         network: The network.
         effective: What was profiled.
-        profile: Result of the ``profile`` item.
-        tensors: Its blob: one entry per tensor of the network.
+        profile: How the profile was made.
+        tensors: The blob of ``profile``: one entry per tensor of the network.
     """
     found = json.loads(tensors)
     order = sorted(range(len(network.tensors)), key=lambda t: (_depth(network, t), t))
@@ -31,8 +31,8 @@ def layers_document(network: Network, effective: Assignment, profile: ItemResult
     layers = [{**row, "fall_db": fall} for row, fall in zip(rows, growth.falls, strict=True)]
     return {
         "schema": SCHEMA,
-        "evaluator": profile.data["evaluator"],
-        "samples": profile.data["samples"],
+        "evaluator": profile.evaluator,
+        "samples": profile.samples,
         "start": growth.start,
         "summary": growth.summary,
         "layers": layers,

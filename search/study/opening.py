@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-
 from search.strategies.exhaustive.strategy import check_countable
 from search.study.described import Described, describe
 from search.study.items import baseline_item, calibrate_item, check_item, collect_item, float_items, whole_float
-from search.tasks import Item, ItemResult, Plan
+from search.study.results import FloatAnswers, Results
+from search.tasks import Answer, Item, Plan, R
+from search.work.kinds.calibrate import Calibrated
 from search.work.problem import Problem
 
 
-class Opening:
-    """The plans of the beginning; all but ``check`` need its answer.
-
-    Args:
-        problem: The study.
-        results: Where results are kept by role.
-    """
-
-    def __init__(self, problem: Problem, results: MutableMapping[str, ItemResult]) -> None:
-        self._problem = problem
-        self._results = results
-
-    def check(self) -> Plan[Described]:
-        """Read and check the model and the data."""
-        check = yield from one(check_item(self._problem))
-        self._results["check"] = check
-        self._described = describe(self._problem, check)
-        if self._problem.spec.search.strategy == "exhaustive":
-            check_countable(self._described.pins)
-        return self._described
-
-    def calibrate(self) -> Plan[ItemResult]:
-        """Ranges from the calibration samples."""
-        collect = collect_item(self._problem, self._described)
-        collected = yield from one(collect)
-        self._results["calibrate"] = yield from one(calibrate_item(self._problem, collect, collected))
-        return self._results["calibrate"]
-
-    def measure_float(self) -> Plan[tuple[ItemResult, ItemResult]]:
-        """The float model on the evaluation samples, and what its outputs are worth."""
-        items = float_items(self._problem, self._described)
-        found = yield items
-        forward = [found[item.digest] for item in items]
-        baseline = yield from one(baseline_item(self._problem, self._described, forward))
-        self._results.update({"float": whole_float(forward, baseline), "baseline": baseline})
-        return self._results["float"], baseline
+def check(problem: Problem) -> Plan[Described]:
+    """Read and check the model and the data."""
+    answer = yield from one(check_item(problem))
+    described = describe(problem, answer)
+    if problem.spec.search.strategy == "exhaustive":
+        check_countable(described.pins)
+    return described
 
 
-def one(item: Item) -> Plan[ItemResult]:
-    """One item alone."""
-    results = yield (item,)
-    return results[item.digest]
+def calibrate(problem: Problem, described: Described) -> Plan[Results]:
+    """Derive ranges from the calibration samples."""
+    collected = yield from one(collect_item(problem, described))
+    answer: Answer[Calibrated] = yield from one(calibrate_item(problem, collected))
+    return Results(calibrate=answer)
+
+
+def measure_float(problem: Problem, described: Described) -> Plan[Results]:
+    """Run the float model on the evaluation samples, and measure what its outputs are worth."""
+    items = float_items(problem, described)
+    answers = yield items
+    forward = [answers[item] for item in items]
+    baseline = yield from one(baseline_item(problem, described, forward))
+    return Results(float_model=FloatAnswers(run=whole_float(forward, baseline), measured=baseline))
+
+
+def one(item: Item[R]) -> Plan[Answer[R]]:
+    """Ask for one item alone."""
+    answers = yield (item,)
+    return answers[item]

@@ -18,15 +18,16 @@ from search.metrics.labels import check_labels
 from search.spec.suggestion import did_you_mean, listing
 from search.study.described import Described, describe
 from search.study.values import unmeasured_goals
-from search.tasks import ItemResult
+from search.tasks import Answer
 from search.work.goal_metric import goal_metric
 from search.work.item_runner import ItemRunner
+from search.work.kinds.check import Checked
 from search.work.problem import Problem
 
 FEWEST_FOR_COSINE = 8
 
 
-def preflight(runner: ItemRunner, check: ItemResult) -> None:
+def preflight(runner: ItemRunner, check: Answer[Checked]) -> None:
     """Look at all inputs once.
 
     Raises:

@@ -28,6 +28,7 @@ from search.study.quantized import quantized_of
 from search.study.timing import timing_of
 from search.study.trial_records import trial_records
 from search.study.views import training_plan, views_of
+from search.work.kinds.export import FILE, NODES
 from search.work.problem import Problem
 
 Blob = Callable[[str], bytes]
@@ -90,7 +91,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
             evaluations=sum(trial.evaluated for trial in _trials(finished)),
             full_set_equivalents=_equivalents(finished),
             seconds=round(measured.seconds, 3),
-            float_evaluation_seconds=_seconds(finished, "float", "baseline"),
+            float_evaluation_seconds=_float_seconds(finished),
         ),
         minimal=None if quantized is not None and quantized.is_nothing else _minimal(finished, measured),
         trials=trials,
@@ -159,15 +160,18 @@ def _cost(finished: Finished) -> CostRecord:
 
 
 def _assignment(finished: Finished, blob: Blob) -> dict[str, NodeRecord]:
-    export = finished.results.get("export")
-    nodes = {} if export is None else json.loads(blob(export.blobs["nodes"]))
+    export = finished.results.export
+    nodes = {} if export is None else json.loads(blob(export.blobs[NODES]))
     return {name: read(NodeRecord, node) for name, node in nodes.items()}
 
 
 def _outputs(finished: Finished) -> dict[str, OutputRecord]:
-    export = finished.results.get("export")
-    outputs = {} if export is None else export.data["outputs"]
-    return {name: read(OutputRecord, output) for name, output in outputs.items()}
+    export = finished.results.export
+    outputs = {} if export is None else export.value.outputs
+    return {
+        name: OutputRecord(dtype=form.dtype, scale=form.scale, zero_point=form.zero_point)
+        for name, form in outputs.items()
+    }
 
 
 def _equivalents(finished: Finished) -> float:
@@ -182,26 +186,30 @@ def _equivalents(finished: Finished) -> float:
     return round(run / finished.session.setting.n_samples, 4)
 
 
-def _seconds(finished: Finished, *roles: str) -> float | None:
-    found = [finished.results[role].seconds for role in roles if role in finished.results]
-    return round(sum(found), 3) if found else None
+def _float_seconds(finished: Finished) -> float | None:
+    float_model = finished.results.float_model
+    return None if float_model is None else round(float_model.seconds, 3)
 
 
 def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    if "recheck" in finished.results:
-        files["model.qdq.onnx"] = blob(finished.results["recheck"].blobs["model"])
-    export = finished.results.get("export")
+    model = finished.results.blob_of_model
+    if model is not None:
+        files["model.qdq.onnx"] = blob(model)
+    export = finished.results.export
     for name, digest in sorted(export.blobs.items()) if export is not None else ():
-        if name.startswith("file:"):
-            files[name.removeprefix("file:")] = blob(digest)
+        if name.startswith(FILE):
+            files[name.removeprefix(FILE)] = blob(digest)
     return files
 
 
 def large_files(finished: Finished) -> dict[str, str]:
     """Files to be taken from the blob store one by one: relative path to blob digest."""
-    layers = [result for role, result in finished.results.items() if role.startswith("layers:")]
-    return {name.removeprefix("file:"): digest for result in layers for name, digest in sorted(result.blobs.items())}
+    return {
+        name.removeprefix(FILE): digest
+        for answer in finished.results.layers
+        for name, digest in sorted(answer.blobs.items())
+    }
 
 
 _NAMES = {"layers.json": "layers_json", "model.qdq.onnx": "qdq", "report.html": "report"}
@@ -214,7 +222,7 @@ def _artifacts(paths: Sequence[str]) -> dict[str, str]:
 
 def _operators(result: Result, finished: Finished) -> list[OperatorRow]:
     """The operators of the report's table, with their share of the compute."""
-    shares = finished.results["export"].data["shares"] if "export" in finished.results else []
+    shares = () if finished.results.export is None else finished.results.export.value.shares
     return [
         OperatorRow(
             name=name,

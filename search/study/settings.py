@@ -23,17 +23,21 @@ from search.strategies.shared.setting import Setting
 from search.study.calibrations import calibrations, sizes
 from search.study.described import Described
 from search.study.items import (
-    evaluation_data,
     methods_by_bits,
     metric_uses,
     output_precision,
     quantization,
     sample_set,
 )
+from search.study.results import FloatAnswers
 from search.targets.cost import CostModel
 from search.targets.rulebook import Rulebook
-from search.tasks import ItemResult
+from search.tasks import Answer
+from search.work.conditions import Evaluation, Reference
 from search.work.goal_metric import goal_metric
+from search.work.kinds.baseline import ORDER, Baseline
+from search.work.kinds.calibrate import RANGES, Calibrated
+from search.work.kinds.float import OUTPUTS
 from search.work.problem import Problem
 
 FURTHER = 64  # samples of the seeded order that tables may draw on
@@ -42,13 +46,17 @@ FLOAT_TOLERANCE = 1e-3  # of expected_float: another processor may flip one samp
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Results a setting is made of; those of the float model are None where there is no evaluation data."""
+    """Results a setting is made of; that of the float model is None where there is no evaluation data."""
 
     problem: Problem
     described: Described
-    calibrate: ItemResult
-    forward: ItemResult | None = None
-    baseline: ItemResult | None = None
+    calibrate: Answer[Calibrated]
+    float_model: FloatAnswers | None = None
+
+    @property
+    def baseline(self) -> Answer[Baseline] | None:
+        """What the float model is worth."""
+        return None if self.float_model is None else self.float_model.measured
 
 
 def prepare_setting(basis: Basis, methods: Mapping[int, str]) -> Setting:
@@ -71,12 +79,7 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
     problem, described, calibrate, baseline = basis.problem, basis.described, basis.calibrate, basis.baseline
     spec = problem.spec
     precision = output_precision(problem)
-    ranking = described.check.data["ranking"]
-    shared = {
-        **quantization(problem, described.network),
-        "float": None if basis.forward is None else basis.forward.blobs.get("outputs"),
-        "transforms": {name: s.transform for name, s in spec.outputs.items() if s.transform is not None},
-    }
+    ranking = described.check.value.model.ranking
     order = margin_order_of(basis)
     return Setting(
         network=described.network,
@@ -90,22 +93,21 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
         batch=described.batch,
         macs=float(described.network.total_macs),
         calibration=Calibration(
-            blob=calibrate.blobs["ranges"],
+            blob=calibrate.blobs[RANGES],
             method_8=chosen[8],
             method_16=chosen[16],
-            samples=int(calibrate.data["samples"]),
+            samples=calibrate.value.samples,
         ),
-        extremes=tuple(None if low is None else (low, high) for low, high in calibrate.data["extremes"]),
+        extremes=tuple(None if low is None or high is None else (low, high) for low, high in calibrate.value.extremes),
         ranking_values=_ranking_values(problem, described.network, ranking),
         context=problem.context,
-        evaluation={
-            **evaluation_data(problem),
-            **shared,
-            **({} if order is None or baseline is None else {"order": baseline.blobs["order"]}),
-            "uses": metric_uses(problem, described.goals),
-            "badcase": None if spec.badcase.samples == "all" else spec.badcase.samples,
-        },
-        sensitivity={**sample_set(problem), **shared},
+        evaluation=Evaluation(
+            reference=_reference(basis),
+            seed=spec.search.seed,
+            order=None if order is None or baseline is None else baseline.blobs[ORDER],
+            uses=metric_uses(problem, described.goals),
+            badcase=None if spec.badcase.samples == "all" else spec.badcase.samples,
+        ),
         calibrations=calibrations(problem, calibrate),
         sizes=sizes(problem, calibrate),
         staged=problem.spec.search.strategy == STRATEGY and not has_one_precision(problem.target),
@@ -128,6 +130,17 @@ def _ranking_values(
     return {**found, ALL_OUTPUTS: tuple(dict.fromkeys(value for values in found.values() for value in values))}
 
 
+def _reference(basis: Basis) -> Reference:
+    """Which samples, how they are quantized, and the float outputs."""
+    problem, outputs = basis.problem, basis.problem.spec.outputs
+    return Reference(
+        samples=sample_set(problem),
+        quantization=quantization(problem, basis.described.network),
+        float_outputs=None if basis.float_model is None else basis.float_model.run.blobs.get(OUTPUTS),
+        transforms={name: one.transform for name, one in outputs.items() if one.transform is not None},
+    )
+
+
 def goal_states(basis: Basis) -> tuple[GoalState, ...]:
     """Goals with their requirement from the float model.
 
@@ -141,7 +154,7 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
         metric = goal_metric(problem, goal)
         part = None
         if baseline is not None and not metric.is_fidelity:
-            part = Part.from_json(baseline.data["parts"][goal.id])
+            part = baseline.value.parts[goal.id]
         value = None if part is None else metric.value([part])
         if part is not None:
             checked_value(metric, [part])
@@ -165,15 +178,15 @@ def goal_states(basis: Basis) -> tuple[GoalState, ...]:
     return tuple(states)
 
 
-def _margins(baseline: ItemResult | None, goal: str) -> npt.NDArray[np.float32] | None:
-    stored = None if baseline is None else baseline.data.get("margins", {}).get(goal)
-    return None if stored is None else Part.from_json(stored).values
+def _margins(baseline: Answer[Baseline] | None, goal: str) -> npt.NDArray[np.float32] | None:
+    found = None if baseline is None else baseline.value.margins.get(goal)
+    return None if found is None else found.values
 
 
 def margin_order_of(basis: Basis) -> npt.NDArray[np.int64] | None:
     """Samples by margin, for ``auto`` where every goal has margins; None otherwise: the order of the study."""
     baseline = basis.baseline
-    if baseline is None or "order" not in baseline.blobs or basis.problem.spec.search.strategy != STRATEGY:
+    if baseline is None or ORDER not in baseline.blobs or basis.problem.spec.search.strategy != STRATEGY:
         return None
     if has_one_precision(basis.problem.target):
         return None

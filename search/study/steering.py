@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from search.study.plan import Replay, Stop
 from search.tasks import ItemResult, Task
-
-NOT_SEARCH = frozenset({"export", "confirm", "unoptimized", "profile", "layers"})
-"""Kinds whose time is not search time."""
+from search.work.kinds.evaluate import Evaluate
+from search.work.kinds.registry import NOT_SEARCH
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ def _is_too_many(tasks: Sequence[Task], replay: Replay, limits: Limits) -> bool:
     most, session = limits.max_evaluations, replay.progress.session
     if most is None or session is None or replay.progress.stopping is not None:
         return False
-    begun: int = sum(item.kind == "evaluate" and item.params["range"][0] == 0 for task in tasks for item in task.items)
+    works = [item.work for task in tasks for item in task.items]
+    begun: int = sum(isinstance(work, Evaluate) and work.range[0] == 0 for work in works)
     done = sum(trial.evaluated for trial in session.trials)
     return begun > 0 and done + begun > most

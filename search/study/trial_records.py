@@ -87,4 +87,4 @@ def _ruled_out(goal: GoalState, trial: Trial) -> str:
 
 def failure(trial: Trial) -> str:
     """Why the chip cannot run the trial; empty if it can."""
-    return "" if trial.infeasible is None else str(trial.infeasible["message"])
+    return "" if trial.infeasible is None else trial.infeasible.message

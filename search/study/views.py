@@ -12,11 +12,13 @@ from search.records.result import Result
 from search.records.verdict import Outcome
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.trial import Trial
+from search.study.delivering import achieved_ratio, delivered
 from search.study.layer_results import layers_document
 from search.study.lines import sensitivity_lines
-from search.study.plan import Finished, achieved_ratio, delivered
+from search.study.plan import Finished
 from search.targets.legalise import uniform
 from search.targets.placement import place_by
+from search.work.kinds.profile import TENSORS
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ def views_of(finished: Finished, result: Result, blob: Callable[[str], bytes]) -
         result: What it has to say.
         blob: Blob by digest.
     """
-    profile = finished.results.get("profile")
+    profile = finished.results.profile
     if profile is None or finished.session is None:
         return None
     effective = delivered(finished.session, finished.chosen)[0].effective
-    tensors = blob(profile.blobs["tensors"])
+    tensors = blob(profile.blobs[TENSORS])
     return Views(
         map=_map(finished.session, finished.chosen, result),
-        layers=layers_document(finished.session.setting.network, effective, profile, tensors),
+        layers=layers_document(finished.session.setting.network, effective, profile.value, tensors),
     )
 
 

@@ -10,7 +10,7 @@ what comes out. Chips and tool-chains that agree in the above share results.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from search.assignment import Assignment
 from search.canonical import digest_json
@@ -45,16 +45,29 @@ def scale_identity(network: Network, target: Target) -> str:
     )
 
 
-def numerics(book: Rulebook, effective: Assignment, *, integers: bool) -> dict[str, Any]:
-    """What a target makes of a legal assignment, as parameters of the items that measure it.
+@dataclass(frozen=True)
+class Numerics:
+    """What a target makes of a legal assignment.
+
+    Attributes:
+        placement: Digest of the format of every tensor, reader and constant.
+        arithmetic: Digest of the integer arithmetic; None where a Q/DQ model computes.
+    """
+
+    placement: str
+    arithmetic: str | None = None
+
+
+def numerics(book: Rulebook, effective: Assignment, *, integers: bool) -> Numerics:
+    """Return what a target makes of a legal assignment.
 
     Args:
         book: The target laid over the network.
         effective: One legal precision per group.
         integers: Whether the arithmetic of the chip computes it, rather than a Q/DQ model.
     """
-    placed = {"placement": place_by(book, effective).digest}
+    placement = place_by(book, effective).digest
     if not integers:
-        return placed
+        return Numerics(placement)
     arithmetic = book.target.arithmetic.model_dump(mode="json", exclude=set(Stated.model_fields))
-    return {**placed, "arithmetic": digest_json(arithmetic)}
+    return Numerics(placement, digest_json(arithmetic))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import onnx
 from search.calibration.collect import with_outputs
 from search.calibration.grids import Fixed, Grids, GridSettings
 from search.calibration.ranges import Ranges
+from search.canonical import Json
 from search.data.fed import Fed
 from search.data.inputs import InputInfo
 from search.data.open import open_stored
@@ -22,12 +22,14 @@ from search.data.order import Split, Subset, sample_order, split_confirmation
 from search.data.random import random_samples
 from search.data.source import SampleSource
 from search.data.stored import Stored
+from search.encoding import encoded
 from search.evaluation.biases import GridSource
 from search.evaluation.configuration import Configuration
 from search.evaluation.fitting import FittedGrids
 from search.evaluation.lowering.lower import lower
 from search.evaluation.measure import Use, outputs_of
 from search.evaluation.qdq import QdqModel, QdqOptions, build_qdq
+from search.evaluation.refusal import out_of_range
 from search.graph.load import UserModel, read_model
 from search.graph.lower_opset import lowest_opset
 from search.metrics.metric import Metric
@@ -38,11 +40,14 @@ from search.runtime.saturation import saturates_pairs
 from search.runtime.session import Level, Session
 from search.simulator.fast.session import IntegerSession
 from search.simulator.making.infeasible import Infeasible
-from search.simulator.program import Program
+from search.simulator.program import Program, Warned
 from search.spec.job import Evaluator
 from search.spec.metric_names import is_python
 from search.targets.placement import Placement, place
-from search.work.evaluable import Evaluable, cache_key, refused
+from search.tasks import R_co
+from search.work.arrays import Array, load_arrays
+from search.work.conditions import MetricUse
+from search.work.evaluable import Evaluable, Notes, cache_key
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights
 from search.work.float_values import FloatValues
 from search.work.goal_metric import check_trusted, graph_metric
@@ -51,19 +56,22 @@ from search.work.override_pins import Stated, locate, translate
 from search.work.problem import Files, Problem
 from search.work.python_metric import measuring_metric
 
-Array = npt.NDArray[Any]
-
 
 @dataclass(frozen=True)
-class Raw:
-    """What computing one item gave: JSON and blobs that are not stored yet."""
+class Raw(Generic[R_co]):
+    """What computing one item gave: a result, and blobs that are not stored yet."""
 
-    data: Mapping[str, Any]
+    value: R_co
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def data(self) -> dict[str, Json]:
+        """The result as JSON."""
+        return encoded(self.value)
 
 
 class Layers(Protocol):
-    """A model that gives its inner values; see ``search.work.layers``."""
+    """A model that gives its inner values; see ``search.work.inner_values``."""
 
     def values(self, feeds: Mapping[str, Array], batch: int) -> dict[str, Array]:
         """Return the values of the first of ``batch`` samples by name."""
@@ -177,9 +185,8 @@ class ItemRunner:
         """Seeded order in which evaluation samples are run."""
         return sample_order(self.evaluation.n_samples, seed=self.problem.spec.search.seed)
 
-    def order_of(self, params: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    def order_of(self, blob: str | None) -> npt.NDArray[np.int64]:
         """The order an item runs samples in: that of the study, or a stored rearrangement of it."""
-        blob = params.get("order")
         if blob is None:
             return self.order
         if blob not in self._orders:
@@ -299,15 +306,15 @@ class ItemRunner:
         lowered = _as_delivered(made.model)
         model = with_outputs(lowered, extra) if extra else lowered
         session = Session(model, level=self.level, threads=self.problem.threads)
-        return Evaluable(session, {"float_biases": list(made.float_biases)})
+        return Evaluable(session, Notes(float_biases=made.float_biases))
 
     def _in_integers(self, configuration: Configuration, extra: Sequence[str]) -> Evaluable:
         try:
             program = self.program(configuration, extra)
         except Infeasible as error:
-            return replace(self._as_qdq(configuration, extra), refused=refused(error))
-        warnings = [{"code": one.code, "node": one.node, "text": one.text} for one in program.warnings]
-        notes = {"float_biases": [], "warnings": warnings, "float_interior": list(program.float_interior)}
+            return replace(self._as_qdq(configuration, extra), refused=out_of_range(error))
+        warnings = tuple(Warned(one.code, one.node, one.text) for one in program.warnings)
+        notes = Notes(warnings=warnings, float_interior=program.float_interior)
         return Evaluable(IntegerSession(program, threads=self.problem.threads), notes)
 
     def program(self, configuration: Configuration, extra: Sequence[str] = ()) -> Program:
@@ -325,26 +332,25 @@ class ItemRunner:
             extra_outputs=extra,
         )
 
-    def uses(self, described: Sequence[Mapping[str, Any]]) -> tuple[Use, ...]:
-        """Metrics from their description in an item's parameters."""
+    def uses(self, stated: Sequence[MetricUse]) -> tuple[Use, ...]:
+        """Metrics, ready to measure."""
         outputs = tuple(value.name for value in self._user.outputs)
         return tuple(
             Use(
-                id=one["id"],
+                id=one.id,
                 metric=self._metric(one),
-                outputs=outputs if one["output"] is None else (one["output"],),
-                labels=one["labels"],
+                outputs=outputs if one.output is None else (one.output,),
+                labels=one.labels,
             )
-            for one in described
+            for one in stated
         )
 
-    def _metric(self, described: Mapping[str, Any]) -> Metric:
-        name, graph = described["metric"], described.get("graph")
-        if graph is None:
-            return make_metric(name, described["percentile"])
-        if name not in self._metrics:
-            self._metrics[name] = self._own_metric(name, graph, described["direction"])
-        return self._metrics[name]
+    def _metric(self, use: MetricUse) -> Metric:
+        if use.graph is None:
+            return make_metric(use.metric, use.percentile)
+        if use.metric not in self._metrics:
+            self._metrics[use.metric] = self._own_metric(use.metric, use.graph, use.direction or "higher")
+        return self._metrics[use.metric]
 
     def _own_metric(self, name: str, digest: str, direction: Direction) -> Metric:
         if not is_python(name):
@@ -381,19 +387,6 @@ class ItemRunner:
             model = with_outputs(self.loaded.template.model, names)
             self._inner = (key, Session(model, level=Level.PINNED, threads=self.problem.threads))
         return outputs_of(self._inner[1], self.evaluation, self.loaded.feeding, indices, names)
-
-
-def load_arrays(data: bytes) -> dict[str, Array]:
-    """Read arrays that ``save_arrays`` wrote."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def save_arrays(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays as the bytes of an ``.npz`` archive."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
 
 
 def _as_delivered(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
+from search.canonical import Json
 from search.data.order import Subset, sample_order
 from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.evaluation.configuration import Configuration
 from search.graph.load import read_model
 from search.precision import Format
 from search.spec.metric_names import is_python
+from search.work.conditions import MetricUse
+from search.work.delivery import KnightData
 from search.work.fixing import input_tensors
 from search.work.item_runner import ItemRunner
 
 
-def knight_plan(runner: ItemRunner, configuration: Configuration, params: Mapping[str, Any]) -> KnightPlan | None:
+def knight_plan(runner: ItemRunner, configuration: Configuration, stated: KnightData | None) -> KnightPlan | None:
     """Return what the tools are told; None where the target is not theirs."""
     tool = runner.problem.target.knight
-    if tool is None:
+    if tool is None or stated is None:
         return None
-    loaded, problem, stated = runner.loaded, runner.problem, params["knight"]
+    loaded, problem = runner.loaded, runner.problem
     evaluation = None if problem.evaluation is None else runner.evaluation
     return KnightPlan(
         chip=tool.chip,
         family=tool.family,
         takes_mix=tool.mix_config,
         method=configuration.calibration.method_8,
-        order=() if problem.is_random else _order(runner, configuration.calibration.samples, params["seeded"]),
+        order=() if problem.is_random else _order(runner, configuration.calibration.samples, stated.seeded),
         n_calibration=runner.calibration.n_samples,
-        seed=problem.spec.search.seed,
+        seed=stated.seed,
         fixed_batch=loaded.feeding.batch if loaded.feeding.fixed else None,
         n_evaluation=0 if evaluation is None else evaluation.n_samples,
         evaluation_rows=tuple(int(row) for row in evaluation.rows) if isinstance(evaluation, Subset) else None,
-        calibration_file=stated["files"][0],
-        evaluation_file=stated["files"][1],
+        calibration_file=stated.calibration_file,
+        evaluation_file=stated.evaluation_file,
         preprocess=_preprocess(runner),
-        metric=_metric(runner, stated["uses"]),
+        metric=_metric(runner, stated.uses),
         exact=_exact(runner, configuration),
         ranks={value.name: len(value.shape) for value in loaded.user.inputs},
     )
@@ -50,25 +52,24 @@ def _order(runner: ItemRunner, samples: int, seeded: bool) -> tuple[int, ...]:
     return tuple(int(sample) for sample in order[:samples])
 
 
-def _metric(runner: ItemRunner, uses: list[Mapping[str, Any]]) -> KnightMetric | None:
+def _metric(runner: ItemRunner, uses: Sequence[MetricUse]) -> KnightMetric | None:
     if not uses:
         return None
-    (described,) = uses
-    if is_python(described["metric"]):
+    (stated,) = uses
+    if is_python(stated.metric):
         return None  # the files of the Knight tools run no code of the user's own
-    (use,) = runner.uses([described])
-    graph = described.get("graph")
+    (use,) = runner.uses([stated])
     return KnightMetric(
-        name=described["metric"],
+        name=stated.metric,
         output=use.output,
         labels=use.labels,
-        percentile=described["percentile"],
+        percentile=stated.percentile,
         is_fidelity=use.metric.is_fidelity,
-        graph=None if graph is None else read_model(runner.files.path(graph)).proto.SerializeToString(),
+        graph=None if stated.graph is None else read_model(runner.files.path(stated.graph)).proto.SerializeToString(),
     )
 
 
-def _preprocess(runner: ItemRunner) -> dict[str, Any] | None:
+def _preprocess(runner: ItemRunner) -> dict[str, Json] | None:
     preprocess = runner.problem.spec.data.preprocess
     if preprocess is None:
         return None

@@ -33,7 +33,8 @@ else:
 
 POPULATION = 16
 Sampler = Literal["tpe", "nsga2"]
-Values = Mapping[str, Any]
+Values = Mapping[str, str | int | float]
+"""Parameters by name."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,6 @@ class Dimension:
     high: float = 1.0
     whole: bool = False
     choices: tuple[str | int, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {
-            "name": self.name,
-            "low": self.low,
-            "high": self.high,
-            "whole": self.whole,
-            "choices": list(self.choices),
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Dimension:
-        """Read what ``to_json`` wrote."""
-        return Dimension(**{**value, "choices": tuple(value["choices"])})
 
 
 @dataclass(frozen=True)
@@ -90,22 +76,6 @@ class Told:
     given: bool = False
     turn: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {
-            "values": dict(self.values),
-            "cost": self.cost,
-            "shortfall": self.shortfall,
-            "samples": self.samples,
-            "given": self.given,
-            "turn": self.turn,
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Told:
-        """Read what ``to_json`` wrote."""
-        return Told(**value)
-
 
 def version() -> str:
     """Return the version of optuna.
@@ -125,7 +95,7 @@ def propose(
     history: Sequence[Told],
     number: int,
     worst: float,
-) -> dict[str, Any]:
+) -> Values:
     """Return the parameters of ask ``number``.
 
     Args:

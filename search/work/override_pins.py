@@ -27,8 +27,17 @@ from search.targets.rulebook import Rulebook
 from search.targets.target import Target
 from search.work.loaded import Loaded
 
-Places = Mapping[str, Mapping[str, Any]]
-"""Tensor of the file to ``{"tensor": index}`` or ``{"constants": [index, ...]}``, from ``locate``."""
+
+@dataclass(frozen=True)
+class Place:
+    """What a tensor of the file is in the network: a tensor, or constants of one name."""
+
+    tensor: int | None = None
+    constants: tuple[int, ...] = ()
+
+
+Places = Mapping[str, Place]
+"""Tensor of the file to its place, from ``locate``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +57,7 @@ class Stated:
     weights: Mapping[tuple[int, int], tuple[tuple[float, ...], tuple[int, ...]]] = field(default_factory=dict)
 
 
-def locate(document: Mapping[str, Any], loaded: Loaded) -> dict[str, dict[str, Any]]:
+def locate(document: Mapping[str, Any], loaded: Loaded) -> dict[str, Place]:
     """Find every tensor of a file of overrides in the prepared model, by its name there or in the user's file.
 
     Raises:
@@ -66,7 +75,7 @@ def translate(document: Mapping[str, Any], network: Network, target: Target, pla
     """
     rule = ScaleRule(target.activation_rule)
     default = "QInt8" if rule.signed else "QUInt8"
-    constants = [name for name, place in places.items() if "constants" in place]
+    constants = [name for name, place in places.items() if place.constants]
     found = pins_from_overrides(overrides_of(document), default=default, initializers=constants)
     converted = {pin.tensor: pin for pin in found if pin.at_readers}
     pins: dict[str, Pin] = {}
@@ -78,7 +87,7 @@ def translate(document: Mapping[str, Any], network: Network, target: Target, pla
     for pin in _float_pins(document, book):
         _check(network, target, pin, "'nodes_to_exclude' of the overrides")
         pins[pin.model_dump_json()] = pin
-    activations = [(one, places[one.tensor]["tensor"]) for one in found if "tensor" in places[one.tensor]]
+    activations = [(one, tensor) for one in found if (tensor := places[one.tensor].tensor) is not None]
     return Stated(
         pins=tuple(pins.values()),
         scales={
@@ -91,14 +100,14 @@ def translate(document: Mapping[str, Any], network: Network, target: Target, pla
     )
 
 
-def _place(name: str, loaded: Loaded) -> dict[str, Any]:
+def _place(name: str, loaded: Loaded) -> Place:
     network, tensor_of = loaded.structure.network, loaded.structure.tensor_of
     for known in (name, loaded.value_names.get(name, name)):
         if known in tensor_of:
-            return {"tensor": tensor_of[known]}
+            return Place(tensor_of[known])
         constants = [c for c, constant in enumerate(network.constants) if constant.name == known]
         if constants:
-            return {"constants": constants}
+            return Place(constants=tuple(constants))
     raise UsageError(f"Override of {name!r}: {_why_not(name, loaded)}")
 
 
@@ -116,16 +125,16 @@ def _why_not(name: str, loaded: Loaded) -> str:
     return f"the model has no tensor of that name{near}."
 
 
-def _pins(book: Rulebook, one: TensorPin, place: Mapping[str, Any], convert: TensorPin | None) -> Iterator[Pin]:
+def _pins(book: Rulebook, one: TensorPin, place: Place, convert: TensorPin | None) -> Iterator[Pin]:
     """Pins of one stated format; int8 asks for nothing."""
     if one.format is not Format.INT16:
         return
     network = book.network
-    if "constants" in place:
-        for c in place["constants"]:
-            yield _at_least(network, network.constants[c].group, "weight")
+    for c in place.constants:
+        yield _at_least(network, network.constants[c].group, "weight")
+    tensor = place.tensor
+    if tensor is None:
         return
-    tensor = place["tensor"]
     for g, s in network.readers[tensor]:
         group = network.groups[g]
         if _is_meant(one, convert, group.inputs[s].node) and group.op_class is not OpClass.FLOAT:
@@ -185,7 +194,7 @@ def _weights(
     rule = ScaleRule(target.weight_rule)
     stated = {}
     for one in found:
-        for c in places[one.tensor].get("constants", ()) if one.scales else ():
+        for c in places[one.tensor].constants if one.scales else ():
             constant = network.constants[c]
             channels = 1 if constant.axis is None else constant.shape[constant.axis]
             if len(one.scales) not in (1, channels):

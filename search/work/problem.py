@@ -13,7 +13,7 @@ from search.metrics.user_metric import UserMetric
 from search.spec.job import Evaluator, JobSpec
 from search.targets.target import Target
 
-RESULTS_VERSION = 6
+RESULTS_VERSION = 7
 """Goes up whenever stored results of an earlier program must not be reused."""
 
 

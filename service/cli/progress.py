@@ -17,25 +17,8 @@ from service.cli.trial_lines import trial_line
 if TYPE_CHECKING:  # the first line is said before the search is loaded
     from service.local.driver import State
 
-FIRST = "check"
-PHASES = {
-    "check": "reading and testing the model",
-    "collect": "calibrating",
-    "calibrate": "calibrating",
-    "float": "evaluating float",
-    "baseline": "evaluating float",
-    "compare": "comparing calibration methods",
-    "evaluate": "evaluating",
-    "propose": "choosing what to try",
-    "sensitivity": "measuring sensitivity",
-    "recheck": "checking the exported model",
-    "time": "timing on this machine",
-    "confirm": "confirming on unseen data",
-    "unoptimized": "evaluating the exported model unoptimized",
-    "export": "writing files",
-    "profile": "comparing layer by layer",
-    "layers": "writing intermediate results",
-}
+FIRST = "reading and testing the model"
+"""What the first item does, said before the search is loaded; see search/work/kinds/check.py."""
 
 
 class RunClock(ProgressColumn):
@@ -52,7 +35,7 @@ class Progressing:
     def __init__(self, console: Console, bar: Progress | None = None) -> None:
         self._seen = _Seen(console)
         self._bar = bar
-        self._task = None if bar is None else bar.add_task(PHASES[FIRST], total=None)
+        self._task = None if bar is None else bar.add_task(FIRST, total=None)
         if bar is None:
             self._seen.phase(FIRST, 0.0)
 
@@ -64,10 +47,10 @@ class Progressing:
         if state.task is None:
             return
         if self._bar is None or self._task is None:
-            self._seen.phase(state.task.kind, state.seconds)
+            self._seen.phase(state.task.kind.doing, state.seconds)
         else:
             self._bar.update(
-                self._task, description=PHASES[state.task.kind], completed=state.done, total=state.total or None
+                self._task, description=state.task.kind.doing, completed=state.done, total=state.total or None
             )
 
 
@@ -91,10 +74,10 @@ class _Seen:
         self._phase = ""
         self._trials: dict[int, int] = {}
 
-    def phase(self, kind: str, seconds: float) -> None:
+    def phase(self, phase: str, seconds: float) -> None:
         """Say a phase that is new."""
-        if PHASES[kind] != self._phase:
-            self._phase = PHASES[kind]
+        if phase != self._phase:
+            self._phase = phase
             self._say(f"[{seconds:6.1f} s] {self._phase}")
 
     def note(self, text: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from search.tasks import Item, Task
+from search.canonical import Json
+from search.tasks import AnyItem, Task
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from service.local.store import RunStore
 
 
@@ -22,8 +22,8 @@ class Computed:
         blobs: Name to blob digest; the blobs are on disk.
     """
 
-    item: Item
-    data: Mapping[str, Any]
+    item: AnyItem
+    data: Mapping[str, Json]
     blobs: Mapping[str, str]
 
 

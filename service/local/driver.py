@@ -132,7 +132,7 @@ class Driver:
     def _keep(self, computed: Computed, state: State, clock: _Clock) -> None:
         """Store what an item gave. Its seconds are those since the last one, so that all of them add up to the wall."""
         item = computed.item
-        self.store.add(ItemResult(item.digest, item.kind, computed.data, computed.blobs, seconds=clock.lap()))
+        self.store.add(ItemResult(item.digest, item.kind.name, computed.data, computed.blobs, seconds=clock.lap()))
         state.done += 1
         state.seconds = clock.total
         self.watch(state)

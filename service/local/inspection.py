@@ -18,8 +18,8 @@ from search.records.document import to_json
 from search.records.finding import Finding
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
-from search.work.checking import describe_model
 from search.work.loaded import Loaded
+from search.work.self_test import describe_model
 from search.work.without_data import load_without_data
 
 N_SAMPLES = 8

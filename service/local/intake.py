@@ -12,6 +12,7 @@ from search.study.items import check_item
 from search.study.plan import Replay
 from search.tasks import ItemResult, Task
 from search.work.item_runner import ItemRunner, Raw
+from search.work.kinds.check import Checked
 from service.local.driver import State, Watch
 from service.local.store import RunStore
 
@@ -26,7 +27,7 @@ class Intake:
     """
 
     result: ItemResult
-    raw: Raw
+    raw: Raw[Checked]
 
     def store(self, store: RunStore) -> None:
         """Put it into the run."""
@@ -54,5 +55,5 @@ def take_in(runner: ItemRunner, results: Mapping[str, ItemResult], watch: Watch,
     watch(State(Replay(runner.problem), task, total=1))
     raw = first_look(runner)
     blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
-    result = ItemResult(item.digest, item.kind, raw.data, blobs, seconds=time.monotonic() - began)
+    result = ItemResult(item.digest, item.kind.name, raw.data, blobs, seconds=time.monotonic() - began)
     return Intake(result, raw)

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.assignment import Assignment
 from search.errors import InvalidDataError, UsageError
+from search.graph.description import CHECK, stored_network
 from search.graph.network import Network
 from search.precision import Precision
 from search.targets.fitting.measured import Measured
@@ -109,7 +110,7 @@ def _run(path: Path, target: Target) -> Known:
     """What a search chose, from its output directory."""
     store = RunStore(path)
     store.read()
-    check = next((result for result in store.results.values() if result.kind == "check"), None)
+    check = next((result for result in store.results.values() if result.kind == CHECK), None)
     try:
         result = json.loads((path / "result.json").read_text())
         nodes: Mapping[str, Any] = result["assignment"]
@@ -117,9 +118,9 @@ def _run(path: Path, target: Target) -> Known:
         raise UsageError(
             f"--result {str(path)!r}: result.json cannot be read ({error}). Is the run finished?"
         ) from None
-    if check is None or not nodes:
+    network = None if check is None else stored_network(check.data)
+    if network is None or not nodes:
         raise UsageError(f"--result {str(path)!r} holds no finished search with an assignment.")
-    network = Network.from_json(dict(check.data["network"]))
     found: dict[int, Precision] = {}
     for entry in nodes.values():
         if entry["group"] is not None and entry["precision"] is not None:

@@ -7,16 +7,20 @@ from search.diagnosis.arithmetic import (
     square_findings,
     warning_findings,
 )
+from search.evaluation.refusal import Refusal
+from search.simulator.program import Warned
 from tests.targets.networks import Sketch
 
-OVERFLOW = {
-    "node": "conv",
-    "what": "accumulator",
-    "value": 2**33,
-    "range": [-(2**31), 2**31 - 1],
-    "message": "Too big.",
-}
-SHIFT = {"node": "conv", "what": "q2", "value": -12, "range": [0, 31], "message": "q2:-12, range [0, 31]"}
+OVERFLOW = Refusal(
+    node="conv",
+    what="accumulator",
+    value=2**33,
+    low=-(2**31),
+    high=2**31 - 1,
+    message="conv overflows.",
+    nodes=("conv",),
+)
+SHIFT = Refusal(node="conv", what="q2", value=-12, low=0, high=31, message="q2:-12, range [0, 31]", nodes=("conv",))
 
 
 def test_trials_that_failed_at_the_same_node_are_one_finding():
@@ -27,8 +31,8 @@ def test_trials_that_failed_at_the_same_node_are_one_finding():
 
 
 def test_warnings_are_told_by_kind():
-    warnings = [{"code": "shift-clamped", "node": f"n{i}", "text": f"n{i} clamped"} for i in range(5)]
-    found = list(warning_findings([*warnings, {"code": "bias-coarser", "node": "c", "text": "c coarser"}]))
+    warnings = [Warned("shift-clamped", f"n{i}", f"n{i} clamped") for i in range(5)]
+    found = list(warning_findings([*warnings, Warned("bias-coarser", "c", "c coarser")]))
     assert [(one.code, one.severity) for one in found] == [("shift-clamped", "warning"), ("bias-coarser", "note")]
     assert found[0].message == "n0 clamped; n1 clamped; n2 clamped and 2 more."
     assert len(found[0].evidence["nodes"]) == 5

@@ -1,4 +1,5 @@
-from search.diagnosis.meaning import GoalFacts, data_meaning, goal_meaning, output_meaning
+from search.data.extremes import Extremes, Outlier
+from search.diagnosis.meaning import GoalFacts, batch_meaning, data_meaning, goal_meaning, output_meaning
 
 
 def facts(required=0.8, value=0.9, metric="top1", classes=10):
@@ -41,26 +42,24 @@ def test_a_goal_that_one_sample_decides_is_told():
     assert codes(facts(required=0.9), n=10) == []  # no drop at all is a statement of its own
 
 
-def data(**found):
-    return {"n_calibration": 100, "mixes": 0.0, "zero_inputs": [], "outliers": [], **found}
-
-
-def said(same_data=False, is_random=False, **found):
-    return [one.code for one in data_meaning(data(**found), is_random=is_random, same_data=same_data)]
+def said(n=100, same_data=False, is_random=False, **found):
+    return [one.code for one in data_meaning(n, Extremes(**found), is_random=is_random, same_data=same_data)]
 
 
 def test_calibration_data_that_says_little_is_told():
     assert said() == []
-    assert said(n_calibration=16) == []
-    assert said(n_calibration=15) == ["few-calibration-samples"]
+    assert said(n=16) == []
+    assert said(n=15) == ["few-calibration-samples"]
     assert said(same_data=True) == ["calibration-is-evaluation"]
-    assert said(zero_inputs=["x"]) == ["calibration-all-zero"]
-    assert said(is_random=True, n_calibration=1, zero_inputs=["x"]) == []
-    assert said(mixes=0.5) == ["batch-dependent"]
+    assert said(zero_inputs=("x",)) == ["calibration-all-zero"]
+    assert said(is_random=True, n=1, zero_inputs=("x",)) == []
+    assert [one.code for one in batch_meaning(0.5)] == ["batch-dependent"]
+    assert list(batch_meaning(0.0)) == []
 
 
 def test_an_outlier_names_sample_tensor_and_ratio():
-    (finding,) = data_meaning(data(outliers=[["x", 5, 1e6, 2.0]]), is_random=False, same_data=False)
+    outlier = Outlier(input="x", sample=5, value=1e6, others=2.0)
+    (finding,) = data_meaning(100, Extremes(outliers=(outlier,)), is_random=False, same_data=False)
     assert finding.message.startswith("Calibration sample 5 holds 1e+06 in 'x', 5e+05 times the largest of all other")
 
 

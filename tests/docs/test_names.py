@@ -17,7 +17,7 @@ from search.spec.goals import LIMITS
 from search.spec.job import CalibrationMethod, JobSpec
 from search.spec.metric_names import METRICS
 from search.targets.target import target_names
-from search.work.running import RUNNERS
+from search.work.kinds.registry import KINDS
 from service.cli.commands import application
 from service.cli.exits import Exit
 from tests.docs.pages import ROOT, is_named, pages, prose
@@ -175,7 +175,7 @@ def test_files_that_pages_name_exist() -> None:
 
 def test_kinds_of_work_have_a_runner_and_the_page_on_architecture_lists_the_rest() -> None:
     assert "item" in pages()["docs/architecture.md"]
-    assert set(RUNNERS) >= {"check", "calibrate", "baseline", "evaluate", "recheck", "export"}
+    assert set(KINDS) >= {"check", "calibrate", "baseline", "evaluate", "recheck", "export"}
 
 
 @pytest.mark.parametrize("key", ["remedies", "priority", "timeout_s", "sampler"])

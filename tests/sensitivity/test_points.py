@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.assignment import Assignment
-from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.graph.network import Constant, ConstantKind, Group, Network, OpClass, Slot, SlotKind, Tensor
-from search.precision import Format, Precision
-from search.sensitivity.params import PointParams
+from search.precision import Format
 from search.sensitivity.points import Point, PointKind, points_of
 from search.targets.placement import Placement
 
@@ -59,19 +56,3 @@ def test_only_the_formats_asked_for_count():
 def test_integers_that_a_format_holds_exactly_are_no_point(ends, fmt, is_point):
     placement = Placement((fmt, F32, F32), ((fmt,), (F32, F32)), (F32,))
     assert bool(points_of(network(integer_input=ends), placement, (fmt,))) is is_point
-
-
-def test_parameters_survive_json():
-    configuration = Configuration(
-        Assignment((Precision.A8W8, Precision.INT8)),
-        Calibration(blob="b", method_8="mse", method_16="min_max", samples=8),
-        Treatment(prescale={1: 2}, ranges={0: (-1.0, 1.0)}),
-    )
-    params = PointParams(
-        base=configuration,
-        point=Point(PointKind.WEIGHT, 0, I16),
-        mode="all_but",
-        samples=(3, 1),
-        outputs=("y",),
-    )
-    assert PointParams.from_json(params.to_json()) == params

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import InvalidModelError
+from search.study.items import check_work
 from search.study.plan import Replay
 from search.tasks import Item, ItemResult, Task
 from search.work.item_runner import ItemRunner
@@ -99,7 +100,7 @@ def test_both_processes_compute_and_every_item_once(local, tmp_path):
 
 def keep(store, found):
     for one in found:
-        store.add(ItemResult(one.item.digest, one.item.kind, one.data, one.blobs))
+        store.add(ItemResult(one.item.digest, one.item.kind.name, one.data, one.blobs))
 
 
 def wait_until(holds, seconds=120.0):
@@ -130,7 +131,7 @@ def test_a_process_that_dies_is_an_error_that_says_so_and_loses_nothing(local, t
     killed = []
 
     def kill(state, pool):
-        if state.task.kind == "sensitivity" and state.done == 1 and not killed:
+        if state.task.kind.name == "sensitivity" and state.done == 1 and not killed:
             killed.extend(pool.pids)
             os.kill(killed[0], signal.SIGKILL)
 
@@ -149,7 +150,8 @@ def test_a_process_that_dies_is_an_error_that_says_so_and_loses_nothing(local, t
 
 def test_an_error_of_the_user_comes_back_as_it_is(local, tmp_path):
     problem = replace(local.problem, model="0" * 64)
-    task = Task((Item("calibrate", "c", {}), Item("calibrate", "d", {})))
+    work = check_work(problem)
+    task = Task((Item(work, "c"), Item(work, "d")))
     paths = {"0" * 64: tmp_path / "nothing.onnx", **local.paths}
     (tmp_path / "nothing.onnx").write_bytes(b"no model")
     with processes(2, replace(local, problem=problem, paths=paths), tmp_path) as pool:

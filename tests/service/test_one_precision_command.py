@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from search.study.plan import LAYER_SAMPLES
+from search.study.delivering import LAYER_SAMPLES
 from tests.service.command import result_of, search, tree
 from tests.study.small import write
 

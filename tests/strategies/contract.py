@@ -8,7 +8,7 @@ A strategy of one's own that passes it can be given to ``Replay``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -18,15 +18,16 @@ import numpy as np
 import pytest
 
 from search.evaluation.configuration import Configuration
+from search.evaluation.refusal import Refusal
 from search.precision import Format, Precision
 from search.records.verdict import Verdict
 from search.strategies.shared.bounds import bounds_of
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.settling import best_trial, settle
 from search.targets.pins import Pin
-from search.tasks import Plan
+from search.tasks import Answers, Plan
 from tests.strategies.nets import J6M, J6M32, J6P, ORT
-from tests.strategies.simulated import Simulated
+from tests.strategies.simulated import Simulated, refusal
 from tests.targets.networks import random_network
 
 TARGETS = {"j6m": J6M, "j6m 3.2": J6M32, "j6p": J6P, "ort-cpu": ORT}
@@ -61,7 +62,7 @@ def summary(session: TrialSession) -> Summary:
     return [(t.stage, t.configuration.digest, t.n_run, t.verdict.value) for t in session.trials]
 
 
-def refusing(study: Simulated, seed: int, share: float) -> Callable[[Configuration], Mapping[str, Any] | None]:
+def refusing(study: Simulated, seed: int, share: float) -> Callable[[Configuration], Refusal | None]:
     """Integer precisions of some groups that running finds the chip cannot do; something else is left to each."""
     rng = np.random.default_rng([seed, 3])
     book = study.setting().book
@@ -71,13 +72,11 @@ def refusing(study: Simulated, seed: int, share: float) -> Callable[[Configurati
         if len(rule.choices) > 1 and integers and rng.random() < share:
             banned[g] = integers[int(rng.integers(len(integers)))]
 
-    def refuses(configuration: Configuration) -> Mapping[str, Any] | None:
+    def refuses(configuration: Configuration) -> Refusal | None:
         hit = [g for g, precision in banned.items() if configuration.effective[g] is precision]
         if not hit:
             return None
-        name = study.network.groups[hit[0]].name
-        nodes = [study.network.groups[g].name for g in hit]
-        return {"node": name, "nodes": nodes, "message": "overflows", "what": "", "value": 0, "range": [0, 0]}
+        return refusal(*(study.network.groups[g].name for g in hit))
 
     return refuses
 
@@ -144,7 +143,7 @@ class StrategyContract:
         try:
             while True:
                 stages.append(summary(session))
-                items = plan.send({item.digest: study.answer(item) for item in items})
+                items = plan.send(Answers({item.digest: study.answer(item) for item in items}))
         except StopIteration:
             stages.append(summary(session))
         for before, after in pairwise(stages):

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from search.encoding import encoded
 from search.evaluation.configuration import Calibration, Configuration
+from search.evaluation.refusal import Refusal
 from search.graph.network import Network
 from search.metrics.part import Part
 from search.metrics.registry import make_metric
 from search.precision import Format
 from search.quant.fp16 import LARGEST_FP16
-from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
+from search.spec.job import WeightSettings
 from search.strategies.ladder.strategy import ladder
 from search.strategies.shared.goals import GoalState
 from search.strategies.shared.session import TrialSession
@@ -30,11 +32,33 @@ from search.targets.pins import Pin, resolve_pins
 from search.targets.placement import Placement, place
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
-from search.tasks import Item, ItemResult, Plan
-from search.work.proposing import proposal
+from search.tasks import Answers, AnyItem, ItemResult, Plan
+from search.work.conditions import Evaluation, Quantization, Reading, Reference, SampleSet
+from search.work.kinds.evaluate import Evaluate, Evaluated
+from search.work.kinds.propose import Propose
+from search.work.kinds.sensitivity import MeasurePoint, PointErrors
 
 STEP = {Format.INT8: 1.0, Format.INT16: 1 / 256, Format.FP16: 1 / 1024, Format.FP32: 0.0}
 CALIBRATION = Calibration(blob="ranges", method_8="kl_v2", method_16="min_max", samples=64)
+EVALUATION = Evaluation(
+    reference=Reference(
+        samples=SampleSet(
+            evaluation="evaluation",
+            confirmation_share=0.0,
+            reading=Reading(preprocess=None, inputs={}),
+            split_seed=None,
+        ),
+        quantization=Quantization(
+            scales="scales", inputs={}, overrides={}, weights=WeightSettings(), tensor_overrides=None
+        ),
+        float_outputs=None,
+        transforms={},
+    ),
+    seed=0,
+    order=None,
+    uses=(),
+    badcase=None,
+)
 Key = tuple[str, int]
 Share = Mapping[str, float]
 
@@ -75,12 +99,12 @@ class Simulated:
     calibration: Calibration = CALIBRATION
     calibrations: tuple[Calibration, ...] = ()
     loudness: Callable[[Calibration], float] = lambda _: 1.0
-    refuses: Callable[[Configuration], Mapping[str, Any] | None] = lambda _: None
-    asked: list[Item] = field(default_factory=list)
+    refuses: Callable[[Configuration], Refusal | None] = lambda _: None
+    asked: list[AnyItem] = field(default_factory=list)
 
     @property
     def evaluations(self) -> int:
-        return sum(item.kind == "evaluate" and item.params["range"][0] == 0 for item in self.asked)
+        return sum(isinstance(item.work, Evaluate) and item.work.range[0] == 0 for item in self.asked)
 
     def setting(self) -> Setting:
         network, target = self.network, self.target
@@ -113,8 +137,7 @@ class Simulated:
             extremes=tuple((-self.absmax.get(t, 1.0), 0.5) for t in range(len(network.tensors))),
             ranking_values={output: (output,) for output in network.outputs},
             context="context",
-            evaluation={},
-            sensitivity={},
+            evaluation=EVALUATION,
             further_samples=tuple(range(20, min(self.n, 84))),
         )
 
@@ -130,64 +153,71 @@ class Simulated:
             items = next(plan)
             while True:
                 self.asked.extend(items)
-                items = plan.send({item.digest: self.answer(item) for item in items})
+                items = plan.send(Answers({item.digest: self.answer(item) for item in items}))
         except StopIteration as end:
             return end.value
 
-    def answer(self, item: Item) -> ItemResult:
-        """What running an item would give.
+    def answer(self, item: AnyItem) -> ItemResult:
+        """What running an item would give, as it is stored."""
+        return ItemResult(item.digest, item.kind.name, encoded(self.value_of(item.work)))
+
+    def value_of(self, work: object) -> object:
+        """What work gives.
 
         Raises:
-            ValueError: If the kind of work is none that a strategy without early stopping by margin asks for.
+            ValueError: If it is of no kind that a strategy without early stopping by margin asks for.
         """
-        compute = {"evaluate": self._evaluated, "sensitivity": self._measured, "propose": _proposed}.get(item.kind)
-        if compute is None:
-            raise ValueError(f"A simulated chip has no answer to {item.kind!r}.")
-        return ItemResult(item.digest, item.kind, compute(item.params))
+        match work:
+            case Evaluate():
+                return self._evaluated(work)
+            case MeasurePoint():
+                return self._measured(work)
+            case Propose():
+                return work.run().value
+            case _:
+                raise ValueError(f"A simulated chip has no answer to {work!r}.")
 
     def value(self, configuration: Configuration, output: str) -> float:
         """Top-1 on the full set."""
         return float(self._right(configuration, output, 0, self.n).mean())
 
-    def _evaluated(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        configuration = Configuration.from_json(params["configuration"])
-        start, stop = params["range"]
+    def _evaluated(self, work: Evaluate) -> Evaluated:
+        configuration = work.configuration
+        start, stop = work.range
         outputs = list(self.goals or [self.network.outputs[0]])
         parts = {}
         for output in outputs:
             values = self._right(configuration, output, start, stop)
             if not np.isfinite(self._power(configuration, output)):
                 values = np.full(stop - start, np.nan, np.float32)
-            parts[f"top1@{output}"] = Part(stop - start, values=values).to_json()
+            parts[f"top1@{output}"] = Part(stop - start, values=values)
         worst = {
-            value: {error: [[i, 1.0 - i / 100] for i in range(20)] for error in ("cosine", "l1", "atol")}
-            for value in params["errors_of"]
+            value: {error: tuple((i, 1.0 - i / 100) for i in range(20)) for error in ("cosine", "l1", "atol")}
+            for value in work.errors_of
         }
-        found = {
-            "parts": parts,
-            "digest": configuration.digest,
-            "worst": worst,
-            "errors": {value: self._sums(configuration, value, stop - start) for value in params["errors_of"]},
-            "float_biases": [],
-        }
-        return {**found, "infeasible": self.refuses(configuration)}
+        return Evaluated(
+            parts=parts,
+            digest=configuration.digest,
+            worst=worst,
+            errors={value: self._sums(configuration, value, stop - start) for value in work.errors_of},
+            infeasible=self.refuses(configuration),
+        )
 
     def _sums(self, configuration: Configuration, output: str, n: int) -> dict[str, float]:
         power = self._power(configuration, output)
         error = power / (1 + power) if np.isfinite(power) else 1e30
         return dict.fromkeys(("cosine", "l1", "atol"), n * error)
 
-    def _measured(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        point = PointParams.from_json(params)
+    def _measured(self, point: MeasurePoint) -> PointErrors:
         placement = self._placement(point.base)
         errors = {}
         for output in point.outputs:
             alone = self._point_power(point.base, placement, point.point.kind.value, point.point.index, output)
             power = alone if point.mode == "only" else self._power(point.base, output, jitter=False) - alone
             saturated = power / (1 + power) if np.isfinite(power) else 1e30
-            values = [float(saturated) * self._luck(point.point, sample, output) for sample in point.samples]
+            values = tuple(float(saturated) * self._luck(point.point, sample, output) for sample in point.samples)
             errors[output] = dict.fromkeys(("cosine", "l1", "atol"), values)
-        return {"errors": errors}
+        return PointErrors(errors)
 
     def _luck(self, own: Point, sample: int, output: str) -> float:
         spread = self.spread.get(output, 0.0)
@@ -233,9 +263,10 @@ class Simulated:
         return self.noise.get(key, 0.0) * step**2 * factor * share
 
 
-def _proposed(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {"values": proposal(params)}
-
-
 def point(kind: str, index: int, fmt: Format = Format.INT8) -> Point:
     return Point(PointKind(kind), index, fmt)
+
+
+def refusal(*nodes: str, message: str = "overflows") -> Refusal:
+    """Why a chip cannot run these nodes."""
+    return Refusal(node=nodes[0], what="", value=0, low=0, high=0, message=message, nodes=nodes)

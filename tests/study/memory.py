@@ -13,10 +13,10 @@ from search.canonical import canonical_json, digest_bytes
 from search.spec.load import build_job
 from search.study.plan import Finished, Replay, Stop
 from search.study.result import Measured, compose
-from search.tasks import Item, ItemResult, Task
+from search.tasks import Answer, Answers, AnyItem, ItemResult, Task
 from search.work.item_runner import ItemRunner, Raw
+from search.work.kinds.registry import run_items
 from search.work.problem import Problem
-from search.work.running import run_items
 from service.local.inputs import LocalProblem, open_problem
 from tests.study.small import Files
 
@@ -56,7 +56,7 @@ class MemoryRun:
     results: dict[str, ItemResult] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
-    order: list[Item] = field(default_factory=list)
+    order: list[AnyItem] = field(default_factory=list)
 
     @property
     def problem(self) -> Problem:
@@ -68,14 +68,19 @@ class MemoryRun:
     def get(self, digest: str) -> bytes:
         return self.blobs[digest]
 
-    def keep(self, item: Item, raw: Raw, seconds: float = 0.0) -> None:
+    def keep(self, item: AnyItem, raw: Raw[object], seconds: float = 0.0) -> None:
         """Store what an item gave; results go through JSON, as every store does it."""
         blobs = {name: digest_bytes(data) for name, data in raw.blobs.items()}
         self.blobs.update({blobs[name]: data for name, data in raw.blobs.items()})
         data = json.loads(canonical_json(raw.data))
-        self.results[item.digest] = ItemResult(item.digest, item.kind, data, blobs, seconds=seconds)
+        self.results[item.digest] = ItemResult(item.digest, item.kind.name, data, blobs, seconds=seconds)
         self.computed[item.digest] += 1
         self.order.append(item)
+
+    def answer(self, kind: str) -> Answer[Any]:
+        """The first answer of a kind."""
+        item = next(item for item in self.order if item.kind.name == kind)
+        return Answers(self.results)[item]
 
     def run(self, *, stop: Stop | None = None) -> Finished:
         """Compute with one runner until nothing is missing."""

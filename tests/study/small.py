@@ -117,3 +117,13 @@ def write(folder: Path, proto: onnx.ModelProto | None = None, *, n: int = 300, n
     np.savez(folder / "calibration.npz", x=pictures(n_calibration, seed=1))
     np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
     return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")
+
+
+def whole_numbers(folder: Path, low: int = 0, high: int = 256) -> Files:
+    """The network without the loud channel on pictures of whole numbers."""
+    rng = np.random.default_rng(3)
+    proto = conv_net(loud=1.0)
+    x = rng.integers(low, high, (120, 1, 8, 8)).astype(np.float32)
+    np.savez(folder / "calibration.npz", x=rng.integers(low, high, (32, 1, 8, 8)).astype(np.float32))
+    np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
+    return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")

@@ -17,16 +17,17 @@ from search.calibration.collect import collect
 from search.calibration.ranges import Ranges, derive_ranges
 from search.data.order import Subset, sample_order
 from search.errors import InvalidDataError, UsageError
+from search.evaluation.refusal import Refusal
 from search.precision import Format
 from search.quant.grid import ScaleRule
 from search.records.verdict import Verdict
 from search.study.calibrations import calibrations, candidates
 from search.study.plan import Replay
-from search.work.item_runner import ItemRunner, Raw, load_arrays
-from search.work.running import run_items
-from tests.builders import save
+from search.work.arrays import load_arrays
+from search.work.item_runner import ItemRunner
+from search.work.kinds.registry import run_items
 from tests.study.memory import MemoryRun, local_problem, without_times
-from tests.study.small import Files, conv_net, labels_of, write
+from tests.study.small import whole_numbers, write
 
 SCHEMA = json.loads(resources.files("search.records").joinpath("result.schema.json").read_text())
 TOP1 = {"metric": "top1", "max_drop": 0.05}
@@ -35,16 +36,6 @@ SIZES = (2, 8, 32)
 
 def study(folder, *, n=120, proto=None, **spec):
     return local_problem(write(folder, proto, n=n), target="tx5105c", goal=[TOP1], **spec)
-
-
-def whole_numbers(folder, low=0, high=256):
-    """The same network on pictures of whole numbers."""
-    rng = np.random.default_rng(3)
-    proto = conv_net(loud=1.0)
-    x = rng.integers(low, high, (120, 1, 8, 8)).astype(np.float32)
-    np.savez(folder / "calibration.npz", x=rng.integers(low, high, (32, 1, 8, 8)).astype(np.float32))
-    np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
-    return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")
 
 
 @pytest.fixture(scope="module")
@@ -213,23 +204,24 @@ def with_refusals(local, refuses):
     runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
     while tasks := replay.advance(run.results):
         for item, raw in run_items(runner, tasks[0]):
-            is_refused = item.kind == "evaluate" and refuses(item.params["configuration"]["calibration"])
-            run.keep(item, Raw({**raw.data, "infeasible": REFUSED}, raw.blobs) if is_refused else raw)
+            is_refused = item.kind.name == "evaluate" and refuses(item.work.configuration.calibration)
+            run.keep(item, replace(raw, value=replace(raw.value, infeasible=REFUSED)) if is_refused else raw)
     return run, replay.finished
 
 
-REFUSED = {
-    "node": "conv2",
-    "what": "q2",
-    "value": -12,
-    "range": [0, 31],
-    "message": "OP:conv2 q2:-12 must range in [0, 31] to meet hardware specifications.",
-    "nodes": ["conv2"],
-}
+REFUSED = Refusal(
+    node="conv2",
+    what="q2",
+    value=-12,
+    low=0,
+    high=31,
+    message="OP:conv2 q2:-12 must range in [0, 31] to meet hardware specifications.",
+    nodes=("conv2",),
+)
 
 
 def test_trials_the_chip_cannot_run_are_shown_as_fail_and_another_one_is_chosen(tmp_path):
-    run, finished = with_refusals(study(tmp_path), lambda calibration: calibration["method_8"] != "kl")
+    run, finished = with_refusals(study(tmp_path), lambda calibration: calibration.method_8 != "kl")
     assert finished.chosen.configuration.calibration.method_8 == "kl"
     files = run.files(finished)
     verdicts = [row["verdict"] for row in csv.DictReader(io.StringIO(files["trials.csv"].decode()))]
@@ -289,9 +281,9 @@ def test_a_goal_above_float_still_gets_the_best_metric(tmp_path):
 
 def test_settings_whose_every_method_fails_are_an_error_of_the_data(searched):
     run, _ = searched
-    found = result_of_kind(run, "calibrate")
-    sizes = [{**size, "methods": dict.fromkeys(size["methods"])} for size in found.data["sizes"]]
-    failed = replace(found, data={**found.data, "sizes": sizes})
+    found = run.answer("calibrate")
+    sizes = tuple(replace(size, methods=dict.fromkeys(size.methods)) for size in found.value.sizes)
+    failed = replace(found, value=replace(found.value, sizes=sizes))
     assert {candidate.why_not for candidate in candidates(run.problem, failed)} == {
         "the method has no range for some tensor"
     }
@@ -301,9 +293,9 @@ def test_settings_whose_every_method_fails_are_an_error_of_the_data(searched):
 
 def test_equal_ranges_are_evaluated_once(searched):
     run, _ = searched
-    found = result_of_kind(run, "calibrate")
-    same = [{**size, "methods": {**size["methods"], "mix": size["methods"]["min_max"]}} for size in found.data["sizes"]]
-    left = calibrations(run.problem, replace(found, data={**found.data, "sizes": same}))
+    found = run.answer("calibrate")
+    same = tuple(replace(size, methods={**size.methods, "mix": size.methods["min_max"]}) for size in found.value.sizes)
+    left = calibrations(run.problem, replace(found, value=replace(found.value, sizes=same)))
     assert "mix" not in {one.method_8 for one in left}
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from search.errors import InvalidDataError
-from search.study.comparing import choose_method
+from search.study.comparing import MethodScore, choose_method
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
 
 
 def rows(*found):
-    """Rows of ``(method, score, samples)``."""
-    return [{"bits": 8, "method": m, "score": s, "samples": n, "errors": {}, "failed": s is None} for m, s, n in found]
+    """Scores of ``(method, score, samples)``."""
+    return [MethodScore(bits=8, method=m, score=s, samples=n, errors={}, failed=s is None) for m, s, n in found]
 
 
 def test_the_smallest_score_wins_and_ties_go_to_the_one_named_first():
@@ -37,25 +37,25 @@ METHODS = ["kl_v2", "kl", "mse", "percentile", "min_max"]
 def test_methods_run_on_the_first_samples_and_those_near_the_best_on_the_rest(tmp_path, methods):
     files = write(tmp_path, conv_net(), n=320)
     run = MemoryRun(local_problem(files, goal=GOAL, calibration={"methods": methods}))
-    rows = {row["method"]: row for row in run.run().comparison}
+    rows = {row.method: row for row in run.run().comparison}
     ranges = {method: [] for method in methods}
     for item in run.order:
-        if item.kind == "compare":
-            ranges[item.params["configuration"]["calibration"]["method_8"]].append(tuple(item.params["range"]))
+        if item.kind.name == "compare":
+            ranges[item.work.configuration.calibration.method_8].append(item.work.range)
     assert rows.keys() == set(methods)
     on = {method for method, found in ranges.items() if found == [(0, 32), (32, 256)]}
     out = {method for method, found in ranges.items() if found == [(0, 32)]}
     assert on | out == set(methods)
-    assert all(row["samples"] == (256 if method in on else 32) for method, row in rows.items())
-    assert all(rows[method]["score"] > 1.25 for method in out if on)
+    assert all(row.samples == (256 if method in on else 32) for method, row in rows.items())
+    assert all(rows[method].score > 1.25 for method in out if on)
     assert len(on) != 1
     chosen = run.document(run.run())["calibration"]["method_8"]
-    assert rows[chosen]["score"] == min(rows[method]["score"] for method in on or out) == 1.0
+    assert rows[chosen].score == min(rows[method].score for method in on or out) == 1.0
 
 
 def test_few_samples_are_one_round(tmp_path):
     files = write(tmp_path, conv_net(), n=16)
     run = MemoryRun(local_problem(files, goal=GOAL))
     rows = run.run().comparison
-    assert [row["samples"] for row in rows] == [16, 16, 16]
-    assert sum(item.kind == "compare" for item in run.order) == 3
+    assert [row.samples for row in rows] == [16, 16, 16]
+    assert sum(item.kind.name == "compare" for item in run.order) == 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from search.data.extremes import Extremes, Outlier, extremes_of
 from search.data.inputs import InputInfo
 from search.errors import InvalidDataError, UsageError
 from search.study.findings import findings_of
 from search.study.intake import first_look
-from search.work.checking import calibration_extremes
 from search.work.item_runner import ItemRunner
 from tests.builders import model, node, run, save
 from tests.data.reading import arrays, documented
@@ -67,9 +67,11 @@ def test_values_that_alone_set_a_range_are_found(tmp_path):
     x = np.ones((10, 3), np.float32)
     x[4, 1] = 1e5
     samples = documented(arrays(x=x, z=np.zeros((10, 3), np.float32)), inputs("x", "z"))
-    assert calibration_extremes(samples) == {"zero_inputs": ["z"], "outliers": [["x", 4, 1e5, 1.0]]}
+    assert extremes_of(samples) == Extremes(
+        zero_inputs=("z",), outliers=(Outlier(input="x", sample=4, value=1e5, others=1.0),)
+    )
     x[5, 0] = 1e5
-    assert calibration_extremes(documented(arrays(x=x), inputs("x")))["outliers"] == []
+    assert extremes_of(documented(arrays(x=x), inputs("x"))).outliers == ()
 
 
 def inputs(*names):

@@ -16,9 +16,9 @@ from search.study.finalists import FLOOR
 from search.study.intake import first_look
 from search.study.plan import Finished, Replay
 from search.study.result import Measured, study_result
-from search.tasks import Item
+from search.tasks import AnyItem
 from search.work.item_runner import ItemRunner, Raw
-from search.work.timing import Timing, TimingParams
+from search.work.kinds.time import TimeModels, Timing
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
 
@@ -32,13 +32,11 @@ class Clocked(MemoryRun):
     seconds: tuple[float, float, float] = (1.0, 1.0, 0.5)
     noise: float = 0.0
 
-    def keep(self, item: Item, raw: Raw, seconds: float = 0.0) -> None:
-        if item.kind == "time":
+    def keep(self, item: AnyItem, raw: Raw[object], seconds: float = 0.0) -> None:
+        if isinstance(item.work, TimeModels):
             plain, high, other = self.seconds
-            asked = TimingParams.from_json(item.params).configurations
-            times = [high if _is_float(one) else other for one in asked]
-            made = Timing(seconds=(plain, *times), noise=self.noise, batch=1, rounds=15)
-            raw = replace(raw, data=made.to_json())
+            times = [high if _is_float(one) else other for one in item.work.configurations]
+            raw = replace(raw, value=Timing(seconds=(plain, *times), noise=self.noise, batch=1, rounds=15))
         super().keep(item, raw, seconds)
 
 
@@ -54,7 +52,7 @@ def _is_float(configuration: Configuration) -> bool:
 
 
 def kinds(run: MemoryRun) -> Sequence[str]:
-    return [item.kind for item in run.order]
+    return [item.kind.name for item in run.order]
 
 
 def told(run: MemoryRun, finished: Finished) -> Any:

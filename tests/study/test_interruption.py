@@ -10,7 +10,7 @@ import pytest
 
 from search.study.plan import Replay
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from tests.docs.pages import ROOT
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import conv_net, write
@@ -57,7 +57,7 @@ class Interrupted:
             if not tasks:
                 return self.run.document(replay.finished)
             self.compute(tasks[0])
-            self.kinds.add(tasks[0].kind)
+            self.kinds.add(tasks[0].kind.name)
             self.ends.append(self.deliver(stop))
         raise AssertionError
 
@@ -68,7 +68,7 @@ class Interrupted:
             if not tasks:
                 break
             self.compute(tasks[0])
-        late = {item.kind for item in self.run.order[before:]}
+        late = {item.kind.name for item in self.run.order[before:]}
         assert late <= {*DELIVERY, "evaluate"}
         stopped = replay.progress.stopping
         assert stopped in (stop, None)

@@ -10,7 +10,7 @@ import pytest
 from search.study.plan import Replay, next_tasks
 from search.tasks import ItemResult
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items, run_task
+from search.work.kinds.registry import run_items, run_task
 from tests.study.memory import MemoryRun, digests, local_problem, without_times
 from tests.study.small import conv_net, two_output_net, write
 
@@ -92,9 +92,9 @@ def test_a_study_stopped_after_every_item_delivers_its_best_and_goes_on_to_the_s
 
 def delivers(item):
     """Whether an item belongs to the delivery: the Q/DQ model of the best trial may not have been measured yet."""
-    if item.kind == "evaluate":
-        return item.params["evaluator"] == "fake_quant"
-    return item.kind in {"recheck", "confirm", "unoptimized", "export", "profile", "layers"}
+    if item.kind.name == "evaluate":
+        return item.work.evaluator == "fake_quant"
+    return item.kind.name in {"recheck", "confirm", "unoptimized", "export", "profile", "layers"}
 
 
 def check_early_end(run, results, answer):

@@ -12,7 +12,7 @@ import pytest
 
 from search.study.plan import Replay
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from tests.data.reading import open_documented as open_data
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, two_output_net, write
@@ -143,7 +143,7 @@ def kinds_that_read(run, source, name):
         for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
         if len(source.read) > before:
-            kinds.append(tasks[0].kind)
+            kinds.append(tasks[0].kind.name)
     return kinds, replay.finished
 
 
@@ -158,7 +158,7 @@ def test_confirmation_data_is_read_once_at_the_end(tmp_path):
     kinds, finished = kinds_that_read(run, source, "confirmation")
     assert kinds == ["confirm"]
     assert source.read == list(range(50))  # every sample once
-    order = [item.kind for item in run.order]
+    order = [item.kind.name for item in run.order]
     assert not {"evaluate", "sensitivity", "recheck"} & set(order[order.index("confirm") :])
     values = np.load(tmp_path / "confirmation.npz")
     got = pinned(run.files(finished)["model.qdq.onnx"]).run(["logits"], {"x": values["x"]})[0].argmax(axis=1)
@@ -177,7 +177,7 @@ def test_confirmation_does_not_change_trials_or_answer(tmp_path, strategy):
     a, b = plain.document(one), confirmed.document(other)
     assert b["metrics"][0]["confirmed"] is not None
     assert plain.files(one)["trials.csv"] == confirmed.files(other)["trials.csv"]
-    assert [item.digest for item in confirmed.order if item.kind != "confirm"] == [i.digest for i in plain.order]
+    assert [item.digest for item in confirmed.order if item.kind.name != "confirm"] == [i.digest for i in plain.order]
     b["metrics"][0]["confirmed"] = a["metrics"][0]["confirmed"]
     assert a == b
 
@@ -196,10 +196,10 @@ def test_a_share_held_back_is_never_evaluated_before_the_end(tmp_path):
     while tasks := replay.advance(run.results):
         for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
-        if tasks[0].kind != "confirm":
+        if tasks[0].kind.name != "confirm":
             assert not held & set(source.read), tasks[0].kind
         source.read.clear()
     document = run.document(replay.finished)
     assert document["metrics"][0]["n_samples"] == 80
     assert document["metrics"][0]["confirmed"] is not None
-    assert [item.kind for item in run.order].count("confirm") == 1
+    assert [item.kind.name for item in run.order].count("confirm") == 1

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from search.work import baseline
+from search.work.kinds import float as float_run
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import two_output_net, write
 
@@ -59,7 +59,7 @@ class Searched:
             self.run.results.update(other.run.results)
             self.run.blobs.update(other.run.blobs)
         self.document = without_times(self.run.document(self.run.run()))
-        self.kinds = Counter(item.kind for item in self.run.order)
+        self.kinds = Counter(item.kind.name for item in self.run.order)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_chips_that_compute_otherwise_share_no_evaluation_of_their_own(fresh):
 
 def evaluations(searched, evaluator):
     return {
-        item.digest for item in searched.run.order if item.kind == "evaluate" and item.params["evaluator"] == evaluator
+        item.digest for item in searched.run.order if item.kind.name == "evaluate" and item.work.evaluator == evaluator
     }
 
 
@@ -144,10 +144,10 @@ def test_another_limit_repeats_no_pass(files, chips, strategy, drop):
 
 
 def test_float_outputs_too_large_to_keep_change_no_answer(files, chips, fresh, monkeypatch):
-    monkeypatch.setattr(baseline, "MAX_STORED_BYTES", 0)
+    monkeypatch.setattr(float_run, "MAX_STORED_BYTES", 0)
     found = Searched(problem(files, chips["j6m"]))
     assert found.document == fresh["j6m"].document
-    assert "outputs" not in next(one for one in found.run.results.values() if one.kind == "float").blobs
+    assert "outputs" not in next(one for one in found.run.results.values() if one.kind.name == "float").blobs
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ladder"])

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.strategies.shared.evaluation_run import MAX_RANGE, sample_ranges
-from search.study.plan import Replay, packed
+from search.strategies.shared.recheck import packed
+from search.study.plan import Replay
 from search.work.item_runner import ItemRunner
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from tests.study.memory import MemoryRun, local_problem, without_times
 from tests.study.small import write
 
@@ -34,7 +35,7 @@ def run_in_shards(run):
     """Compute every round backwards, each task with a runner of its own, and note how many tasks there were."""
     widths, replay = {}, Replay(run.problem)
     while tasks := replay.advance(run.results):
-        for kind, n in Counter(task.kind for task in tasks).items():
+        for kind, n in Counter(task.kind.name for task in tasks).items():
             widths[kind] = max(widths.get(kind, 0), n)
         for task in reversed(tasks):
             for item, raw in run_items(ItemRunner(run.problem, run), task):
@@ -60,7 +61,7 @@ def test_what_nothing_can_stop_runs_in_one_round(files):
     runner, replay, rounds = ItemRunner(run.problem, run), Replay(run.problem), []
     while tasks := replay.advance(run.results):
         asked = [item for task in tasks for item in task.items]
-        rounds.append([one.params["evaluator"] for one in asked if one.kind == "evaluate"])
+        rounds.append([one.work.evaluator for one in asked if one.kind.name == "evaluate"])
         for task in tasks:
             for item, raw in run_items(runner, task):
                 run.keep(item, raw)

@@ -87,7 +87,7 @@ def test_a_batch_never_begins_more_trials_than_allowed(whole):
         if replay.progress.stopping is not None:
             break
         items = [item for task in tasks for item in task.items]
-        begun += sum(item.kind == "evaluate" and item.params["range"][0] == 0 for item in items)
+        begun += sum(item.kind.name == "evaluate" and item.work.range[0] == 0 for item in items)
         results |= {item.digest: run.results[item.digest] for item in items}
     assert replay.progress.stopping == "evaluations"
     assert 0 < begun <= most

@@ -10,11 +10,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from search.study.plan import LAYER_SAMPLES, Replay
+from search.study.delivering import LAYER_SAMPLES
+from search.study.plan import Replay
 from search.study.result import large_files
+from search.work.inner_values import value_names
 from search.work.item_runner import ItemRunner
-from search.work.layers import npz_bytes, value_names
-from search.work.running import run_items
+from search.work.kinds.layers import npz_bytes
+from search.work.kinds.registry import run_items
 from tests.builders import batch_norm, batch_norm_constants, conv, model, node, save
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, labels_of, pictures, write
@@ -106,8 +108,8 @@ def test_the_last_quantized_value_is_the_output_of_the_exported_model(dump):
 
 def test_one_item_holds_one_sample(dump):
     _, run, _ = dump
-    items = [item for item in run.order if item.kind == "layers"]
-    assert [item.params["sample"] for item in items] == list(range(LAYER_SAMPLES))
+    items = [item for item in run.order if item.kind.name == "layers"]
+    assert [item.work.sample for item in items] == list(range(LAYER_SAMPLES))
     for item in items:
         for digest in run.results[item.digest].blobs.values():
             with np.load(io.BytesIO(run.get(digest))) as archive:
@@ -178,20 +180,20 @@ def test_a_finished_study_only_adds_the_dump(tmp_path):
     assert more.identity == plain.local.identity
     again = MemoryRun(more, results=plain.results, blobs=plain.blobs)
     again.run()
-    assert {item.kind for item in again.order} == {"layers"}
+    assert {item.kind.name for item in again.order} == {"layers"}
 
 
 def test_a_dump_that_was_interrupted_goes_on_where_it_was(tmp_path):
     local = local_problem(write(tmp_path, conv_net(batch="1"), n=24), goal=[TOP1], dumps_layers=True)
     run = MemoryRun(local)
     runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
-    while (tasks := replay.advance(run.results))[0].kind != "layers":
+    while (tasks := replay.advance(run.results))[0].kind.name != "layers":
         for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
     item, raw = next(run_items(runner, tasks[0]))
     run.keep(item, raw)
     missing = [one for task in replay.advance(run.results) for one in task.items]
-    assert [one.params["sample"] for one in missing] == list(range(1, LAYER_SAMPLES))
+    assert [one.work.sample for one in missing] == list(range(1, LAYER_SAMPLES))
 
 
 def test_equal_arrays_give_equal_bytes_and_any_name_will_do():

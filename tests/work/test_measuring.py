@@ -12,16 +12,17 @@ from search.evaluation.qdq import QdqOptions, build_qdq
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
 from search.runtime.session import Level, Session
-from search.sensitivity.params import PointParams
 from search.sensitivity.points import PointKind, points_of
+from search.study.items import check_item
 from search.study.plan import Replay
 from search.targets.legalise import legalise, uniform
 from search.targets.pins import resolve_pins
-from search.tasks import Item, Task
-from search.work.evaluating import TRANSFORMS
-from search.work.item_runner import ItemRunner, Raw
-from search.work.measuring import run_points
-from search.work.running import RUNNERS, run_items
+from search.tasks import Task
+from search.work.item_runner import ItemRunner
+from search.work.kinds.check import Check
+from search.work.kinds.registry import run_items
+from search.work.kinds.sensitivity import MeasurePoint, run_points
+from search.work.transforms import TRANSFORMS
 from tests.evaluation.loading import uniform_placement
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
@@ -43,28 +44,34 @@ def prepared(request, tmp_path_factory):
     effective = legalise(
         network, target, uniform(network, target, "low"), pins=resolve_pins(network, target, [])
     ).effective
-    return runner, Configuration(effective, replay.progress.session.setting.calibration, Treatment())
+    setting = replay.progress.session.setting
+    return runner, Configuration(effective, setting.calibration, Treatment()), setting
 
 
 def measured(prepared, mode, transforms=None):
-    runner, base = prepared
+    runner, base, setting = prepared
     placement = runner.placement(base)
     points = points_of(runner.loaded.structure.network, placement, (Format.INT8,))
-    params = [
-        {
-            **PointParams(base=base, point=point, mode=mode, samples=SAMPLES, outputs=("logits",)).to_json(),
-            "transforms": transforms or {},
-        }
+    works = [
+        MeasurePoint(
+            reference=replace(setting.evaluation.reference, transforms=transforms or {}),
+            numerics=setting.numerics(base, "fake_quant"),
+            base=base,
+            point=point,
+            mode=mode,
+            samples=SAMPLES,
+            outputs=("logits",),
+        )
         for point in points
     ]
-    found = (raw.data["errors"]["logits"] for raw in run_points(runner, params))
+    found = (raw.value.errors["logits"] for raw in run_points(runner, works))
     means = ({name: float(np.mean(values)) for name, values in errors.items()} for errors in found)
     return dict(zip(points, means, strict=True))
 
 
 def expected(prepared, placement, transform=np.asarray):
     """Mean errors of one placement, sample by sample."""
-    runner, base = prepared
+    runner, base, _ = prepared
     model = build_qdq(runner.loaded.template, placement, runner.grids(base), QdqOptions()).model
     sessions = [Session(one, level=Level.PINNED) for one in (model, runner.loaded.template.model)]
     batch = runner.loaded.feeding.batch if runner.loaded.feeding.fixed else 1
@@ -79,7 +86,7 @@ def expected(prepared, placement, transform=np.asarray):
 
 def one_point(prepared, point, *, alone):
     """The base with only this point, or with all but it."""
-    runner, base = prepared
+    runner, base, _ = prepared
     network = runner.loaded.structure.network
     full = runner.placement(base)
     bare = uniform_placement(network, Format.FP32)
@@ -104,7 +111,7 @@ def test_every_point_has_the_mean_error_over_the_samples(prepared, mode):
 
 
 def test_sparing_the_loud_tensor_helps_most(prepared):
-    runner, base = prepared
+    runner, base, _ = prepared
     total = expected(prepared, runner.placement(base))["l1"]
     spared = {point: errors["l1"] for point, errors in measured(prepared, "all_but").items()}
     best = min(spared, key=lambda point: spared[point])
@@ -123,13 +130,13 @@ def test_errors_are_taken_behind_the_transform_of_the_output(prepared):
 
 
 def test_float_values_are_kept_for_the_next_points_and_gone_when_something_else_runs(prepared, monkeypatch):
-    runner, _ = prepared
+    runner, _, _ = prepared
     measured(prepared, "only")
     kept = runner.float_values(("logits",))
     measured(prepared, "only")
     assert runner.float_values(("logits",)) is kept
     held = []
-    monkeypatch.setitem(RUNNERS, "check", lambda runner, _: held.append(runner._float_values) or Raw({}))
-    assert len(list(run_items(runner, Task((Item("check", "context", {}),))))) == 1
+    monkeypatch.setattr(Check, "run", lambda _, runner: held.append(runner._float_values))
+    assert len(list(run_items(runner, Task((check_item(runner.problem),))))) == 1
     assert held == [None]
     assert runner.float_values(("logits",)) is not kept

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from search.encoding import decoded, encoded
 from search.errors import InvalidDataError
 from search.work.optuna_gateway import POPULATION, Dimension, Told, propose
 
@@ -39,7 +40,7 @@ def ask(sampler, history, *, number=None, seed=3):
 @SAMPLERS
 def test_a_proposal_is_a_function_of_what_is_known(sampler):
     history = grown(sampler, 20)
-    stored = [Told.from_json(json.loads(json.dumps(told.to_json()))) for told in history]
+    stored = [decoded(Told, json.loads(json.dumps(encoded(told)))) for told in history]
     assert ask(sampler, history) == ask(sampler, stored)
     assert grown(sampler, 20) == history
     assert grown(sampler, 20, seed=4) != history
@@ -77,4 +78,4 @@ def test_given_points_do_not_shift_what_nsga2_draws_next():
 
 @pytest.mark.parametrize("one", SPACE)
 def test_a_dimension_survives_json(one):
-    assert Dimension.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert decoded(Dimension, json.loads(json.dumps(encoded(one)))) == one

@@ -9,7 +9,7 @@ from search.errors import PinConflictError, UsageError
 from search.export.overrides_input import overrides_of
 from search.precision import Format
 from search.targets.target import Target, load_target
-from search.work.override_pins import Stated, translate
+from search.work.override_pins import Place, Stated, translate
 from tests.service.command import result_of, search
 from tests.study.small import write
 from tests.targets.networks import Sketch
@@ -30,9 +30,9 @@ def net():
 
 NETWORK = net()
 PLACES = {
-    "conv_out": {"tensor": NETWORK.groups[0].outputs[0]},
-    "act_out": {"tensor": NETWORK.groups[1].outputs[0]},
-    "w": {"constants": list(NETWORK.constants_of[0])},
+    "conv_out": Place(NETWORK.groups[0].outputs[0]),
+    "act_out": Place(NETWORK.groups[1].outputs[0]),
+    "w": Place(constants=tuple(NETWORK.constants_of[0])),
 }
 
 
@@ -87,13 +87,13 @@ def test_scales_hold_for_their_width_on_both_sides_of_a_convert():
         "zero_point": 0,
         "convert": {"quant_type": "QInt8", "scale": 0.5, "zero_point": 0, "recv_nodes": ["right"]},
     }
-    tensor = PLACES["act_out"]["tensor"]
+    tensor = PLACES["act_out"].tensor
     scales = stated({"act_out": [entry]}).scales
     assert scales == {(tensor, 16): (pytest.approx(0.1), 0), (tensor, 8): (0.5, 0)}
 
 
 def test_unsigned_and_signed_types_of_one_grid_are_the_same():
-    tensor = PLACES["act_out"]["tensor"]
+    tensor = PLACES["act_out"].tensor
     entry = {"quant_type": "QUInt8", "scale": 0.5, "zero_point": 128}
     assert stated({"act_out": [entry]}).scales == {(tensor, 8): (0.5, 0)}
     signed = {"quant_type": "QInt8", "scale": 0.5, "zero_point": -128}
@@ -107,10 +107,10 @@ def test_a_zero_point_the_chip_does_not_have_is_refused():
 
 def test_ranges_and_weight_scales_are_kept():
     found = stated({"act_out": [{"quant_type": "QInt8", "rmin": -1.0, "rmax": 2.0}]})
-    assert found.ranges == {PLACES["act_out"]["tensor"]: (-1.0, 2.0)}
+    assert found.ranges == {PLACES["act_out"].tensor: (-1.0, 2.0)}
     channels = [{"quant_type": "QInt8", "axis": 0, "scale": 0.5 + i, "zero_point": 0} for i in range(8)]
     weights = stated({"w": channels}).weights
-    assert weights == {(PLACES["w"]["constants"][0], 8): (tuple(0.5 + i for i in range(8)), (0,) * 8)}
+    assert weights == {(PLACES["w"].constants[0], 8): (tuple(0.5 + i for i in range(8)), (0,) * 8)}
     with pytest.raises(UsageError, match=r"states 7 scales, but the constant has 8 channels"):
         stated({"w": channels[:7]})
 

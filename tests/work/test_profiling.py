@@ -11,12 +11,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from search.study.plan import PROFILE_SAMPLES, Replay
+from search.study.delivering import PROFILE_SAMPLES
+from search.study.plan import Replay
 from search.study.result import large_files
 from search.study.steering import search_seconds
+from search.work.inner_values import value_names
 from search.work.item_runner import ItemRunner
-from search.work.layers import value_names
-from search.work.running import run_items
+from search.work.kinds.registry import run_items
 from tests.builders import model, node
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
@@ -168,12 +169,12 @@ def test_it_is_computed_once_and_a_killed_study_goes_on_with_it_alone(tmp_path):
     local = local_problem(write(tmp_path, n=24), goal=[TOP1])
     run = MemoryRun(local)
     runner, replay = ItemRunner(run.problem, run), Replay(run.problem)
-    while (tasks := replay.advance(run.results))[0].kind != "profile":
+    while (tasks := replay.advance(run.results))[0].kind.name != "profile":
         for item, raw in run_items(runner, tasks[0]):
             run.keep(item, raw)
     again = MemoryRun(local, results=dict(run.results), blobs=dict(run.blobs))
     finished = again.run()
-    assert [item.kind for item in again.order] == ["profile"]
+    assert [item.kind.name for item in again.order] == ["profile"]
     other = MemoryRun(local)
     assert other.files(other.run())["layers.json"] == again.files(finished)["layers.json"]
     assert set(other.computed.values()) == {1}
@@ -183,8 +184,8 @@ def test_few_samples_are_run_and_their_number_is_told(tmp_path):
     run, finished = studied(tmp_path, n=50)
     assert document(run, finished)["samples"] == PROFILE_SAMPLES
     one, _ = studied(tmp_path / "fixed", proto=conv_net(batch="1"), n=10)
-    item = next(item for item in one.order if item.kind == "profile")
-    assert item.params["samples"] == 10
+    item = next(item for item in one.order if item.kind.name == "profile")
+    assert item.work.samples == 10
 
 
 def test_without_evaluation_data_the_calibration_samples_are_compared(tmp_path):

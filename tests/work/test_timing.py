@@ -9,7 +9,7 @@ import pytest
 
 from search.study.finalists import Finalists
 from search.work.item_runner import ItemRunner
-from search.work.timing import Timing, TimingParams, _times, run_time
+from search.work.kinds.time import TimeModels, _times
 from tests.study.memory import MemoryRun, local_problem
 from tests.study.small import conv_net, write
 
@@ -22,11 +22,12 @@ def test_every_configuration_is_timed_beside_float(tmp_path: Path, axis: str, as
     run = MemoryRun(local_problem(files, target="ort-cpu", goal=GOAL, search={"measure": True}))
     finished = run.run()
     assert isinstance(finished.finalists, Finalists)
-    params = TimingParams(configurations=finished.finalists.configurations, batch=asked)
-    assert TimingParams.from_json(params.to_json()) == params
-    found = Timing.from_json(run_time(ItemRunner(run.problem, run), params.to_json()).data)
+    evaluation = finished.session.setting.evaluation
+    configurations = finished.finalists.configurations
+    work = TimeModels(reference=evaluation.reference, seed=0, configurations=configurations, batch=asked)
+    found = work.run(ItemRunner(run.problem, run)).value
     assert found.batch == batch
-    assert len(found.seconds) == 1 + len(params.configurations)
+    assert len(found.seconds) == 1 + len(configurations)
     assert min(found.seconds) > 0.0
     assert found.rounds >= 3
 

@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from search import errors
-from search.work.running import RUNNERS
+from search.work.kinds.registry import KINDS
+from service.web.study_page import PHASES
 from workers import durable
-from workers.derived import DELIVER, LABELS, PHASES
+from workers.derived import DELIVER, phase_of
 from workers.failures import HINTS, Reported, StudyFailedError, failure_of
 from workers.problem import study_problem
 
@@ -68,5 +69,6 @@ def test_every_error_of_the_core_has_a_code_with_a_way_out():
         }
 
 
-def test_every_kind_of_item_has_a_phase_and_a_label():
-    assert {*RUNNERS, "sensitivity", DELIVER} == set(PHASES) == set(LABELS)
+def test_every_kind_of_work_has_a_phase_of_the_study():
+    assert {phase_of(kind) for kind in [*KINDS, DELIVER]} == set(PHASES)
+    assert phase_of("a kind of a later version") == "a kind of a later version"

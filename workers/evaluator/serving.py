@@ -20,9 +20,10 @@ from search.study.delivery import RESULT, sample_files
 from search.study.intake import first_look
 from search.study.plan import Replay
 from search.study.result import Measured, compose
-from search.tasks import Item, ItemResult, Task
+from search.tasks import AnyItem, ItemResult, Task
 from search.work.item_runner import ItemRunner, Raw
-from search.work.running import run_items
+from search.work.kinds import check
+from search.work.kinds.registry import item_from_json, run_items
 from service.machine import processor
 from workers.evaluator.confinement import confine
 from workers.evaluator.guard import allow_cpu
@@ -117,27 +118,32 @@ class _Session:
     def answer(self, message: Mapping[str, Any]) -> None:
         """Compute items, or deliver."""
         if message["op"] == "run":
-            self._run([Item(one["kind"], one["context"], one["params"]) for one in message["items"]], message["cpu_s"])
+            self._run([item_from_json(one) for one in message["items"]], message["cpu_s"])
         else:
             allow_cpu(message["cpu_s"])
             self._deliver(message)
 
-    def _run(self, items: list[Item], cpu_s: float) -> None:
+    def _run(self, items: list[AnyItem], cpu_s: float) -> None:
         last = time.monotonic()
         allow_cpu(cpu_s)
         for item, raw in self._raws(items):
             now = time.monotonic()
             blobs = {name: self._put(data) for name, data in raw.blobs.items()}
             self._pipe.send(
-                "item", digest=item.digest, kind=item.kind, data=raw.data, blobs=blobs, seconds=round(now - last, 6)
+                "item",
+                digest=item.digest,
+                kind=item.kind.name,
+                data=raw.data,
+                blobs=blobs,
+                seconds=round(now - last, 6),
             )
             last = now
             if self._pipe.is_asked_to_stop:
                 return
             allow_cpu(cpu_s)
 
-    def _raws(self, items: list[Item]) -> Iterator[tuple[Item, Raw]]:
-        if items[0].kind == "check":
+    def _raws(self, items: list[AnyItem]) -> Iterator[tuple[AnyItem, Raw[object]]]:
+        if items[0].kind == check.KIND:
             yield items[0], first_look(self._runner)
         else:
             yield from run_items(self._runner, Task(tuple(items)))

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from search.precision import Format, Precision
 from search.sensitivity.table import Row, Table
 from search.strategies.shared.promotion import Promotion, concerned_groups
 from search.strategies.shared.setting import Setting
-from search.work.optuna_gateway import Dimension
+from search.work.optuna_gateway import Dimension, Values
 
 MOST_FLOAT_ROWS = 16
 STARTING_RATIOS = (0.25, 0.125, 0.5, 0.0625, 1.0)  # the middle of a bisection first, the bound last
@@ -69,7 +68,7 @@ class Space:
         if len(self.setting.sizes) > 1:
             yield Dimension("samples", choices=tuple(one.samples for one in self.setting.sizes))
 
-    def starts(self, believed: Sequence[float] = ()) -> Iterator[dict[str, Any]]:
+    def starts(self, believed: Sequence[float] = ()) -> Iterator[Values]:
         """Points to begin with: what the ladder would probe, and the bounds, the lower one with every method.
 
         Args:
@@ -97,34 +96,39 @@ class Space:
     def _names(self) -> frozenset[str]:
         return frozenset(one.name for one in self.dimensions)
 
-    def _point(self, ratio: float, count: int) -> dict[str, Any]:
+    def _point(self, ratio: float, count: int) -> Values:
         own = self.setting.calibration
-        usual = {"float_rows": count, "side": SENSITIVE, "method_gemm": own.method_8, "method_other": own.method_8}
-        usual |= {"samples": own.samples} | {f"ratio_{t}": ratio for t in range(len(self.tables))}
+        usual: dict[str, str | int | float] = {
+            "float_rows": count,
+            "side": SENSITIVE,
+            "method_gemm": own.method_8,
+            "method_other": own.method_8,
+        }
+        usual |= {"samples": own.samples, **{f"ratio_{t}": ratio for t in range(len(self.tables))}}
         return {one.name: usual[one.name] for one in self.dimensions}
 
-    def request(self, values: Mapping[str, Any]) -> Assignment:
+    def request(self, values: Values) -> Assignment:
         """The assignment a point asks for."""
         return self._promotion(int(values.get("float_rows", 0))).request(
             row
             for t, table in enumerate(self.tables)
-            for row in table.first(ceil(len(table.rows) * values[f"ratio_{t}"]))
+            for row in table.first(ceil(len(table.rows) * float(values[f"ratio_{t}"])))
         )
 
-    def sides(self, values: Mapping[str, Any]) -> Mapping[int, str]:
+    def sides(self, values: Values) -> Mapping[int, str]:
         """Which side of each gemm keeps 16 bit where one only can."""
         return self._sides if values.get("side", SENSITIVE) == SENSITIVE else {}
 
-    def calibration(self, values: Mapping[str, Any]) -> Calibration:
+    def calibration(self, values: Values) -> Calibration:
         """The scales of a point; a method without a range at that sample count gives way to the usual one."""
         own = self.setting.calibration
-        samples = values.get("samples", own.samples)
+        samples = int(values.get("samples", own.samples))
         size = next((one for one in self.setting.sizes if one.samples == samples), None)
         if size is None:
             return own
         if own.method_8 not in size.methods:
             return own
-        gemm, other = (values.get(name, own.method_8) for name in METHODS)
+        gemm, other = (str(values.get(name, own.method_8)) for name in METHODS)
         gemm, other = (method if method in size.methods else own.method_8 for method in (gemm, other))
         blob = own.blob if samples == own.samples else size.blob
         return replace(own, blob=blob, samples=samples, method_8=gemm, method_other=None if other == gemm else other)
@@ -139,7 +143,7 @@ class Space:
         return Promotion(self.setting.book, self.bottom, self.high).sides(self.tables)
 
 
-def in_words(values: Mapping[str, Any]) -> str:
+def in_words(values: Values) -> str:
     """A point for the record."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()

@@ -8,15 +8,15 @@ number of samples it reached. The order is that of the proposals, never that in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration, Treatment
 from search.precision import Format
 from search.records.verdict import Verdict
+from search.sensitivity.table import Row
 from search.strategies.auto.surrogate import Start, Surrogate
 from search.strategies.ladder.strategy import INTEGERS, has_float_elementwise, high_format, merged_rows
 from search.strategies.optuna.space import Space, in_words
@@ -27,7 +27,8 @@ from search.strategies.shared.treatments import treat
 from search.strategies.shared.trial import Trial
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
-from search.work.optuna_gateway import Sampler, Told, version
+from search.work.kinds.propose import Proposal, Propose
+from search.work.optuna_gateway import Sampler, Told, Values, version
 
 MOST_ASKS = 80
 MOST_BELIEVED = 3  # points of the estimator to begin with
@@ -88,7 +89,7 @@ def _space(session: TrialSession, bottom: Assignment, low: Trial, high: Trial, t
     """Tables of the base, and rows for fp16 where all of 16 bit misses the goals."""
     above = high_format(session.setting.target)
     tables = yield from session.tables(low, "all low", formats=(Format.INT8,))
-    rows: Sequence[Any] = ()
+    rows: Sequence[Row] = ()
     if above is Format.INT16 and not high.is_met:
         rows = merged_rows((yield from session.tables(high, "all high", formats=INTEGERS)))
     return Space(session.setting, bottom, above, tables, rows, treatment)
@@ -119,51 +120,51 @@ class _Search:
             self.turn += 1
             self.history += told
 
-    def _starts(self) -> Iterator[Mapping[str, Any]]:
+    def _starts(self) -> Iterator[Values]:
         seen: set[str] = set()
         for point in self.space.starts(self.believed):
             if in_words(point) not in seen:
                 seen.add(in_words(point))
                 yield point
 
-    def _proposals(self) -> Plan[list[Mapping[str, Any]]]:
+    def _proposals(self) -> Plan[list[Values]]:
         items = [self._ask(len(self.history) + i) for i in range(self.sampling.batch)]
-        results = yield tuple(items)
-        return [results[item.digest].data["values"] for item in items]
+        answers = yield tuple(items)
+        return [answers[item].value.values for item in items]
 
-    def _ask(self, number: int) -> Item:
-        params = {
-            "optuna": version(),
-            "sampler": self.sampling.sampler,
-            "seed": self.sampling.seed,
-            "space": [one.to_json() for one in self.space.dimensions],
-            "history": [told.to_json() for told in self.history],
-            "number": number,
-            "worst": self._worst,
-        }
-        return Item("propose", self.session.setting.context, params, work=1.0)
+    def _ask(self, number: int) -> Item[Proposal]:
+        work = Propose(
+            optuna=version(),
+            sampler=self.sampling.sampler,
+            seed=self.sampling.seed,
+            space=tuple(self.space.dimensions),
+            history=tuple(self.history),
+            number=number,
+            worst=self._worst,
+        )
+        return Item(work, self.session.setting.context, macs=1.0)
 
     @property
     def _worst(self) -> float:
         return max(trial.cost for trial in self.session.trials[:2])
 
-    def _wanted(self, values: Mapping[str, Any]) -> Configuration | None:
+    def _wanted(self, values: Values) -> Configuration | None:
         """What a point would run; None if it is dearer than the best so far."""
         if self._cost(values) >= self._best():
             return None
         return Configuration(self._effective(values), self.space.calibration(values), self.space.treatment)
 
-    def _effective(self, values: Mapping[str, Any]) -> Assignment:
+    def _effective(self, values: Values) -> Assignment:
         legaliser = self.session.setting.legaliser
         return legaliser.legalise(self.space.request(values), sides=self.space.sides(values)).effective
 
-    def _cost(self, values: Mapping[str, Any]) -> float:
+    def _cost(self, values: Values) -> float:
         return self.session.setting.cost.index(self._effective(values))
 
     def _best(self) -> float:
         return min((trial.cost for trial in self.session.trials if trial.is_met), default=float("inf"))
 
-    def _told(self, values: Mapping[str, Any], *, given: bool) -> Plan[Told]:
+    def _told(self, values: Values, *, given: bool) -> Plan[Told]:
         """Evaluate a point unless it cannot be better; return what the sampler is told."""
         space, setting = self.space, self.session.setting
         wanted = self._wanted(values)
@@ -175,7 +176,7 @@ class _Search:
             space.request(values),
             stage=f"optuna {self.sampling.sampler}",
             why=in_words(values),
-            ratio=values["ratio_0"] if len(space.tables) == 1 else None,
+            ratio=float(values["ratio_0"]) if len(space.tables) == 1 else None,
             sides=space.sides(values),
             treatment=space.treatment,
             calibration=space.calibration(values),

@@ -6,23 +6,22 @@ study has the same trials everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from search.evaluation.configuration import Configuration
 from search.strategies.shared.evaluation_run import run_configuration
 from search.strategies.shared.session import TrialSession
-from search.tasks import Item, ItemResult, Plan
+from search.tasks import Answers, AnyItem, Plan, T
 
 
-def side_by_side(plans: Sequence[Plan[Any]]) -> Plan[tuple[Any, ...]]:
+def side_by_side(plans: Sequence[Plan[T]]) -> Plan[tuple[T, ...]]:
     """Run plans in step; return what each returned, in order."""
-    returned: dict[int, Any] = {}
-    wanted: dict[int, tuple[Item, ...]] = {}
+    returned: dict[int, T] = {}
+    wanted: dict[int, tuple[AnyItem, ...]] = {}
 
-    def step(i: int, results: Mapping[str, ItemResult] | None) -> None:
+    def step(i: int, answers: Answers | None) -> None:
         try:
-            wanted[i] = next(plans[i]) if results is None else plans[i].send(results)
+            wanted[i] = next(plans[i]) if answers is None else plans[i].send(answers)
         except StopIteration as end:
             wanted.pop(i, None)
             returned[i] = end.value
@@ -31,9 +30,9 @@ def side_by_side(plans: Sequence[Plan[Any]]) -> Plan[tuple[Any, ...]]:
         step(i, None)
     while wanted:
         items = tuple(dict.fromkeys(item for found in wanted.values() for item in found))
-        results = yield items
-        for i, own in list(wanted.items()):
-            step(i, {item.digest: results[item.digest] for item in own})
+        answers = yield items
+        for i in list(wanted):
+            step(i, answers)
     return tuple(returned[i] for i in range(len(plans)))
 
 

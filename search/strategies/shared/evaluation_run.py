@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from search.evaluation.configuration import Configuration
+from search.evaluation.refusal import Refusal
 from search.metrics.part import Part
 from search.metrics.sequential import look_schedule
 from search.records.trial import Estimate
 from search.shares import cut_samples
+from search.simulator.program import Warned
 from search.spec.job import Evaluator
 from search.strategies.shared.full_set import full_set_estimate
 from search.strategies.shared.goals import values_of
 from search.strategies.shared.setting import Setting
 from search.strategies.shared.stopping import Look, StoppingRule
 from search.strategies.shared.trial import Exported
-from search.tasks import Item, ItemResult, Plan
+from search.tasks import Answer, Item, Plan
+from search.work.kinds.evaluate import Evaluate, Evaluated, Worst
 
 MAX_RANGE = 8192  # samples per item: keeps a result far below 256 KiB
 FEWEST, MOST_AT_FIRST = 16, 128  # samples of the first look
 LAST_LOOK_SHARE = 0.8
-Worst = dict[str, dict[str, list[tuple[int, float]]]]
 
 
 @dataclass
@@ -51,16 +52,16 @@ class Run:
     setting: Setting
     parts: dict[str, list[Part]]
     ranges: list[tuple[int, int, str]] = field(default_factory=list)
-    worst: Worst = field(default_factory=dict)
+    worst: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
     n: int = 0
     evaluated: bool = False
     seconds: float = 0.0
-    infeasible: Mapping[str, Any] | None = None
+    infeasible: Refusal | None = None
     said: Look = Look.GO_ON
     decided: tuple[str, ...] = ()
     n_errors: int = 0
-    warnings: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[Warned, ...] = ()
     float_interior: tuple[str, ...] = ()
 
     @property
@@ -101,34 +102,34 @@ class Run:
         n = self.setting.n_samples
         return tuple(goal.id for goal in self.setting.goals if goal.is_hopeless(self.parts[goal.id], n=n, looks=looks))
 
-    def add(self, result: ItemResult, stop: int) -> None:
-        """Take in the result of the next range, which ends at ``stop``."""
-        data = result.data
-        for goal, part in data["parts"].items():
-            self.parts[goal].append(Part.from_json(part))
-        self.ranges.append((self.n, stop, data["digest"]))
+    def add(self, answer: Answer[Evaluated], stop: int) -> None:
+        """Take in the answer to the next range, which ends at ``stop``."""
+        value = answer.value
+        for goal, part in value.parts.items():
+            self.parts[goal].append(part)
+        self.ranges.append((self.n, stop, value.digest))
         self.n = stop
-        self.evaluated = self.evaluated or not result.reused
-        self.seconds += result.seconds
-        self.infeasible = self.infeasible or data.get("infeasible")
-        self.warnings = tuple(data.get("warnings", ()))
-        self.float_interior = tuple(data.get("float_interior", ()))
+        self.evaluated = self.evaluated or not answer.reused
+        self.seconds += answer.seconds
+        self.infeasible = self.infeasible or value.infeasible
+        self.warnings = value.warnings
+        self.float_interior = value.float_interior
         if not self.setting.staged or stop <= stages(self.setting)[0]:
             self.n_errors = stop
-            self._add_errors(data.get("errors", {}))
-            self._add_worst(data["worst"])
+            self._add_errors(value.errors)
+            self._add_worst(value.worst)
 
     def _add_errors(self, found: Mapping[str, Mapping[str, float]]) -> None:
         for output, sums in found.items():
             known = self.errors.setdefault(output, {})
             for error, total in sums.items():
-                known[error] = known.get(error, 0.0) + float(total)
+                known[error] = known.get(error, 0.0) + total
 
     def _add_worst(self, worst: Worst) -> None:
         for output, by_error in worst.items():
             for error, found in by_error.items():
                 known = self.worst.setdefault(output, {}).setdefault(error, [])
-                known.extend((int(sample), float(value)) for sample, value in found)
+                known.extend(found)
                 known.sort(key=lambda pair: -pair[1])
 
     def mean_errors(self) -> dict[str, dict[str, float]]:
@@ -187,24 +188,28 @@ def run_configuration(
     """
     looks = stages(setting) if setting.staged else look_schedule(setting.n_samples, setting.batch)
     run = Run(setting, {goal.id: [] for goal in setting.goals})
-    shared = {
-        **setting.evaluation,
-        **setting.numerics(configuration, evaluator),
-        "evaluator": evaluator,
-        "configuration": configuration.to_json(),
-        "errors_of": list(setting.all_ranking_values) if keep_errors else [],
-    }
+    numerics = setting.numerics(configuration, evaluator)
+    errors_of = setting.all_ranking_values if keep_errors else ()
+
+    def item(start: int, stop: int) -> Item[Evaluated]:
+        work = Evaluate(
+            evaluation=setting.evaluation,
+            numerics=numerics,
+            evaluator=evaluator,
+            configuration=configuration,
+            errors_of=errors_of,
+            range=(start, stop),
+        )
+        return Item(work, setting.context, macs=setting.macs * (stop - start))
+
     first = looks[:1] if setting.staged and keep_errors and not stops else ()
     at_once = full or (setting.ordered and stopping is None)  # by margin nobody else stops it
     for look in dict.fromkeys((*first, *stops, setting.n_samples) if at_once else looks):
         ranges = sample_ranges(run.n, look, setting)
-        items = [
-            Item("evaluate", setting.context, {**shared, "range": [start, stop]}, work=setting.macs * (stop - start))
-            for start, stop in ranges
-        ]
-        results = yield tuple(items)
-        for item, (_, stop) in zip(items, ranges, strict=True):
-            run.add(results[item.digest], stop)
+        items = [item(start, stop) for start, stop in ranges]
+        answers = yield tuple(items)
+        for one, (_, stop) in zip(items, ranges, strict=True):
+            run.add(answers[one], stop)
         run.check_values()
         if full:
             continue

@@ -7,11 +7,11 @@ those with fewer, else a float one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from search.assignment import Assignment
+from search.evaluation.refusal import Refusal
 from search.graph.network import Network
 from search.precision import Precision
 
@@ -30,12 +30,12 @@ class InfeasibleSet:
     allowed: Sequence[Sequence[Precision]]
     found: dict[tuple[int, Precision], str] = field(default_factory=dict)
 
-    def learn(self, infeasible: Mapping[str, Any], effective: Assignment) -> bool:
+    def learn(self, infeasible: Refusal, effective: Assignment) -> bool:
         """Take in why ``effective`` cannot run; return whether another precision is left for every group concerned."""
-        names = set(infeasible["nodes"])
+        names = set(infeasible.nodes)
         groups = [g for g, group in enumerate(self.network.groups) if group.name in names]
         for g in groups:
-            self.found[(g, effective[g])] = str(infeasible["message"])
+            self.found[(g, effective[g])] = infeasible.message
         return bool(groups) and all(self._instead(g, effective[g]) is not None for g in groups)
 
     def avoid(self, effective: Assignment) -> tuple[dict[int, Precision], dict[int, str]]:

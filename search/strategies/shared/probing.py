@@ -15,7 +15,6 @@ import numpy as np
 from search.assignment import Assignment
 from search.precision import Format
 from search.sensitivity.agreement import COUNTS, rank_agreement
-from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind, points_of
 from search.sensitivity.table import Table, combined, make_table, ranking_samples
 from search.strategies.shared.goals import GoalState
@@ -23,6 +22,7 @@ from search.strategies.shared.setting import Setting
 from search.strategies.shared.trial import Trial
 from search.targets.placement import place
 from search.tasks import Item, Plan
+from search.work.kinds.sensitivity import MeasurePoint, Mode
 
 FEWEST, MOST = 4, 12  # bad cases that every point is measured on: benchmarks/ranking.py, docs/search.md
 SHARE = 0.25  # of the evaluation set: samples that may run in all, over all points
@@ -139,22 +139,27 @@ class Probe:
         writer = network.tensors[point.index].writer if group is None else group
         return -1 if writer is None else writer
 
-    def _measure(self, points: Sequence[Point], start: int, stop: int, mode: str = "only") -> Plan[None]:
+    def _measure(self, points: Sequence[Point], start: int, stop: int, mode: Mode = "only") -> Plan[None]:
         """Add the errors of points on ``samples[start:stop]``."""
-        shared = {**self.setting.sensitivity, **self.setting.numerics(self.base.configuration, "fake_quant")}
         samples, metric_of = self.samples[start:stop], self._metric_of
+        numerics = self.setting.numerics(self.base.configuration, "fake_quant")
         items = {}
         for point in sorted(points, key=self._position):  # neighbours in the network share what they run
-            params = PointParams(
-                base=self.base.configuration, point=point, mode=mode, samples=samples, outputs=tuple(metric_of)
+            work = MeasurePoint(
+                reference=self.setting.evaluation.reference,
+                numerics=numerics,
+                base=self.base.configuration,
+                point=point,
+                mode=mode,
+                samples=samples,
+                outputs=tuple(metric_of),
             )
-            work = self.setting.macs * len(samples)
-            items[point] = Item("sensitivity", self.setting.context, {**shared, **params.to_json()}, work=work)
-        results = yield tuple(items.values())
+            items[point] = Item(work, self.setting.context, macs=self.setting.macs * len(samples))
+        answers = yield tuple(items.values())
         for point, item in items.items():
-            errors = results[item.digest].data["errors"]
+            errors = answers[item].value.errors
             for value, metric in metric_of.items():
-                self._errors.setdefault((value, point), []).extend(map(float, errors[value][metric]))
+                self._errors.setdefault((value, point), []).extend(errors[value][metric])
 
 
 def tables(

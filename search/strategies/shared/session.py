@@ -12,7 +12,6 @@ from functools import cached_property
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
-from search.metrics.part import Part
 from search.precision import Format
 from search.records.verdict import Verdict
 from search.sensitivity.table import Table
@@ -200,8 +199,7 @@ class TrialSession:
         rest = sample_ranges(trial.n_run, self.setting.n_samples, self.setting)
         checked = (*trial.ranges, *((start, stop, None) for start, stop in rest))
         result = yield from recheck(self.setting, trial.configuration, checked)
-        parts = {name: [Part.from_json(part) for part in found] for name, found in result.data["parts"].items()}
-        digests = result.data["digests"]
+        parts, digests = result.value.parts, result.value.digests
         ranges = tuple((start, stop, digest) for (start, stop, _), digest in zip(checked, digests, strict=True))
         values = values_of(self.setting.goals, parts)
         is_met = all(goal.is_met(parts[goal.id], n=self.setting.n_samples) for goal in self.setting.goals)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration
@@ -14,11 +13,12 @@ from search.spec.goals import ALL_OUTPUTS
 from search.spec.job import Evaluator
 from search.strategies.shared.goals import GoalState
 from search.targets.cost import CostModel
-from search.targets.identity import numerics
+from search.targets.identity import Numerics, numerics
 from search.targets.legalise import Legaliser, uniform
 from search.targets.pins import PinTable
 from search.targets.rulebook import Rulebook
 from search.targets.target import Target
+from search.work.conditions import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,7 @@ class Setting:
         extremes: Tensor index to smallest and largest value seen in calibration.
         ranking_values: Output to the values whose error ranks its points (the output, or what stands before a cut).
         context: Context digest of items.
-        evaluation: Parameters every evaluation shares.
-        sensitivity: Parameters every sensitivity measurement shares.
+        evaluation: What every evaluation shares.
         calibrations: Scales to choose among, where the search is over them alone.
         sizes: Calibration sample counts to choose among beside precisions.
         staged: Whether evaluations stop early by the model of search/strategies/auto/early_stopping.py.
@@ -81,8 +80,7 @@ class Setting:
     extremes: tuple[tuple[float, float] | None, ...]
     ranking_values: Mapping[str, tuple[str, ...]]
     context: str
-    evaluation: Mapping[str, Any]
-    sensitivity: Mapping[str, Any]
+    evaluation: Evaluation
     calibrations: tuple[Calibration, ...] = ()
     sizes: tuple[Size, ...] = ()
     staged: bool = False
@@ -111,8 +109,8 @@ class Setting:
         high = free.legalise(uniform(self.network, self.target, "high")).effective
         return low, high
 
-    def numerics(self, configuration: Configuration, evaluator: Evaluator) -> dict[str, Any]:
-        """What the target makes of a configuration, as parameters of the items that measure it."""
+    def numerics(self, configuration: Configuration, evaluator: Evaluator) -> Numerics:
+        """What the target makes of a configuration, as part of the items that measure it."""
         return numerics(self.book, configuration.effective, integers=evaluator == "integer")
 
     @cached_property

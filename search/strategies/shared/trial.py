@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from search.assignment import Assignment
 from search.evaluation.configuration import Configuration
+from search.evaluation.refusal import Refusal
 from search.metrics.part import Part
 from search.records.trial import Estimate
 from search.records.verdict import Verdict
+from search.simulator.program import Warned
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Trial:
         decided: Goals that ruled it out early.
         verdict: How it ended.
         exported: What the Q/DQ model said; None where it was not asked.
-        infeasible: Why the chip cannot run it: ``node, what, value, range, message, nodes``; None if it can.
-        warnings: What the integer program gave way to: ``code, node, text``.
+        infeasible: Why the chip cannot run it; None if it can.
+        warnings: What the integer program gave way to.
         float_interior: Quantized groups the simulator computed in float between integer ends.
         worst: Output to error name to the worst samples; empty unless asked for.
         errors: Output to error name to the mean over the samples run; empty unless asked for.
@@ -77,8 +78,8 @@ class Trial:
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     decided: tuple[str, ...] = ()
     exported: Exported | None = None
-    infeasible: Mapping[str, Any] | None = None
-    warnings: tuple[Mapping[str, Any], ...] = ()
+    infeasible: Refusal | None = None
+    warnings: tuple[Warned, ...] = ()
     float_interior: tuple[str, ...] = ()
     worst: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

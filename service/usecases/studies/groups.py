@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from search.graph.network import Network
+from search.graph.description import CHECK, stored_network
 from service.store.db import items
 from service.store.db.studies import Study
-
-CHECK = "check"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +33,8 @@ class GroupLine:
 def groups_of(connection: Connection, study: Study) -> tuple[GroupLine, ...]:
     """Return the groups; none before the model was checked."""
     found = items.newest(connection, study.id, CHECK)
-    described: Mapping[str, Any] | None = None if found is None else found.data.get("network")
-    if described is None:
-        return ()
-    groups = Network.from_json(dict(described)).groups
+    network = None if found is None else stored_network(found.data)
     return tuple(
         GroupLine(no=no, name=one.name, op_type=one.op_type, nodes=one.nodes, macs=one.macs)
-        for no, one in enumerate(groups)
+        for no, one in enumerate(() if network is None else network.groups)
     )

@@ -8,7 +8,7 @@ import pytest
 from search.strategies.auto.strategy import auto
 from search.strategies.shared.settling import best_trial
 from tests.strategies.nets import J6E32, J6M32, J6P, ORT
-from tests.strategies.simulated import Simulated
+from tests.strategies.simulated import Simulated, refusal
 from tests.targets.networks import random_network
 
 
@@ -20,7 +20,7 @@ def refusing(network, share, seed):
             rng = np.random.default_rng([seed, g, len(precision.value), ord(precision.value[1])])
             if precision.value not in ("a8w8", "int8") and rng.random() < share:
                 name = network.groups[g].name
-                return {"nodes": [name], "message": f"{name} overflows at {precision.value}"}
+                return refusal(name, message=f"{name} overflows at {precision.value}")
         return None
 
     return refuses

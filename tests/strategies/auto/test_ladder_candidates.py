@@ -3,7 +3,6 @@
 import pytest
 
 from search.precision import Format
-from search.sensitivity.params import PointParams
 from search.strategies.auto.ladder_candidates import ladder_candidates
 from search.strategies.auto.promoted_noise import promoted_noise
 from search.strategies.auto.tuning import DEFAULT
@@ -67,7 +66,7 @@ def test_only_loud_points_are_measured_finer_and_their_share_is_that_of_the_chip
     errors = {step: 10 * DEFAULT.noise.loud * step**2 for step in (1.0, 0.5)}
     powers = {step: (1 - error / (1 + error)) ** -2 - 1 for step, error in errors.items()}
     assert shares[Format.INT16] == pytest.approx(powers[0.5] / powers[1.0])
-    assert {PointParams.from_json(item.params).point.index for item in study.asked[asked:]} == {loud[1]}
+    assert {item.work.point.index for item in study.asked[asked:]} == {loud[1]}
 
 
 def test_nothing_is_measured_where_no_point_is_loud_and_at_most_so_many_where_all_are():

@@ -17,17 +17,10 @@ from search.strategies.auto.one_precision import (
     sample_sizes,
 )
 from tests.strategies.nets import J6M, J6P, ORT, TX, chain, written
-from tests.strategies.simulated import Simulated
+from tests.strategies.simulated import Simulated, refusal
 
 METHODS = ("min_max", "percentile", "mse", "kl", "kl_v2", "mix")
-REFUSED = {
-    "node": "conv1",
-    "what": "q2",
-    "value": -12,
-    "range": [0, 31],
-    "message": "OP:conv1 q2:-12 must range in [0, 31] to meet hardware specifications",
-    "nodes": ["conv1"],
-}
+REFUSED = refusal("conv1", message="OP:conv1 q2:-12 must range in [0, 31] to meet hardware specifications")
 
 
 def calibration(method="kl", samples=64, exact=()):

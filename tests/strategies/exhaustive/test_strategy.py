@@ -12,7 +12,7 @@ from search.strategies.exhaustive.strategy import MOST_ASSIGNMENTS, check_counta
 from search.strategies.ladder.strategy import ladder
 from search.targets.pins import Pin, resolve_pins
 from tests.strategies.nets import J6M, J6P, chain, group, weights, written
-from tests.strategies.simulated import CALIBRATION, Simulated
+from tests.strategies.simulated import CALIBRATION, Simulated, refusal
 
 P = Precision
 NO_FLOAT = (Pin(match="*", at_most="int16"),)
@@ -111,7 +111,7 @@ def test_what_takes_the_place_of_an_infeasible_candidate_waits_for_its_turn():
     def refuses(configuration):
         if configuration.effective[conv] is not P.A8W8:
             return None
-        return {"node": "conv0", "nodes": ["conv0"], "message": "overflow", "what": "", "value": 0, "range": [0, 0]}
+        return refusal("conv0")
 
     noise = {weights(network, "conv1"): 4e-4}
     simulated = Simulated(network, J6M, noise, pins=NO_FLOAT, refuses=refuses)

@@ -323,7 +323,7 @@ def test_an_output_without_values_to_rank_by_gets_no_table():
 
     simulated.drive(plan())
     assert tables == ()
-    assert all(item.kind == "evaluate" for item in simulated.asked)
+    assert all(item.kind.name == "evaluate" for item in simulated.asked)
 
 
 def test_a_collapsed_base_is_also_measured_sparing_each_point():
@@ -332,7 +332,7 @@ def test_a_collapsed_base_is_also_measured_sparing_each_point():
     quiet = Simulated(network, J6M, {loud: 0.01}).run()
     simulated = Simulated(network, J6M, {loud: 3.0, weights(network, "conv4"): 3.0})
     session = simulated.run()
-    modes = {item.params["mode"] for item in simulated.asked if item.kind == "sensitivity"}
+    modes = {item.work.mode for item in simulated.asked if item.kind.name == "sensitivity"}
     assert modes == {"only", "all_but"}
     assert {row.point.index for row in session.table_list[0].rows[:2]} >= {loud[1]}
     assert quiet.trials[1].values["top1@y0"] > 0.5
@@ -342,4 +342,4 @@ def test_an_uncollapsed_base_is_measured_once_per_point():
     network = chain()
     simulated = Simulated(network, J6M, {written(network, "act2"): 0.01})
     simulated.run()
-    assert {item.params["mode"] for item in simulated.asked if item.kind == "sensitivity"} == {"only"}
+    assert {item.work.mode for item in simulated.asked if item.kind.name == "sensitivity"} == {"only"}

@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_one_others(sampler):
 def test_low_that_meets_the_goal_ends_it():
     session, simulated = searched(noise={})
     assert [trial.stage for trial in session.trials] == ["all low"]
-    assert not [item for item in simulated.asked if item.kind != "evaluate"]
+    assert not [item for item in simulated.asked if item.kind.name != "evaluate"]
 
 
 def test_nothing_dearer_than_the_best_so_far_is_evaluated():
@@ -73,22 +73,22 @@ def test_nothing_dearer_than_the_best_so_far_is_evaluated():
 
 def test_what_is_rejected_early_is_told_as_pruned_in_the_order_of_the_asks():
     _, simulated = searched(noise={k: 8 * v for k, v in spread(chain(6)).items()})
-    last = [item for item in simulated.asked if item.kind == "propose"][-1].params
-    assert last["number"] == len(last["history"])
-    pruned = [told for told in last["history"] if told["samples"] is not None]
+    last = [item for item in simulated.asked if item.kind.name == "propose"][-1].work
+    assert last.number == len(last.history)
+    pruned = [told for told in last.history if told.samples is not None]
     assert pruned
-    assert all(told["samples"] < simulated.n and told["shortfall"] > 0 for told in pruned)
+    assert all(told.samples < simulated.n and told.shortfall > 0 for told in pruned)
 
 
 @SAMPLERS
 def test_a_batch_is_asked_before_any_of_it_is_told(sampler):
     session, simulated = searched(sampler, batch=3)
-    asks = [item.params for item in simulated.asked if item.kind == "propose"]
+    asks = [item.work for item in simulated.asked if item.kind.name == "propose"]
     assert asks
     for i in range(0, len(asks), 3):
-        histories = [one["history"] for one in asks[i : i + 3]]
+        histories = [one.history for one in asks[i : i + 3]]
         assert histories[0] == histories[1] == histories[2]
-        assert [one["number"] - len(one["history"]) for one in asks[i : i + 3]] == [0, 1, 2]
+        assert [one.number - len(one.history) for one in asks[i : i + 3]] == [0, 1, 2]
     assert [trial.number for trial in session.trials] == list(range(1, len(session.trials) + 1))
     assert len(asks) <= MOST_ASKS + 3
 
@@ -118,11 +118,11 @@ def test_a_quieter_calibration_makes_a_cheaper_answer():
 
 def test_sample_counts_and_methods_per_class_are_dimensions():
     session, simulated = searched(sizes=SIZES)
-    last = [item for item in simulated.asked if item.kind == "propose"][-1].params
-    choices = {one["name"]: one["choices"] for one in last["space"]}
-    assert choices["samples"] == [4, 16, 64]
-    assert choices["method_gemm"] == choices["method_other"] == ["kl_v2", "mse"]
-    assert {told["values"]["samples"] for told in last["history"]} == {4, 16, 64}
+    last = [item for item in simulated.asked if item.kind.name == "propose"][-1].work
+    choices = {one.name: one.choices for one in last.space}
+    assert choices["samples"] == (4, 16, 64)
+    assert choices["method_gemm"] == choices["method_other"] == ("kl_v2", "mse")
+    assert {told.values["samples"] for told in last.history} == {4, 16, 64}
     used = {trial.configuration.calibration for trial in session.trials}
     assert {one.blob for one in used if one.samples == 64} == {"ranges"}
     assert {one.blob for one in used} <= {"ranges", "ranges 4", "ranges 16"}
@@ -156,7 +156,7 @@ def test_what_the_estimator_believes_in_comes_right_behind_the_bounds(sampler):
     believed = likely_ratios(fresh, space, *session.trials[:2])
     assert 1 <= len(believed) <= MOST_BELIEVED
     assert believed[0] != STARTING_RATIOS[0]
-    asked = next(item for item in simulated.asked if item.kind == "propose").params["history"]
-    ratios = [one["values"]["ratio_0"] for one in asked]
+    asked = next(item for item in simulated.asked if item.kind.name == "propose").work.history
+    ratios = [one.values["ratio_0"] for one in asked]
     methods = len(session.setting.methods_8)
     assert ratios[methods : methods + len(believed)] == believed

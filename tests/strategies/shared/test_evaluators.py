@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from search.evaluation.configuration import Configuration
+from search.evaluation.refusal import Refusal
 from search.metrics.part import Part
 from search.precision import Precision
 from search.records.verdict import Verdict
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.setting import Setting
 from search.targets.legalise import uniform
-from search.tasks import Item, ItemResult
+from search.work.kinds.evaluate import Evaluate, Evaluated
 from tests.strategies.nets import J6M, J6M32, chain, group, weights, written
 from tests.strategies.simulated import Simulated
 
@@ -38,29 +37,36 @@ class InIntegers(Simulated):
     def setting(self) -> Setting:
         return replace(super().setting(), evaluator="integer")
 
-    def answer(self, item: Item) -> ItemResult:
-        found = super().answer(item)
-        if item.kind != "evaluate":
-            return found
-        data = {**found.data, **self._differently(item.params)}
-        return ItemResult(item.digest, item.kind, data)
+    def value_of(self, work: object) -> object:
+        found = super().value_of(work)
+        if isinstance(work, Evaluate) and isinstance(found, Evaluated):
+            return replace(found, **self._differently(work))
+        return found
 
-    def _differently(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        effective = Configuration.from_json(params["configuration"]).effective
-        if params["evaluator"] == "fake_quant":
-            start, stop = params["range"]
-            wrong = Part(stop - start, values=np.zeros(stop - start, np.bool_)).to_json()
+    def _differently(self, work: Evaluate) -> dict[str, Any]:
+        effective = work.configuration.effective
+        if work.evaluator == "fake_quant":
+            start, stop = work.range
+            wrong = Part(stop - start, values=np.zeros(stop - start, np.bool_))
             return {"parts": {"top1@y0": wrong}} if effective.digest in self.spoiled else {}
         names = [g.name for g, p in zip(self.network.groups, effective.precisions, strict=True)]
         hit = [name for name, p in zip(names, effective.precisions, strict=True) if (name, p) in self.overflowing]
         if not hit:
             return {"infeasible": None}
-        why = {"node": hit[0], "what": "accumulator", "value": 2**33, "range": [-(2**31), 2**31 - 1]}
-        return {"infeasible": {**why, "message": f"{hit[0]} overflows", "nodes": hit}}
+        why = Refusal(
+            node=hit[0],
+            what="accumulator",
+            value=2**33,
+            low=-(2**31),
+            high=2**31 - 1,
+            message=f"{hit[0]} overflows",
+            nodes=tuple(hit),
+        )
+        return {"infeasible": why}
 
 
 def evaluators(simulated: Simulated) -> list[str]:
-    return [item.params["evaluator"] for item in simulated.asked if item.kind == "evaluate"]
+    return [item.work.evaluator for item in simulated.asked if isinstance(item.work, Evaluate)]
 
 
 def test_what_meets_the_goal_in_integers_is_measured_as_a_qdq_model_too():

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from search.precision import Format
-from search.sensitivity.params import PointParams
 from search.strategies.shared import probing
 from search.strategies.shared.probing import FEWEST, MOST, RELIABLE, ROUND, errors_at, missed, tables
 from search.strategies.shared.session import TrialSession
@@ -26,7 +25,7 @@ def measured(study, **options):
     low = study.drive(session.evaluate(uniform(study.network, J6M, "low"), stage="low", full=True))
     before = len(study.asked)
     found = study.drive(tables(setting, low, "low", formats=(Format.INT8,), **options))
-    return found, low, [PointParams.from_json(item.params) for item in study.asked[before:]]
+    return found, low, [item.work for item in study.asked[before:]]
 
 
 def test_points_that_scatter_little_are_measured_on_the_bad_cases_alone():
@@ -126,4 +125,4 @@ def test_other_formats_are_measured_on_the_samples_the_rows_come_from():
     effective = low.configuration.effective
     again = study.drive(errors_at(study.setting(), low, effective, [row.point for row in rows], found))
     assert again["y0"] == pytest.approx([row.value for row in rows])
-    assert sorted(len(item.params["samples"]) for item in study.asked[before:]) == sorted(row.samples for row in rows)
+    assert sorted(len(item.work.samples) for item in study.asked[before:]) == sorted(row.samples for row in rows)

@@ -12,7 +12,7 @@ from search.strategies.shared.session import TrialSession
 from search.strategies.shared.settling import best_trial, settle
 from search.targets.legalise import uniform
 from tests.strategies.nets import J6M, ORT, chain, written
-from tests.strategies.simulated import Simulated
+from tests.strategies.simulated import Simulated, refusal
 from tests.targets.networks import Sketch
 
 NETWORK = chain()
@@ -53,7 +53,7 @@ def test_where_the_goal_is_missed_the_closest_trial_is_complete_and_delivered():
 
 def test_there_is_an_answer_where_low_cannot_run_and_all_that_ran_was_nan():
     conv = next(g for g, one in enumerate(NETWORK.groups) if one.name == "conv0")
-    broken = {"node": "conv0", "nodes": ["conv0"], "message": "overflows", "what": "", "value": 0, "range": [0, 0]}
+    broken = refusal("conv0")
     lowest = uniform(NETWORK, J6M, "low")[conv]
     study = Simulated(
         NETWORK, J6M, {ACT2: np.inf}, refuses=lambda one: broken if one.effective[conv] is lowest else None

@@ -1,15 +1,11 @@
-"""``export``: the deployment of a study as vendor files, and what the report and ``result.json`` need of it."""
+"""The deployment of a study: everything its exporters say, from the configuration and the calibration."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from search.assignment import Assignment
 from search.deployment.deployment import (
     Deployment,
     GroupPin,
@@ -19,54 +15,26 @@ from search.deployment.deployment import (
     OutputForm,
     WeightGrid,
 )
-from search.deployment.float_model import QDQ_MODEL
 from search.evaluation.biases import GridSource
-from search.evaluation.configuration import Configuration
-from search.export.files import export_files
 from search.graph.network import Network
 from search.precision import Format
-from search.spec.job import Pin
 from search.targets.pins import resolve_pins
 from search.targets.placement import Placement
-from search.work.item_runner import ItemRunner, Raw
+from search.work.delivery import Delivery
+from search.work.item_runner import ItemRunner
 from search.work.knight import knight_plan
 from search.work.problem import Problem
 
 
-def run_export(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
-    """Write every file that follows from the chosen assignment."""
-    deployment = make_deployment(runner, params)
-    exported = export_files(deployment)
-    files = dict(exported.files)
-    if params["model"] is None:
-        files[QDQ_MODEL] = deployment.quantized
-    outputs = {
-        name: {"dtype": form.dtype, "scale": form.scale, "zero_point": form.zero_point}
-        for name, form in deployment.outputs.items()
-    }
-    data = {
-        "outputs": outputs,
-        "shares": [_share(deployment.network, g) for g in range(len(deployment.network.groups))],
-        "files": sorted(files),
-        "gaps": [asdict(gap) for gap in exported.gaps],
-        "command": exported.command,
-        "recalibrates": exported.recalibrates,
-    }
-    blobs = {f"file:{path}": content for path, content in files.items()}
-    blobs["nodes"] = json.dumps(_assignment(runner, deployment)).encode()
-    return Raw(data, blobs)
-
-
-def make_deployment(runner: ItemRunner, params: Mapping[str, Any]) -> Deployment:
+def make_deployment(runner: ItemRunner, delivery: Delivery) -> Deployment:
     """Everything the exporters say, from the configuration and the calibration."""
-    configuration = Configuration.from_json(params["configuration"])
+    configuration, reasons = delivery.configuration, delivery.reasons
     loaded, target = runner.loaded, runner.problem.target
     network = loaded.structure.network
     placement = runner.placement(configuration)
     grids = runner.measured_grids(configuration, placement)
     origins = runner.grids(configuration)
     used = sorted(set(_used(network, placement)), key=lambda pair: (pair[0], pair[1].rank))
-    reasons = {int(g): why for g, why in params["reasons"].items()}
     template = loaded.template
     return Deployment(
         graph=template.model.SerializeToString(),
@@ -76,7 +44,7 @@ def make_deployment(runner: ItemRunner, params: Mapping[str, Any]) -> Deployment
         kind=_kind(runner.problem),
         march=target.march,
         toolchain=None if target.toolchain is None else str(target.toolchain),
-        requested=Assignment.from_json(params["requested"]),
+        requested=delivery.requested,
         effective=configuration.effective,
         reasons=tuple(reasons.get(g, "") for g in range(len(network.groups))),
         placement=placement,
@@ -94,16 +62,16 @@ def make_deployment(runner: ItemRunner, params: Mapping[str, Any]) -> Deployment
             (t, fmt.bits): Observation(method=origins.method_of(t, fmt), fixed=origins.is_fixed(t, fmt))
             for t, fmt in used
         },
-        pins=_pins(runner, params),
+        pins=_pins(runner, delivery),
         fates=_fates(runner),
         outputs={name: _form(network, placement, grids, name) for name in network.outputs},
         node_types={node.name: node.op_type for node in template.model.graph.node},
         slot_values=_slot_values(runner),
-        achieved_ratio=params["ratio"],
+        achieved_ratio=delivery.ratio,
         passes=_passes(runner),
         prescale=configuration.treatment.prescale,
-        calibration_dir=params["calibration_dir"],
-        knight=knight_plan(runner, configuration, params),
+        calibration_dir=delivery.calibration_dir,
+        knight=knight_plan(runner, configuration, delivery.knight),
     )
 
 
@@ -156,9 +124,9 @@ def _layout(runner: ItemRunner) -> str:
     return "NCHW" if preprocess is None else preprocess.layout
 
 
-def _pins(runner: ItemRunner, params: Mapping[str, Any]) -> dict[int, GroupPin]:
+def _pins(runner: ItemRunner, delivery: Delivery) -> dict[int, GroupPin]:
     network, target = runner.loaded.structure.network, runner.problem.target
-    table = resolve_pins(network, target, [Pin.model_validate(pin) for pin in params["pins"]])
+    table = resolve_pins(network, target, delivery.pins)
     return {
         g: GroupPin(
             match="; ".join(pin.match or pin.op_type or pin.scope or "" for pin in pins), freeze=table.is_frozen(g)
@@ -208,27 +176,3 @@ def _passes(runner: ItemRunner) -> dict[str, int]:
         for node in template.model.graph.node
         if node.name not in template.group_of and node.output and node.output[0] in template.tensor_of
     }
-
-
-def _share(network: Network, group: int) -> float:
-    return network.groups[group].macs / network.total_macs if network.total_macs else 0.0
-
-
-def _assignment(runner: ItemRunner, deployment: Deployment) -> dict[str, dict[str, Any]]:
-    """Every node of the user's graph: precision, request, group, role, into, why."""
-    group_of = runner.loaded.template.group_of
-    found = {}
-    for name, fate in sorted(deployment.fates.items()):
-        group = group_of.get(name, group_of.get(fate.into or ""))
-        precision = None if group is None else deployment.effective[group].value
-        requested = None if group is None else deployment.requested[group].value
-        why = fate.why if group is None or fate.role != "compute" else (deployment.reasons[group] or fate.why)
-        found[name] = {
-            "precision": precision,
-            "requested": requested,
-            "group": None if group is None else f"g{group}",
-            "role": fate.role,
-            "into": fate.into,
-            "why": why,
-        }
-    return found

@@ -4,38 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from search.calibration.collect import with_outputs
+from search.canonical import Json
+from search.encoding import decoded
+from search.evaluation.configuration import Configuration
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
 from search.runtime.session import Level, Session
-from search.sensitivity.params import PointParams
 from search.sensitivity.points import Point, PointKind
 from search.sensitivity.switched import switched_model
 from search.sensitivity.tails import positions, tail
-from search.work.evaluating import TRANSFORMS
+from search.targets.identity import Numerics
+from search.tasks import Kind
+from search.work.arrays import Array
+from search.work.conditions import Reference
 from search.work.float_values import Run
 from search.work.item_runner import ItemRunner, Raw
+from search.work.transforms import TRANSFORMS
 
-Array = npt.NDArray[Any]
 GATHERED = 2**20
 """Elements of outputs whose errors are taken at once; a run alone may have more."""
 Errors = dict[str, dict[str, list[float]]]
+Mode = Literal["only", "all_but"]
+KIND = Kind(name="sensitivity", label="measure sensitivity", doing="measuring sensitivity", phase="sensitivity")
 
 
-def run_points(runner: ItemRunner, all_params: Sequence[Mapping[str, Any]]) -> Iterator[Raw]:
+@dataclass(frozen=True)
+class PointErrors:
+    """Errors of one point.
+
+    Attributes:
+        errors: Value to error name to the error of each sample.
+    """
+
+    errors: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurePoint:
+    """Measure one point of one base.
+
+    Attributes:
+        reference: Evaluation samples, and how the model is quantized.
+        numerics: What the target makes of the base.
+        base: The configuration whose formats and scales are used.
+        point: What is rounded.
+        mode: ``only``: this point alone; ``all_but``: everything the base rounds except this point.
+        samples: Sample indices, the bad cases of the base.
+        outputs: Values whose error is taken.
+    """
+
+    kind: ClassVar[Kind] = KIND
+    reference: Reference
+    numerics: Numerics
+    base: Configuration
+    point: Point
+    mode: Mode
+    samples: tuple[int, ...]
+    outputs: tuple[str, ...]
+
+    def read(self, data: Json) -> PointErrors:
+        """Read a stored result."""
+        return decoded(PointErrors, data)
+
+    def run(self, runner: ItemRunner) -> Raw[PointErrors]:
+        """Measure this point alone; several that belong together are cheaper by ``run_points``."""
+        return next(run_points(runner, [self]))
+
+
+def run_points(runner: ItemRunner, points: Sequence[MeasurePoint]) -> Iterator[Raw[PointErrors]]:
     """Measure points that share base, mode, samples and outputs, in order."""
-    first = PointParams.from_json(all_params[0])
-    points = [PointParams.from_json(params).point for params in all_params]
-    probe = _Probe(runner, first, all_params[0]["transforms"], points)
+    first = points[0]
+    probe = _Probe(runner, first, [one.point for one in points])
     measure = probe.alone if first.mode == "only" else probe.spared
-    for point in points:
-        yield Raw({"errors": measure(point)})
+    for one in points:
+        yield Raw(PointErrors({name: _frozen(found) for name, found in measure(one.point).items()}))
+
+
+def _frozen(errors: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    return {key: tuple(values) for key, values in errors.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +103,10 @@ class _Tail:
 class _Probe:
     """Sessions and references shared by the points of one task."""
 
-    def __init__(
-        self, runner: ItemRunner, params: PointParams, transforms: Mapping[str, str], points: Sequence[Point]
-    ) -> None:
+    def __init__(self, runner: ItemRunner, params: MeasurePoint, points: Sequence[Point]) -> None:
         self._runner = runner
         self._params = params
-        self._transforms = transforms
+        self._transforms = params.reference.transforms
         self._placement = runner.placement(params.base)
         self._grids = runner.grids(params.base)
         self._float = runner.float_values(params.outputs)

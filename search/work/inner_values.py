@@ -1,20 +1,15 @@
-"""``layers``: every intermediate result of the float and of the quantized run on one evaluation sample.
+"""Models that give their inner values: the float one and the quantized one, under the names of the user's model.
 
-One item per sample and one sample per run, so that never more than one run's values are held. Values carry the names of
-the user's model; what the rewriting of the graph took away (a folded BatchNormalization's input) has no value in the
-quantized run. A value that is stored rounded is given as its readers see it: rounded, as a real number.
+What the rewriting of the graph took away (a folded BatchNormalization's input) has no value in the quantized run. A
+value that is stored rounded is given as its readers see it: rounded, as a real number.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
 from search.calibration.collect import fresh_part, with_outputs
@@ -22,11 +17,10 @@ from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
 from search.quant.grid import fake_quantize
 from search.runtime.session import Level, Session
-from search.work.item_runner import ItemRunner, Layers, Raw
+from search.work.arrays import Array
+from search.work.item_runner import ItemRunner, Layers
 from search.work.loaded import Loaded
 
-Array = npt.NDArray[Any]
-FOLDER = "layers"
 _SEQUENCES = ("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SplitToSequence", "SequenceMap")
 _LEFT_OUT = frozenset({*_SEQUENCES, "Optional", "Constant"})
 """Operators whose results are no arrays, or no results at all."""
@@ -50,22 +44,6 @@ class NamedSession:
         return {name: fresh_part(found[inner], batch, 1) for name, inner in self.names.items()}
 
 
-def run_layers(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
-    """Dump one sample under both models."""
-    feeding, sample = runner.loaded.feeding, int(params["sample"])
-    source = runner.calibration if runner.problem.evaluation is None else runner.evaluation
-    batch = feeding.batch if feeding.fixed else 1
-    feeds = source.batch(np.full(batch, sample))
-    own = {name: fresh_part(array, batch, 1) for name, array in feeds.items()}
-    configuration = Configuration.from_json(params["configuration"])
-    rounded = quantized_layers(runner, configuration, params["evaluator"]).values(feeds, batch)
-    blobs = {
-        layer_path("float", sample): npz_bytes({**own, **float_layers(runner).values(feeds, batch)}),
-        layer_path("quantized", sample): npz_bytes({**rounded_inputs(runner, configuration, own), **rounded}),
-    }
-    return Raw({"sample": sample}, {f"file:{path}": data for path, data in blobs.items()})
-
-
 def rounded_inputs(runner: ItemRunner, configuration: Configuration, own: Mapping[str, Array]) -> dict[str, Array]:
     """Model inputs as the quantized model reads them first: on their grid, where they are stored as integers."""
     placement, grids = runner.placement(configuration), runner.grids(configuration)
@@ -73,13 +51,10 @@ def rounded_inputs(runner: ItemRunner, configuration: Configuration, own: Mappin
     for name, array in own.items():
         tensor = runner.loaded.template.roots.get(name)
         if tensor is not None and array.dtype == np.float32 and placement.stored[tensor].is_integer:
-            found[name] = fake_quantize(array, grids.activation(tensor, placement.stored[tensor]))
+            found[name] = fake_quantize(
+                array.astype(np.float32, copy=False), grids.activation(tensor, placement.stored[tensor])
+            )
     return found
-
-
-def layer_path(run: str, sample: int) -> str:
-    """Path of the values of one sample, relative to the output folder."""
-    return f"{FOLDER}/{run}/{sample}.npz"
 
 
 def float_layers(runner: ItemRunner) -> Layers:
@@ -140,16 +115,3 @@ def _renamed(loaded: Loaded, inner: Mapping[str, str], delivered: Iterable[str])
 def value_names(model: onnx.ModelProto) -> list[str]:
     """Values that nodes of the main graph compute and that are arrays."""
     return [name for node in model.graph.node if node.op_type not in _LEFT_OUT for name in node.output if name]
-
-
-def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays as the bytes of an ``.npz``; unlike ``np.savez`` any name will do. Equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            if array.dtype.hasobject:
-                continue  # text
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
-    return buffer.getvalue()

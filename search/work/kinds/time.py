@@ -10,17 +10,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from search.canonical import Json
+from search.encoding import decoded
 from search.evaluation.configuration import Configuration
 from search.runtime.session import Level, Session
 from search.runtime.stopwatch import Steady, interleave, steady
+from search.tasks import Kind
+from search.work.arrays import Array
+from search.work.conditions import Reference
 from search.work.item_runner import ItemRunner, Raw
 
-Array = npt.NDArray[Any]
+KIND = Kind(name="time", label="time what meets the goals", doing="timing on this machine", phase="export")
 Feeds = Mapping[str, Array]
 ROUNDS = 15
 MOST_SERIES = 4
@@ -28,29 +32,6 @@ QUIET = 0.02  # relative noise that is good enough
 SHORTEST = 0.002  # seconds of one timing: a model that is quicker runs several times in it
 LONGEST = 30.0  # seconds of one series; heavier models are timed in fewer rounds, three at least
 FEWEST = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimingParams:
-    """What is timed.
-
-    Attributes:
-        configurations: Beside the float model, which is always timed.
-        batch: Samples in a run; what the model takes where that is fixed.
-    """
-
-    configurations: tuple[Configuration, ...]
-    batch: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {"configurations": [one.to_json() for one in self.configurations], "batch": self.batch}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> TimingParams:
-        """Read what ``to_json`` wrote."""
-        found = tuple(Configuration.from_json(one) for one in value["configurations"])
-        return TimingParams(configurations=found, batch=value["batch"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,31 +50,42 @@ class Timing:
     batch: int
     rounds: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {"seconds": list(self.seconds), "noise": self.noise, "batch": self.batch, "rounds": self.rounds}
 
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Timing:
-        """Read what ``to_json`` wrote."""
-        return Timing(**{**value, "seconds": tuple(value["seconds"])})
+@dataclass(frozen=True, kw_only=True)
+class TimeModels:
+    """Time configurations beside the float model, on the same samples.
 
+    Attributes:
+        reference: Evaluation samples, and how models are quantized.
+        seed: Of the order that samples are taken in.
+        configurations: Beside the float model, which is always timed.
+        batch: Samples in a run; what the model takes where that is fixed.
+    """
 
-def run_time(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
-    """Time the deployed session of every configuration beside the float model's, on the same samples."""
-    asked = TimingParams.from_json(params)
-    feeding, threads = runner.loaded.feeding, runner.problem.threads
-    batch = feeding.batch if feeding.fixed else min(asked.batch, len(runner.order))
-    feeds = runner.evaluation.batch(np.resize(runner.order, batch))
-    sessions = [runner.loaded.user_session]
-    for configuration in asked.configurations:
-        data = runner.qdq(configuration, explicit_moves=True).model.SerializeToString()
-        sessions.append(Session(data, level=Level.DEPLOYED, threads=threads))
-    # one thread: its processor time, which other jobs of the machine do not lengthen
-    clock = time.process_time if threads == 1 else time.perf_counter
-    times, repeats, rounds = _times([partial(_run, session, feeds) for session in sessions], clock)
-    seconds = tuple(float(one) / (repeats * batch) for one in times.seconds)
-    return Raw(Timing(seconds=seconds, noise=times.noise, batch=batch, rounds=rounds).to_json())
+    kind: ClassVar[Kind] = KIND
+    reference: Reference
+    seed: int
+    configurations: tuple[Configuration, ...]
+    batch: int = 1
+
+    def read(self, data: Json) -> Timing:
+        """Read a stored result."""
+        return decoded(Timing, data)
+
+    def run(self, runner: ItemRunner) -> Raw[Timing]:
+        """Time the deployed session of every configuration beside the float model's."""
+        feeding, threads = runner.loaded.feeding, runner.problem.threads
+        batch = feeding.batch if feeding.fixed else min(self.batch, len(runner.order))
+        feeds = runner.evaluation.batch(np.resize(runner.order, batch))
+        sessions = [runner.loaded.user_session]
+        for configuration in self.configurations:
+            data = runner.qdq(configuration, explicit_moves=True).model.SerializeToString()
+            sessions.append(Session(data, level=Level.DEPLOYED, threads=threads))
+        # one thread: its processor time, which other jobs of the machine do not lengthen
+        clock = time.process_time if threads == 1 else time.perf_counter
+        times, repeats, rounds = _times([partial(_run, session, feeds) for session in sessions], clock)
+        seconds = tuple(float(one) / (repeats * batch) for one in times.seconds)
+        return Raw(Timing(seconds=seconds, noise=times.noise, batch=batch, rounds=rounds))
 
 
 def _run(session: Session, feeds: Feeds) -> None:

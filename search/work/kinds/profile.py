@@ -11,44 +11,95 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from search.calibration.collect import bounded, fresh_part, with_outputs
+from search.canonical import Json
 from search.data.source import SampleSource
+from search.encoding import decoded
 from search.evaluation.agreement import Agreement, Rounding, bin_ends, binned
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
 from search.precision import Format
 from search.runtime.session import Level, Session
+from search.spec.job import Evaluator
+from search.targets.identity import Numerics
+from search.tasks import Kind
+from search.work.arrays import Array
+from search.work.conditions import Reference
+from search.work.inner_values import rounded_inputs, value_names
 from search.work.item_runner import ItemRunner, Raw
-from search.work.layers import rounded_inputs, value_names
 
-Array = npt.NDArray[Any]
-
-
-def run_profile(runner: ItemRunner, params: Mapping[str, Any]) -> Raw:
-    """Compare every tensor of the network."""
-    pair = _Pair(runner, Configuration.from_json(params["configuration"]), params["evaluator"])
-    indices = pair.indices(int(params["samples"]))
-    roundings = [pair.rounding(t) for t in range(len(pair.names))]
-    sums = [Agreement(rounding) for rounding in roundings]
-    for exact, found in pair.runs(indices):
-        for name, agreement in zip(pair.names, sums, strict=True):
-            if name in exact and name in found:
-                agreement.update(exact[name], found[name])
-    counts = _histograms(pair, indices, sums)
-    rows = [
-        {**agreement.to_json(), **_grid(rounding), "format": pair.format(t).value, "histogram": counts[t]}
-        for t, (agreement, rounding) in enumerate(zip(sums, roundings, strict=True))
-    ]
-    data = {"samples": len(indices), "evaluator": pair.evaluator}
-    return Raw(data, {"tensors": json.dumps(rows, allow_nan=False, separators=(",", ":")).encode()})
+KIND = Kind(
+    name="profile", label="compare layer by layer", doing="comparing layer by layer", phase="export", is_search=False
+)
+TENSORS = "tensors"
+"""Blob: one entry per tensor of the network."""
 
 
-def _histograms(pair: _Pair, indices: npt.NDArray[np.int64], sums: Sequence[Agreement]) -> list[dict[str, Any] | None]:
+@dataclass(frozen=True, kw_only=True)
+class Profiled:
+    """How a profile was made.
+
+    Attributes:
+        samples: How many samples ran.
+        evaluator: What computed the quantized model: the evaluator of record, or the Q/DQ model in its place.
+    """
+
+    samples: int
+    evaluator: Evaluator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Compare every tensor of the network.
+
+    Attributes:
+        reference: Evaluation samples, and how the model is quantized.
+        numerics: What the target makes of the configuration.
+        evaluator: By integer arithmetic or as a Q/DQ model.
+        configuration: What is delivered.
+        calibration: Digest of the calibration data, where its samples are used; None else.
+        seed: Of the order in which evaluation samples are taken.
+        samples: How many.
+    """
+
+    kind: ClassVar[Kind] = KIND
+    reference: Reference
+    numerics: Numerics
+    evaluator: Evaluator
+    configuration: Configuration
+    calibration: str | None
+    seed: int
+    samples: int
+
+    def read(self, data: Json) -> Profiled:
+        """Read a stored result."""
+        return decoded(Profiled, data)
+
+    def run(self, runner: ItemRunner) -> Raw[Profiled]:
+        """Add up errors, then count histograms."""
+        pair = _Pair(runner, self.configuration, self.evaluator)
+        indices = pair.indices(self.samples)
+        roundings = [pair.rounding(t) for t in range(len(pair.names))]
+        sums = [Agreement(rounding) for rounding in roundings]
+        for exact, found in pair.runs(indices):
+            for name, agreement in zip(pair.names, sums, strict=True):
+                if name in exact and name in found:
+                    agreement.update(exact[name], found[name])
+        counts = _histograms(pair, indices, sums)
+        rows = [
+            {**agreement.to_json(), **_grid(rounding), "format": pair.format(t).value, "histogram": counts[t]}
+            for t, (agreement, rounding) in enumerate(zip(sums, roundings, strict=True))
+        ]
+        value = Profiled(samples=len(indices), evaluator=pair.evaluator)
+        return Raw(value, {TENSORS: json.dumps(rows, allow_nan=False, separators=(",", ":")).encode()})
+
+
+def _histograms(pair: _Pair, indices: npt.NDArray[np.int64], sums: Sequence[Agreement]) -> list[dict[str, Json] | None]:
     ends = [bin_ends(one.low, one.high) if one.low <= one.high else None for one in sums]
     totals: list[npt.NDArray[np.int64] | int] = [0 for _ in sums]
     for exact in pair.float_runs(indices):
@@ -62,7 +113,7 @@ def _histograms(pair: _Pair, indices: npt.NDArray[np.int64], sums: Sequence[Agre
     ]
 
 
-def _grid(rounding: Rounding) -> dict[str, Any]:
+def _grid(rounding: Rounding) -> dict[str, Json]:
     """Scale and ends of a tensor as JSON."""
     grid, ends = rounding.grid, rounding.ends
     symmetric = grid is not None and grid.signed and grid.zero_point == 0
@@ -89,7 +140,7 @@ class _Runs:
 class _Pair:
     """The float and the quantized model side by side; lives only while one item is computed."""
 
-    def __init__(self, runner: ItemRunner, configuration: Configuration, evaluator: str) -> None:
+    def __init__(self, runner: ItemRunner, configuration: Configuration, evaluator: Evaluator) -> None:
         self._runner = runner
         self._configuration = configuration
         self._placement = runner.placement(configuration)
