@@ -188,7 +188,7 @@ def _time_facts(timing: TimingRecord | None) -> tuple[Fact, ...]:
             label="Time per sample",
             value=f"{timing.chosen:.4g} ms",
             note=f"{note}, noise {text.percent(timing.noise)}",
-            tag="measured on this machine",
+            tag="measured",
         ),
     )
 
