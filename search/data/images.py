@@ -133,7 +133,7 @@ def open_images(
     """
     info = _image_input(root, inputs)
     n_channels = _channels(root, info, preprocess)
-    files, labels = _files_and_labels(root)
+    files, labels = files_and_labels(root)
     height, width = _common_size(root, info, files, preprocess)
     shape: tuple[int | None, ...] = (
         (n_channels, height, width) if preprocess.layout == "NCHW" else (height, width, n_channels)
@@ -207,7 +207,12 @@ def _channels(root: Path, info: InputInfo, preprocess: Preprocess) -> int:
     return n_channels
 
 
-def _files_and_labels(root: Path) -> tuple[tuple[Path, ...], dict[str, Array]]:
+def files_and_labels(root: Path) -> tuple[tuple[Path, ...], dict[str, Array]]:
+    """Return the images of a folder in order, and labels per key: of ``labels.csv``, or by the folders they lie in.
+
+    Raises:
+        InvalidDataError: If images lie in folders and beside them without ``labels.csv``, or its lines do not fit.
+    """
     direct, folders = image_files(root), class_folders(root)
     if (root / CSV_NAME).is_file():
         files = (*direct, *(path for folder in folders for path in image_files(folder)))

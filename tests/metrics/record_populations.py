@@ -6,6 +6,7 @@ requirement is what the candidate reaches on all of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,7 @@ def _average_precision(rng: np.random.Generator) -> Population:
         score, is_positive = np.array(records).T
         hit = is_positive[np.argsort(-score)]
         precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
-        return float((precision * hit).sum() / hit.sum())
+        return float((precision * hit).sum() / hit.sum()) if hit.any() else math.nan
 
     return _population("average precision", value, np.stack([exact, positive], 1), np.stack([rounded, positive], 1))
 
