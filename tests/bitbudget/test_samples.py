@@ -177,7 +177,7 @@ def test_a_folder_is_read_where_it_lies() -> None:
     (raw.folder / "labels/5.npy").unlink()
     with pytest.raises(InvalidDataError, match="labels has 5 files and x 6"):
         Samples.from_npy_folder(raw.folder)
-    with pytest.raises(UsageError, match="holds no <input>/<n>.npy"):
+    with pytest.raises(UsageError, match=r"holds no <input>/<n>\.npy"):
         Samples.from_npy_folder(raw.folder / "none")
 
 
