@@ -27,6 +27,7 @@ from search.graph.passes.moves import sink_moves
 from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
 from search.graph.quantized_input import FixedScale, FixedScales, restore_float
+from search.graph.repeatable import check_repeatable
 from search.graph.values import constant_array, parse_model, value_names
 from search.graph.weights import split_weights
 
@@ -70,7 +71,7 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
         evaluate: Runs a small ONNX model of constants; see ``fold_constants.Evaluate``.
 
     Raises:
-        UnsupportedModelError: If the opset cannot be lifted, or the model computes on integers.
+        UnsupportedModelError: If the opset cannot be lifted, or the model computes on integers or draws random numbers.
     """
     parts = split_weights(user.proto)
     user_nodes = dict(
@@ -93,6 +94,7 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     later = _simplify(model, evaluate, are_sizes_known=not (folded.modified or restored.changes.modified))
     for one in (folded, restored.changes, later):
         changes.add(one)
+    check_repeatable(model.graph)
     return Prepared(
         model=model,
         user_nodes=user_nodes,

@@ -59,8 +59,6 @@ ODD = [
     node("Trilu", "x", "y", "n"),
     node("ReverseSequence", "x lengths", "y", "n", batch_axis=0, time_axis=1),
     node("RoiAlign", "x rois lengths", "y", "n", output_height=2, output_width=2),
-    node("RandomNormalLike", "x", "y", "n"),
-    node("Dropout", "x half on", "y", "n"),
     node("If", "on", "y", "n", then_branch=branch("Neg", "x", "t"), else_branch=branch("Abs", "x", "e")),
     node("Loop", "count on x", "y z", "n", body=loop_body()),
 ]
