@@ -43,6 +43,7 @@ def quantized_record(
         share=share(does),
         possible=share(can),
         in_subgraphs=share(inside),
+        tensors=_share_of_tensors(network, does),
         unit="macs" if network.total_macs else "elements",
         is_float_allowed=is_float_allowed,
     )
@@ -80,6 +81,13 @@ def quantized_findings(network: Network, choices: Choices, record: QuantizedReco
         "form (see docs/targets.md), or take them out of the model; --allow-float accepts it.",
         evidence={**evidence, "nodes": [group.name for group in _stay(network, choices)]},
     )
+
+
+def _share_of_tensors(network: Network, in_integers: Sequence[bool]) -> float | None:
+    """Share of the values that groups write whose group is in integers; None where none writes a real value."""
+    written = [len(group.outputs) for group in network.groups]
+    total = sum(written)
+    return sum(n for n, is_chosen in zip(written, in_integers, strict=True) if is_chosen) / total if total else None
 
 
 def _work(network: Network) -> list[int]:

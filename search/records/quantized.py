@@ -18,6 +18,8 @@ class QuantizedRecord:
         share: In integers in the delivered assignment.
         possible: Of groups that have an integer precision on the target, whatever the search chose.
         in_subgraphs: Inside If, Loop and Scan, which always stay float.
+        tensors: Of the values that groups write, counted, those whose group is in integers in the delivered assignment;
+            None where none is written, and in files of before.
         unit: ``macs``; ``elements`` where no operator multiplies and accumulates.
         is_float_allowed: Whether the job accepts a network that cannot be quantized.
     """
@@ -25,6 +27,7 @@ class QuantizedRecord:
     share: float
     possible: float
     in_subgraphs: float = 0.0
+    tensors: float | None = None
     unit: str = "macs"
     is_float_allowed: bool = False
 

@@ -34,6 +34,18 @@ def test_shares_count_multiply_accumulates_and_those_inside_subgraphs():
     assert (record.in_subgraphs, record.unit) == (pytest.approx(3000 / 4000), "macs")
 
 
+def test_values_count_by_their_number():
+    writers = [("a", Precision.A8W8, 1), ("b", Precision.FP32, 2), ("c", Precision.INT8, 1)]
+    groups = tuple(Group(name, "Conv", OpClass.GEMM, (name,), (), tuple(range(n)), 100, 10) for name, _, n in writers)
+    delivered = Assignment(tuple(precision for _, precision, _ in writers))
+    record = quantized_record(Network(groups, (), (), ()), (INT, INT, INT), delivered)
+    assert record is not None
+    assert (record.tensors, record.share) == (0.5, pytest.approx(2 / 3))
+    nothing = quantized_record(network(CONV), (INT,))
+    assert nothing is not None
+    assert nothing.tensors is None
+
+
 def test_output_elements_count_where_nothing_multiplies():
     net = network(
         ("Relu", OpClass.ACTIVATION, 0, 30), ("Det", OpClass.FLOAT, 0, 10), ("Concat", OpClass.MOVEMENT, 0, 99)
