@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test slow browser check lint audit lock bench-cases bench-search bench-suites clean
+.PHONY: setup demo test slow browser check lint audit lock bench-cases bench-search bench-suites bench-real clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,9 @@ bench-search: $(STAMP)  ## every strategy on small networks and on the folders o
 SUITES ?=
 bench-suites: $(STAMP)  ## collections of small public models: the folders of SUITES, and those of the onnx package
 	$(BIN)/python -m benchmarks.suites --suites $(SUITES) --write benchmarks/suites.md
+
+bench-real: $(STAMP)  ## networks that packages ship and libraries build, in an environment of their own below build/real
+	$(BIN)/python -m benchmarks.real --write benchmarks/real.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache
