@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 from search.spec.job import JOB_SCHEMA
 from service import contract
 from service.api.documented import PROBLEMS, Responses
-from service.http.context import Administrator, PartsDep, Reader
+from service.http.context import MetricsReader, PartsDep, Reader
 from service.store.db import blobs, workers
 from service.store.db.migrate import SchemaState, schema_state
 from service.usecases.studies.occupation import occupation
@@ -71,8 +71,8 @@ def which_version(_: Reader) -> contract.Version:
 
 
 @router.get("/metrics", operation_id="metrics", responses=_METRICS, response_class=Response)
-def metrics(parts: PartsDep, _: Administrator) -> Response:
-    """Return counters for Prometheus; give it an administrator's key."""
+def metrics(parts: PartsDep, _: MetricsReader) -> Response:
+    """Return counters for Prometheus; give it a key with the scope `metrics`, which opens nothing else."""
     return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
@@ -90,11 +90,3 @@ def status(parts: PartsDep, principal: Reader) -> contract.Status:
     with parts.database.reading() as connection:
         found = occupation(connection, principal.tenant_id, storage=parts.store.root, dead_s=parts.settings.dead_s)
     return contract.shaped(contract.Status, found)
-
-
-@router.get("/v1/workers", operation_id="list_workers")
-def list_workers(parts: PartsDep, _: Administrator) -> contract.Items[contract.Worker]:
-    """Return the worker processes, the one seen last first."""
-    with parts.database.reading() as connection:
-        found = workers.listing(connection)
-    return contract.Items(items=contract.shaped_each(contract.Worker, found))

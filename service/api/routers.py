@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from service.api import blobs, collections, connections, events, health, keys, studies, study_data, targets, webhooks
+from service.api import (
+    blobs,
+    collections,
+    connections,
+    events,
+    health,
+    keys,
+    operator,
+    studies,
+    study_data,
+    targets,
+    webhooks,
+)
 
 ROUTERS = (
     health.router,
@@ -15,5 +27,6 @@ ROUTERS = (
     keys.router,
     webhooks.router,
     connections.router,
+    operator.router,
 )
 """All routers of the interface, in the order of the document."""

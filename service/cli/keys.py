@@ -35,7 +35,7 @@ app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 @app.command()
 def create(  # noqa: PLR0917  one parameter per option
     name: Annotated[str, typer.Argument(help="What to call it.")],
-    scope: Annotated[list[str], typer.Option(help="read, submit or admin; repeatable.")],
+    scope: Annotated[list[str], typer.Option(help="read, submit, admin, metrics or operator; repeatable.")],
     days: Annotated[float | None, typer.Option(min=0, max=36500, help="Ends by itself after so many days.")] = None,
     local: LocalOption = False,
     tenant: TenantOption = LOCAL_TENANT,

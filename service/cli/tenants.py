@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from search.errors import UsageError
+from search.records.document import to_json
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
-from service.store.db import audit, tenants, turns
 from service.store.db.migrate import prepare
-from service.store.db.tenants import Tenant, defaults_of
-from service.store.db.turns import Share
+from service.usecases.accounts.tenants import change_limits, tenants_of
 
 ACTOR = "command line"
 app = typer.Typer(help="Show tenants, and set their weight and limits.", no_args_is_help=True)
@@ -32,9 +31,8 @@ def list_(
     with closing(database), database_errors(settings):
         prepare(database)
         with database.reading() as connection:
-            found = tenants.listing(connection)
-            shares = {one.tenant_id: one for one in turns.read_shares(connection, defaults_of(settings))}
-    shown = [_shown(one, shares[one.id], settings.max_queued_studies) for one in found]
+            found = tenants_of(connection, settings)
+    shown: list[dict[str, Any]] = to_json(found)
     typer.echo(json.dumps(shown, indent=1) if as_json else "\n".join(map(_line, shown)) or "no tenants")
 
 
@@ -61,28 +59,13 @@ def set_(  # noqa: PLR0917  one parameter per option
     with closing(database), database_errors(settings):
         prepare(database)
         with database.writing() as connection:
-            tenant = tenants.ensure(connection, name)
-            tenants.set_limits(connection, tenant.id, **changes)
-            audit.add(connection, actor=ACTOR, action="tenant.limits", tenant_id=tenant.id, object=name, data=changes)
+            change_limits(connection, name, changes, actor=ACTOR)
     typer.echo(
         f"{name}: " + ", ".join(f"{key} {'default' if value is None else value}" for key, value in changes.items())
     )
 
 
-def _shown(tenant: Tenant, share: Share, max_queued: int) -> dict[str, float | str | None]:
-    return {
-        "name": tenant.name,
-        "weight": share.weight,
-        "running": share.running,
-        "max_running": share.max_running,
-        "waiting": share.waiting,
-        "max_queued": tenant.max_queued or max_queued,
-        "used_seconds_today": share.used_s,
-        "day_seconds": share.day_seconds,
-    }
-
-
-def _line(shown: dict[str, float | str | None]) -> str:
+def _line(shown: dict[str, Any]) -> str:
     def of(used: str, most: str) -> str:
         return f"{shown[used]:g}" + ("" if shown[most] is None else f" of {shown[most]:g}")
 

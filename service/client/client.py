@@ -9,6 +9,7 @@ import httpx
 
 from service.client.blobs import AsyncBlobs
 from service.client.connection import AsyncConnection
+from service.client.operator import AsyncOperator
 from service.client.retries import Retries
 from service.client.server import AsyncKeys, AsyncServer
 from service.client.studies import AsyncStudies
@@ -29,6 +30,7 @@ class AsyncClient:
         server: The server itself.
         keys: API keys.
         webhooks: Addresses that are told when studies change.
+        operator: The server with all its tenants, for its operator.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class AsyncClient:
         self.server = AsyncServer(connection)
         self.keys = AsyncKeys(connection)
         self.webhooks = AsyncWebhooks(connection)
+        self.operator = AsyncOperator(connection)
 
     async def __aenter__(self) -> AsyncClient:
         """Return the client, closed at the end of the block."""

@@ -24,7 +24,6 @@ from service.contract import (
     TargetRules,
     Values,
     Version,
-    Worker,
     page,
     read,
 )
@@ -54,7 +53,7 @@ class AsyncServer:
         return read(Version, await self._values("/version"))
 
     async def metrics(self) -> str:
-        """Return counters in Prometheus' text format; administrators only."""
+        """Return counters in Prometheus' text format; for keys with the scope ``metrics``."""
         return (await self._connection.ask("GET", "/metrics")).text
 
     async def limits(self) -> Limits:
@@ -80,10 +79,6 @@ class AsyncServer:
     async def connections(self) -> tuple[NamedPlace, ...]:
         """Return the named places that studies may read from."""
         return page(NamedPlace, await self._values("/v1/connections")).items
-
-    async def workers(self) -> tuple[Worker, ...]:
-        """Return the worker processes; administrators only."""
-        return page(Worker, await self._values("/v1/workers")).items
 
     async def audit(self, *, cursor: str | None = None, limit: int | None = None) -> Page[AuditEntry]:
         """Return who did what, newest first; administrators only."""

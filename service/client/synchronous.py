@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 from service.client.blobs import AsyncBlobs
 from service.client.blocking import PortalOfProcess, Resource, blocking
 from service.client.client import AsyncClient
+from service.client.operator import AsyncOperator
 from service.client.server import AsyncKeys, AsyncServer
 from service.client.studies import AsyncStudies
 from service.client.uploads import AsyncDatasets, AsyncModels
@@ -88,7 +89,6 @@ class Server(Resource[AsyncServer]):
     targets = blocking(AsyncServer.targets)
     target = blocking(AsyncServer.target)
     connections = blocking(AsyncServer.connections)
-    workers = blocking(AsyncServer.workers)
     audit = blocking(AsyncServer.audit)
 
 
@@ -114,6 +114,16 @@ class Webhooks(Resource[AsyncWebhooks]):
     test = blocking(AsyncWebhooks.test)
     deliveries = blocking(AsyncWebhooks.deliveries)
     redeliver = blocking(AsyncWebhooks.redeliver)
+
+
+class Operator(Resource[AsyncOperator]):
+    """The server with all its tenants, for its operator."""
+
+    workers = blocking(AsyncOperator.workers)
+    tenants = blocking(AsyncOperator.tenants)
+    change_tenant = blocking(AsyncOperator.change_tenant)
+    create_key = blocking(AsyncOperator.create_key)
+    audit = blocking(AsyncOperator.audit)
 
 
 def _as_asynchronous(
@@ -144,6 +154,7 @@ class Client:
         self.server = Server(portals, lambda client: client.server)
         self.keys = Keys(portals, lambda client: client.keys)
         self.webhooks = Webhooks(portals, lambda client: client.webhooks)
+        self.operator = Operator(portals, lambda client: client.operator)
 
     def __enter__(self) -> Client:
         """Return the client, closed at the end of the block."""

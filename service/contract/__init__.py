@@ -7,6 +7,7 @@ needs the standard library and ``search.records`` only.
 from service.contract.accounts import AuditEntry, Key, KeyOnce, NewKey, Scope
 from service.contract.constraints import Name
 from service.contract.message import Answer, Body, Found, Items, Page, Values
+from service.contract.operator import ServerAuditEntry, Tenant, TenantLimits
 from service.contract.reading import page, read, shaped, shaped_each
 from service.contract.results import (
     Artifact,
@@ -61,6 +62,7 @@ __all__ = [
     "Readiness",
     "Rows",
     "Scope",
+    "ServerAuditEntry",
     "State",
     "Status",
     "Study",
@@ -69,6 +71,8 @@ __all__ = [
     "StudyLine",
     "TargetLine",
     "TargetRules",
+    "Tenant",
+    "TenantLimits",
     "Trial",
     "TrialLine",
     "Upload",

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from service.contract.constraints import Count, Name, Zoned
 from service.contract.message import Answer, Body, Values
 
-Scope = Literal["read", "submit", "admin"]
+Scope = Literal["metrics", "read", "submit", "admin", "operator"]
+"""``admin`` is of one tenant, ``operator`` of the server; ``metrics`` opens ``/metrics`` and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class NewKey(Body):
     """A key to make."""
 
     name: Name
-    scopes: Annotated[tuple[Scope, ...], Count(min_length=1, max_length=3)]
+    scopes: Annotated[tuple[Scope, ...], Count(min_length=1, max_length=5)]
     expires: Annotated[datetime, Zoned()] | None = None
 
 

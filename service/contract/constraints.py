@@ -43,6 +43,16 @@ class Whole(Constraint):
 
 
 @dataclass(frozen=True)
+class Number(Constraint):
+    """A finite number within bounds."""
+
+    ge: float | None = None
+    le: float | None = None
+    strict: bool = True
+    allow_inf_nan: bool = False
+
+
+@dataclass(frozen=True)
 class Exactly(Constraint):
     """A value of just this JSON type."""
 

@@ -134,6 +134,8 @@ class Needs:
 PartsDep = Annotated[Parts, Depends(_parts)]
 Reader = Annotated[Principal, Depends(Needs("read"))]
 Submitter = Annotated[Principal, Depends(Needs("submit"))]
+Operator = Annotated[Principal, Depends(Needs("operator"))]
+MetricsReader = Annotated[Principal, Depends(Needs("metrics"))]
 Administrator = Annotated[Principal, Depends(Needs("admin"))]
 RequestId = Annotated[str, Depends(_request_id)]
 PagingDep = Annotated[Paging, Depends(_paging)]

@@ -28,6 +28,7 @@ from service.usecases.accounts.rates import RateLimit
 
 PUBLIC = frozenset({"/livez", "/readyz", "/login"})
 PUBLIC_PREFIX = "/static/"
+OPERATOR_PREFIX, WORKERS, METRICS = "/v1/operator/", "/v1/workers", "/metrics"
 FORMS = frozenset({"/login"})
 """Public addresses that take a form."""
 COOKIE = "bitbudget_session"
@@ -90,8 +91,7 @@ class Gate:
                 f"The key may ask {self._guard.settings.requests_per_s:g} times per second.",
                 headers={"Retry-After": str(int(wait) + 1)},
             )
-        right: Right = "read" if scope["method"] in SAFE else "submit"
-        principal.require(right)
+        principal.require(needed_right(scope["method"], scope["path"]))
         scope.setdefault("state", {})["principal"] = principal
 
     async def _principal(self, scope: Scope, headers: Headers) -> Principal:
@@ -128,6 +128,15 @@ class Gate:
         if scope["method"] in UNSAFE and headers.get("origin") is not None:
             _check_origin(guard.settings, scope, headers)
         return await run_in_threadpool(without_key, guard.database)
+
+
+def needed_right(method: str, path: str) -> Right:
+    """The least that an address needs; its route may ask for more."""
+    if path == METRICS:
+        return "metrics"
+    if path.startswith(OPERATOR_PREFIX) or path == WORKERS:
+        return "operator"
+    return "read" if method in SAFE else "submit"
 
 
 def is_public(path: str) -> bool:

@@ -68,7 +68,7 @@ def system_page(parts: PartsDep, principal: Reader) -> Response:
         stored = blobs.usage(connection, principal.tenant_id)
         capacity = workers.capacity(connection, settings.dead_s)
         line = line_of(connection, principal.tenant_id, defaults_of(settings), capacity)
-        rows = workers.listing(connection) if principal.may("admin") else None
+        rows = workers.listing(connection) if principal.may("operator") else None
     quota = settings.tenant_quota_bytes
     page = SystemPage(
         occupation=found,

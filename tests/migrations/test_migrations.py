@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from search.records.trial import Role
-from service.store.db import migrate, tenants, trials
+from service.store.db import keys, migrate, tenants, trials
 from service.store.db.engine import Database, connect
 from service.store.db.errors import DatabaseError, WrongSchemaError
 from service.store.db.migrate import (
@@ -252,3 +252,19 @@ def test_values_of_stopped_trials_from_before_go_those_of_complete_ones_stay(
         rows = trials.page(connection, mine.tenant_id, mine.id).rows
     assert [row.record.seen for row in rows] == [{"top1@a": 0.9}, {}, {}]
     assert {row.record.role for row in rows} == {Role.CANDIDATE}
+
+
+def test_administrators_of_the_first_tenant_are_operators_after_it_and_no_others(empty_database: Database) -> None:
+    upgrade(empty_database)
+    with empty_database.writing() as connection:
+        for name, scopes in (("default", ["admin"]), ("default", ["read"]), ("other", ["admin"])):
+            owner = tenants.ensure(connection, name)
+            label = f"{name} {scopes[0]}"
+            keys.add(connection, tenant_id=owner.id, prefix=label, secret_sha256="0" * 64, name=label, scopes=scopes)
+    downgrade(empty_database, "0003")
+    upgrade(empty_database)
+    with empty_database.reading() as connection:
+        found = {one.name: set(one.scopes) for one in keys.page(connection).rows}
+    assert found == {"default admin": {"admin", "operator"}, "default read": {"read"}, "other admin": {"admin"}}
+    downgrade(empty_database, "0003")
+    upgrade(empty_database)

@@ -29,7 +29,7 @@ WORKER_STATES = ("active", "draining", "stopped")
 BLOB_STATES = ("live", "condemned", "deleting")
 HOLDERS = ("model", "dataset", "input", "item", "artifact")
 DELIVERY_STATES = ("pending", "delivered", "failed")
-SCOPES = ("read", "submit", "admin")
+SCOPES = ("metrics", "read", "submit", "admin", "operator")
 
 Identity = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up by itself only for INTEGER
 

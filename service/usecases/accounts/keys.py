@@ -19,7 +19,7 @@ from service.usecases.accounts.principal import LOCAL_TENANT, Principal
 from service.usecases.accounts.tokens import new_key
 
 SYSTEM = "system"
-_ALL: tuple[Scope, ...] = ("admin",)
+_ALL: tuple[Scope, ...] = ("admin", "operator")
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,34 @@ def create(
     """Make a key for the caller's tenant.
 
     Raises:
+        ServiceError: ``invalid-request`` if it would have ended already, ``forbidden`` if it may more than its maker.
+    """
+    for scope in scopes:
+        principal.require(scope)
+    return create_for(
+        connection,
+        tenant_id=principal.tenant_id,
+        actor=principal.actor,
+        name=name,
+        scopes=scopes,
+        expires=expires,
+        moment=moment,
+    )
+
+
+def create_for(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    actor: str,
+    name: str,
+    scopes: Collection[Scope],
+    expires: datetime | None,
+    moment: datetime,
+) -> NewKey:
+    """Make a key for a tenant, whoever asks; arguments as for ``make_key``, ``moment`` is now.
+
+    Raises:
         ServiceError: ``invalid-request`` if it would have ended already.
     """
     if expires is not None and expires <= moment:
@@ -99,14 +127,7 @@ def create(
             "The key would have expired already.",
             pointers=[Pointer("/expires", f"must lie after {moment.isoformat(timespec='seconds')}")],
         )
-    return make_key(
-        connection,
-        tenant_id=principal.tenant_id,
-        name=name,
-        scopes=scopes,
-        actor=principal.actor,
-        expires=expires,
-    )
+    return make_key(connection, tenant_id=tenant_id, name=name, scopes=scopes, actor=actor, expires=expires)
 
 
 def listing(connection: Connection, principal: Principal, *, cursor: str | None, limit: int) -> Page[Key]:

@@ -1,11 +1,12 @@
 """Who a request is made for, and what they may do.
 
-``admin`` may do what ``submit`` may, ``submit`` what ``read`` may.
+``admin`` may do what ``submit`` may, ``submit`` what ``read`` may, all in their own tenant. ``operator`` is apart: the
+server, its workers, tenants and limits, but no tenant's studies. It may read the counters, as ``metrics`` may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -14,6 +15,13 @@ from service.problems import ServiceError
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 LOCAL_TENANT = "default"
+_INCLUDED: Mapping[Scope, frozenset[Scope]] = {
+    "metrics": frozenset(),
+    "read": frozenset(),
+    "submit": frozenset({"read"}),
+    "admin": frozenset({"read", "submit"}),
+    "operator": frozenset({"metrics"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +58,8 @@ class Principal:
 
 def widened(scopes: Iterable[str]) -> frozenset[Scope]:
     """Return the scopes with everything they include."""
-    highest = max((SCOPES.index(scope) for scope in SCOPES if scope in set(scopes)), default=-1)
-    return frozenset(SCOPES[: highest + 1])
+    given = frozenset(scope for scope in SCOPES if scope in set(scopes))
+    return given.union(*(_INCLUDED[scope] for scope in given))
 
 
 def _listed(scopes: frozenset[Scope]) -> str:

@@ -70,7 +70,9 @@ class Server:
         """A new key."""
         with self.database.writing() as connection:
             owner = tenants.ensure(connection, tenant)
-            made = make_key(connection, tenant_id=owner.id, name="test", scopes=scopes or ("admin",), actor="test")
+            made = make_key(
+                connection, tenant_id=owner.id, name="test", scopes=scopes or ("admin", "operator"), actor="test"
+            )
         return made.text
 
     def tenant(self, name: str = "default") -> str:

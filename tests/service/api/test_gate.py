@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount, Route
 
 from service.app import create_app
+from service.contract import Scope
 from service.http.gate import PUBLIC, PUBLIC_PREFIX
 from service.http.paths import all_routes
 from service.store.db import keys
@@ -126,10 +127,33 @@ class TestWithAKey:
                 answer = client.request(method, path)
                 assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), f"{method} {path}"
 
-    def test_keys_audit_workers_and_metrics_are_for_administrators(self, server: Server) -> None:
+    def test_every_scope_opens_its_own_addresses_and_no_others(self, server: Server) -> None:
+        reads = ("/v1/studies", "/v1/limits", "/version", "/system")
+        administers = ("/v1/keys", "/v1/audit", "/v1/webhooks")
+        operates = ("/v1/workers", "/v1/operator/tenants", "/v1/operator/audit")
+        opens: dict[Scope, tuple[str, ...]] = {
+            "metrics": ("/metrics",),
+            "read": reads,
+            "submit": reads,
+            "admin": (*reads, *administers),
+            "operator": (*operates, "/metrics"),
+        }
+        for scope, addresses_of in opens.items():
+            client = server.client(scope)
+            for path in (*reads, *administers, *operates, "/metrics"):
+                expected = 200 if path in addresses_of else 403
+                assert client.get(path).status_code == expected, f"{scope} {path}"
+
+    def test_an_administrator_makes_no_key_that_may_more_than_he(self, server: Server) -> None:
+        client = server.client("admin")
+        for scope in ("operator", "metrics"):
+            answer = client.post("/v1/keys", json={"name": "x", "scopes": ["read", scope]})
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        both = server.client("admin", "operator")
+        assert both.post("/v1/keys", json={"name": "x", "scopes": ["metrics"]}).status_code == 201
+
+    def test_keys_are_for_administrators(self, server: Server) -> None:
         client = server.client("submit")
-        for path in ("/v1/keys", "/v1/audit", "/v1/workers", "/metrics"):
-            assert client.get(path).status_code == 403
         assert client.post("/v1/keys", json={"name": "x", "scopes": ["admin"]}).status_code == 403
         assert client.get("/v1/studies").status_code == 200
 

@@ -23,7 +23,7 @@ from service.client.event_lines import EventLines
 from service.client.files import place_in
 from service.contract import Study, read
 
-RESOURCES = ("studies", "blobs", "models", "datasets", "server", "keys", "webhooks")
+RESOURCES = ("studies", "blobs", "models", "datasets", "server", "keys", "webhooks", "operator")
 
 
 @functools.cache

@@ -78,7 +78,7 @@ def test_unknown_scopes_are_refused(sqlite_database: Database) -> None:
     with sqlite_database.writing() as connection:
         mine = tenant(connection)
         for scopes in (["root"], []):
-            with pytest.raises(ValueError, match="Scopes must be some of read, submit, admin"):
+            with pytest.raises(ValueError, match="Scopes must be some of metrics, read, submit, admin, operator"):
                 key(connection, mine, scopes=scopes)
 
 

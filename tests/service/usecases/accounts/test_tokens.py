@@ -45,6 +45,10 @@ def test_any_other_text_is_no_key_and_no_session(text: str) -> None:
 
 def test_a_wider_scope_has_the_narrower_ones() -> None:
     assert widened(["admin"]) == {"read", "submit", "admin"}
+    assert widened(["operator"]) == {"operator", "metrics"}
+    assert widened(["metrics"]) == {"metrics"}
+    assert widened(["submit", "operator"]) == {"read", "submit", "operator", "metrics"}
+    assert widened(["nonsense"]) == frozenset()
     assert widened(["submit"]) == {"read", "submit"}
     assert widened(["read"]) == {"read"}
     assert widened([]) == widened(["root"]) == frozenset()
