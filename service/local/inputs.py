@@ -124,7 +124,7 @@ def open_problem(
         confirmation=contents.get("data.confirmation"),
         overrides=overrides,
         metrics=metrics,
-        own_metrics=own_metrics,
+        own_metrics=dict(own_metrics),  # a plain one: the problem is sent to other processes
         environment={**versions(), "processor": processor(), "threads": str(spec.run.threads)},
         exports_calibration=exports_calibration,
         dumps_layers=dumps_layers,
