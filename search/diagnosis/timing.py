@@ -27,6 +27,16 @@ def timing_findings(timing: TimingRecord | None, *, floor: float) -> Iterator[Fi
             advice="Leave the model in float for this machine, or loosen the goal; time it where it will run.",
             evidence={"chosen_ms": timing.chosen, "float_ms": plain.milliseconds, "noise": timing.noise},
         )
+    if timing.file is not None:
+        other = timing.models[-1]
+        yield Finding(
+            code="dynamic-is-faster",
+            severity="warning",
+            message=f"Dynamic quantization by ONNX Runtime meets the goals in {other.milliseconds:.4g} ms per sample, "
+            f"what is delivered as model.qdq.onnx takes {timing.chosen:.4g} ms ({_how(timing)}).",
+            advice=f"Deploy {timing.file}, which lies beside it, on this machine.",
+            evidence={"dynamic_ms": other.milliseconds, "chosen_ms": timing.chosen, **other.values},
+        )
     if timing.changed_the_answer:
         told = "; ".join(f"{one.name} {one.milliseconds:.4g} ms" for one in _evaluated(timing))
         yield Finding(

@@ -20,6 +20,7 @@ from search.records.verdict import Outcome
 from search.strategies.shared.goals import GoalState
 from search.strategies.shared.trial import Trial
 from search.study.calibration_result import calibration_result
+from search.study.finalists import DYNAMIC_FILE
 from search.study.findings import findings_of
 from search.study.goal_records import goal_records
 from search.study.lines import sensitivity_lines
@@ -196,6 +197,9 @@ def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
     model = finished.results.blob_of_model
     if model is not None:
         files["model.qdq.onnx"] = blob(model)
+    beside = None if finished.finalists is None else finished.finalists.blob_beside(finished.chosen)
+    if beside is not None:
+        files[DYNAMIC_FILE] = blob(beside)
     export = finished.results.export
     for name, digest in sorted(export.blobs.items()) if export is not None else ():
         if name.startswith(FILE):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import numpy as np
 import pytest
 
 from search.errors import UsageError
@@ -19,9 +23,11 @@ from search.study.result import Measured, study_result
 from search.tasks import AnyItem
 from search.work.item_runner import ItemRunner, Raw
 from search.work.kinds.time import TimeModels, Timing
+from tests.builders import model, node, save
 from tests.study.memory import MemoryRun, local_problem
-from tests.study.small import conv_net, write
+from tests.study.small import Files, conv_net, write
 
+SCHEMA = json.loads(resources.files("search.records").joinpath("result.schema.json").read_text())
 LOOSE = [{"metric": "cosine", "output": "logits", "min_value": 0.5}]
 
 
@@ -31,12 +37,21 @@ class Clocked(MemoryRun):
 
     seconds: tuple[float, float, float] = (1.0, 1.0, 0.5)
     noise: float = 0.0
+    dynamic: float = 0.25
 
     def keep(self, item: AnyItem, raw: Raw[object], seconds: float = 0.0) -> None:
         if isinstance(item.work, TimeModels):
             plain, high, other = self.seconds
             times = [high if _is_float(one) else other for one in item.work.configurations]
-            raw = replace(raw, value=Timing(seconds=(plain, *times), noise=self.noise, batch=1, rounds=15))
+            raw = replace(
+                raw,
+                value=Timing(
+                    seconds=(plain, *times, *(self.dynamic for _ in item.work.files)),
+                    noise=self.noise,
+                    batch=1,
+                    rounds=15,
+                ),
+            )
         super().keep(item, raw, seconds)
 
 
@@ -107,6 +122,54 @@ def test_a_stop_before_the_clock_delivers_the_cheapest(tmp_path: Path) -> None:
     assert replay.finished is not None
     assert replay.finished.chosen is not None
     assert told(run, replay.finished).timing is None
+
+
+def products(folder: Path, **clock: Any) -> Clocked:
+    """A network of products only."""
+    rng = np.random.default_rng(0)
+    nodes = [node("MatMul", "x w1", "a", "m1"), node("Relu", "a", "r", "relu"), node("MatMul", "r w2", "logits", "m2")]
+    weights = {"w1": rng.normal(size=(16, 32)), "w2": rng.normal(size=(32, 4))}
+    for name in ("c", "e"):
+        np.savez(folder / f"{name}.npz", x=rng.normal(size=(40, 16)).astype(np.float32))
+    files = Files(save(model(nodes, ["x[N,16]"], ["logits[N,4]"], weights), folder), folder / "c.npz", folder / "e.npz")
+    search = {"strategy": "auto", "measure": True}
+    return Clocked(local_problem(files, target="ort-cpu", goal=clock.pop("goal", LOOSE), search=search), **clock)
+
+
+def test_dynamic_quantization_lies_beside_where_it_is_faster_and_good_enough(tmp_path: Path) -> None:
+    run = products(tmp_path, seconds=(1.0, 1.0, 0.5), dynamic=0.25)
+    finished = run.run()
+    result, files = told(run, finished), run.files(finished)
+    assert result.timing.file == "model.dynamic.onnx"
+    row = result.timing.models[-1]
+    assert (row.name, row.trial, row.is_met, row.milliseconds) == ("dynamic quantization", None, True, 250.0)
+    assert 0.9 < row.values["cosine@logits"] <= 1.0
+    assert b"MatMulInteger" in files["model.dynamic.onnx"]
+    assert "dynamic-is-faster" in {one.code for one in result.findings}
+    jsonschema.Draft202012Validator(SCHEMA).validate(run.document(finished))
+
+
+@pytest.mark.parametrize(
+    ("goal", "dynamic"),
+    [
+        ([{"metric": "cosine", "output": "logits", "min_value": 0.5}], 0.49),
+        ([{"metric": "sqnr_db", "min_value": 90}], 0.1),
+    ],
+)
+def test_dynamic_quantization_is_told_and_not_delivered_otherwise(
+    tmp_path: Path, goal: Sequence[dict[str, Any]], dynamic: float
+) -> None:
+    """Not faster by more than the floor, or not good enough."""
+    run = products(tmp_path, goal=goal, dynamic=dynamic)
+    finished = run.run()
+    assert "model.dynamic.onnx" not in run.files(finished)
+    assert told(run, finished).timing.file is None
+
+
+def test_convolutions_are_not_tried_dynamically(tmp_path: Path) -> None:
+    run = searched(tmp_path)
+    run.run()
+    assert "dynamic" not in kinds(run)
 
 
 def test_the_times_are_taken_once(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from search.work.kinds.check import Check
 from search.work.kinds.collect import Collect
 from search.work.kinds.compare import Compare
 from search.work.kinds.confirm import Confirm
+from search.work.kinds.dynamic import TryDynamic
 from search.work.kinds.evaluate import Evaluate
 from search.work.kinds.export import Export
 from search.work.kinds.float import RunFloat
@@ -48,6 +49,7 @@ _WORKS: tuple[type[AnyWork], ...] = (
     Evaluate,
     Propose,
     Recheck,
+    TryDynamic,
     TimeModels,
     Confirm,
     RunUnoptimized,

@@ -39,7 +39,7 @@ class Timing:
     """Times of a set of models.
 
     Attributes:
-        seconds: Per sample: the float model, then every configuration.
+        seconds: Per sample: the float model, then every configuration, then every file.
         noise: Relative difference between two halves of the rounds.
         batch: Samples in a run.
         rounds: Runs that count, of each.
@@ -59,6 +59,7 @@ class TimeModels:
         reference: Evaluation samples, and how models are quantized.
         seed: Of the order that samples are taken in.
         configurations: Beside the float model, which is always timed.
+        files: Blobs of other models of the same inputs.
         batch: Samples in a run; what the model takes where that is fixed.
     """
 
@@ -66,6 +67,7 @@ class TimeModels:
     reference: Reference
     seed: int
     configurations: tuple[Configuration, ...]
+    files: tuple[str, ...] = ()
     batch: int = 1
 
     def read(self, data: Json) -> Timing:
@@ -81,6 +83,8 @@ class TimeModels:
         for configuration in self.configurations:
             data = runner.qdq(configuration, explicit_moves=True).model.SerializeToString()
             sessions.append(Session(data, level=Level.DEPLOYED, threads=threads))
+        for blob in self.files:
+            sessions.append(Session(runner.files.get(blob), level=Level.DEPLOYED, threads=threads))
         # one thread: its processor time, which other jobs of the machine do not lengthen
         clock = time.process_time if threads == 1 else time.perf_counter
         times, repeats, rounds = _times([partial(_run, session, feeds) for session in sessions], clock)
