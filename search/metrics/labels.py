@@ -43,7 +43,7 @@ def check_labels(
     if labels.ndim == 0 or len(labels) != n:
         found = "one scalar" if labels.ndim == 0 else f"{len(labels)} entries"
         raise InvalidDataError(f"Labels {key!r} have {found}, but the data has {n} samples; they need one per sample.")
-    if labels.dtype == np.object_:
+    if labels.dtype == np.object_ and metric.user is None:
         raise InvalidDataError(
             f"Labels {key!r} differ in size from sample to sample; {metric.name} needs them all of one shape. A metric "
             "of your own may read such labels."

@@ -20,18 +20,19 @@ Give = Callable[[Sequence[int]], tuple[dict[str, Array], dict[str, Any]]]
 """From rows of a batch to their outputs and labels."""
 
 
-def recorded_metric(name: str, user: UserMetric, direction: Direction) -> Metric:
+def recorded_metric(name: str, user: UserMetric, direction: Direction, *, needs_labels: bool = False) -> Metric:
     """Return the metric that plans and measures with ``user``.
 
     Args:
         name: How the result calls it.
         user: The metric.
         direction: Which way is better.
+        needs_labels: Whether there is one label array that must be there.
     """
     return Metric(
         name=name,
         direction=direction,
-        needs_labels=False,
+        needs_labels=needs_labels,
         is_fidelity=False,
         entries=_never,
         reduction=_reduction(user),

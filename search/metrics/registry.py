@@ -1,7 +1,8 @@
 """The metrics a job can name, one line each.
 
 Score metrics (higher is better): top1, top5, miou, f1, cosine, sqnr_db. Error metrics (lower): mae, rmse, l1, atol.
-cosine, sqnr_db, l1 and atol compare with the float outputs.
+cosine, sqnr_db, l1 and atol compare with the float outputs. Metrics of records (auc, eer, f1_binary, wer, cer, abs_rel,
+delta1) are made like the user's own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from search.errors import InvalidDataError, UsageError
-from search.metrics import classification, distances, segmentation
+from search.metrics import classification, depth, detection_scores, distances, segmentation, transcripts
 from search.metrics.metric import Metric
+from search.metrics.recorded import recorded_metric
 from search.metrics.reductions import MacroF1, MeanIou, MeanOf, Percentile, RootMeanSquare, SignalToNoise
+from search.metrics.user_metric import PerBatch, UserMetric, Value
+from search.spec.metric_names import METRICS as NAMES
 
 Outputs = npt.NDArray[Any]
 Labels = npt.NDArray[Any] | None
@@ -102,6 +106,30 @@ _METRICS = {
         Metric(name="mae", entries=_mean_label_error, reduction=MeanOf(best=0.0), **_ERROR),
         Metric(name="rmse", entries=_root_label_error, reduction=RootMeanSquare(), **_ERROR),
         Metric(name="l1", direction="lower", entries=_mean_error, reduction=MeanOf(best=0.0), **_FIDELITY),
+    )
+}
+
+
+def _of_records(name: str, per_batch: PerBatch, value: Value) -> Metric:
+    direction = NAMES[name].direction
+    return recorded_metric(name, UserMetric(per_batch=per_batch, value=value), direction, needs_labels=True)
+
+
+def _of_numbers(name: str, per_batch: PerBatch, best: float) -> Metric:
+    direction = NAMES[name].direction
+    return recorded_metric(name, UserMetric(per_batch=per_batch, best=best), direction, needs_labels=True)
+
+
+_METRICS |= {
+    metric.name: metric
+    for metric in (
+        _of_records("auc", detection_scores.score_and_label, detection_scores.auc),
+        _of_records("eer", detection_scores.score_and_label, detection_scores.eer),
+        _of_records("f1_binary", detection_scores.score_and_label, detection_scores.f1_binary),
+        _of_records("wer", transcripts.edits_and_length, transcripts.error_rate),
+        _of_records("cer", transcripts.edits_and_length, transcripts.error_rate),
+        _of_numbers("abs_rel", depth.abs_rel, 0.0),
+        _of_numbers("delta1", depth.delta1, 1.0),
     )
 }
 METRIC_NAMES = (*_METRICS, "atol")

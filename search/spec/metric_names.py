@@ -50,6 +50,13 @@ METRICS: dict[str, MetricName] = {
         MetricName(name="mae", direction="lower", ranking="l1"),
         MetricName(name="rmse", direction="lower", ranking="l1"),
         MetricName(name="l1", direction="lower", ranking="l1", fidelity=True),
+        MetricName(name="auc", direction="higher", ranking="cosine", share=True),
+        MetricName(name="eer", direction="lower", ranking="cosine"),
+        MetricName(name="f1_binary", direction="higher", ranking="cosine", share=True),
+        MetricName(name="wer", direction="lower", ranking="cosine"),
+        MetricName(name="cer", direction="lower", ranking="cosine"),
+        MetricName(name="abs_rel", direction="lower", ranking="l1"),
+        MetricName(name="delta1", direction="higher", ranking="l1", share=True),
         MetricName(name="atol", direction="lower", ranking="atol", fidelity=True),
     )
 }

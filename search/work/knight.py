@@ -59,6 +59,8 @@ def _metric(runner: ItemRunner, uses: Sequence[MetricUse]) -> KnightMetric | Non
     if is_python(stated.metric):
         return None  # the files of the Knight tools run no code of the user's own
     (use,) = runner.uses([stated])
+    if use.metric.user is not None:
+        return None  # nor metrics of records
     return KnightMetric(
         name=stated.metric,
         output=use.output,

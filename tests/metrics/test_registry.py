@@ -10,8 +10,8 @@ from search.spec.metric_names import RATES
 def test_directions_and_kinds_are_those_of_the_documentation():
     higher = {name for name in METRIC_NAMES if make_metric(name).direction == "higher"}
     fidelity = {name for name in METRIC_NAMES if make_metric(name).is_fidelity}
-    assert higher == {"top1", "top5", "miou", "f1", "cosine", "sqnr_db"}
-    assert set(METRIC_NAMES) - higher == {"mae", "rmse", "l1", "atol"}
+    assert higher == {"top1", "top5", "miou", "f1", "cosine", "sqnr_db", "auc", "f1_binary", "delta1"}
+    assert set(METRIC_NAMES) - higher == {"mae", "rmse", "l1", "atol", "eer", "wer", "cer", "abs_rel"}
     assert fidelity == {"cosine", "sqnr_db", "l1", "atol"}
     assert {name for name in METRIC_NAMES if make_metric(name).needs_labels} == set(METRIC_NAMES) - fidelity
     assert {name for name in METRIC_NAMES if make_metric(name).is_rate} == RATES

@@ -127,3 +127,22 @@ def whole_numbers(folder: Path, low: int = 0, high: int = 256) -> Files:
     np.savez(folder / "calibration.npz", x=rng.integers(low, high, (32, 1, 8, 8)).astype(np.float32))
     np.savez(folder / "evaluation.npz", x=x, **labels_of(proto, x))
     return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")
+
+
+def write_binary(folder: Path, *, n: int = 300, seed: int = 0) -> Files:
+    """Two layers to one score per sample, and labels 0 or 1 that follow it but for one in ten."""
+    rng = np.random.default_rng(seed)
+    constants = {"w1": rng.normal(0, 0.5, (8, 16)), "b1": rng.normal(0, 0.1, 16), "w2": rng.normal(0, 0.5, (16, 1))}
+    nodes = [
+        node("Gemm", "x w1 b1", "h", "first"),
+        node("Relu", "h", "r", "relu"),
+        node("Gemm", "r w2", "score", "last"),
+    ]
+    proto = model(nodes, ["x[N,8]"], ["score[N,1]"], constants)
+    folder.mkdir(parents=True, exist_ok=True)
+    x = rng.normal(size=(n, 8)).astype(np.float32)
+    scores = run(proto, {"x": x})["score"][:, 0]
+    labels = (scores > np.median(scores)) ^ (rng.random(n) < 0.1)
+    np.savez(folder / "calibration.npz", x=x[:32])
+    np.savez(folder / "evaluation.npz", x=x, labels=labels.astype(np.int64))
+    return Files(save(proto, folder), folder / "calibration.npz", folder / "evaluation.npz")

@@ -8,6 +8,7 @@ import pytest
 
 from service.store.db import artifacts, events, items, tasks, trials
 from tests.study.memory import MemoryRun, local_problem, without_times
+from tests.study.small import write_binary
 from tests.workers.installation import is_running
 
 TOP1 = [{"metric": "top1", "max_drop": 0.01}]
@@ -44,6 +45,19 @@ def test_a_study_gives_the_answer_of_the_command_line(service, small, answer):
     assert set(service.stored(study)) == set(stored)
     assert set(service.stored(study).values()) == {1}
     assert set(answer["artifacts"].values()) | {"result.json"} == set(_delivered(service, study))
+
+
+def test_a_metric_of_records_gives_the_answer_of_the_command_line(service, tmp_path):
+    files, goal = write_binary(tmp_path / "files"), [{"metric": "auc", "max_drop": 0.01}]
+    study = service.submit(files, goal=goal)
+    service.start()
+    row = service.wait(study)
+    assert (row.state, row.error) == ("succeeded", None)
+    run = MemoryRun(local_problem(files, goal=goal))
+    assert service.result(study) == without_times(run.document(run.run()))
+    (found,) = row.result["metrics"]
+    assert found["interval_method"] == "bootstrap"
+    assert found["chosen"] >= found["required"] == pytest.approx(found["float"] - 0.01)
 
 
 _LATE = ("export", "confirm", "unoptimized", "profile", "layers")

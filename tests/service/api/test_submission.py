@@ -193,6 +193,11 @@ class TestWhatIsRefused:
             ({"goal": [{"metric": "top1", "max_drop": 5}]}, "/goal/0", "max_drop"),
             ({"goal": [{"metric": "top9"}]}, "/goal/0/metric", "unknown"),
             ({"goal": [{"metric": "python:os:system", "min_value": 1.0}]}, "", "not available"),
+            (
+                {"goal": [{"metric": "plugin:mine", "min_value": 1.0}]},
+                "",
+                "no installed package brings a metric 'mine'",
+            ),
             ({"outputs": {"a\u0000b": {}}}, "/outputs", "zero byte"),
         ],
     )
