@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,14 @@ class Extremes:
     outliers: tuple[Outlier, ...] = ()
 
 
-def extremes_of(samples: Fed) -> Extremes:
-    """Look for inputs that are zero in every sample, and for samples that alone set the range of an input."""
-    largest = _largest(samples)
+def extremes_of(samples: Fed, ranged: Collection[str]) -> Extremes:
+    """Look for inputs that are zero in every sample, and for samples that alone set the range of an input.
+
+    Args:
+        samples: Calibration data.
+        ranged: Inputs whose values set a range; numbers that only choose rows, such as token types, may well be zero.
+    """
+    largest = {name: values for name, values in _largest(samples).items() if name in ranged}
     return Extremes(
         zero_inputs=tuple(name for name, values in largest.items() if not any(values)),
         outliers=tuple(

@@ -67,11 +67,32 @@ def test_values_that_alone_set_a_range_are_found(tmp_path):
     x = np.ones((10, 3), np.float32)
     x[4, 1] = 1e5
     samples = documented(arrays(x=x, z=np.zeros((10, 3), np.float32)), inputs("x", "z"))
-    assert extremes_of(samples) == Extremes(
+    assert extremes_of(samples, ("x", "z")) == Extremes(
         zero_inputs=("z",), outliers=(Outlier(input="x", sample=4, value=1e5, others=1.0),)
     )
     x[5, 0] = 1e5
-    assert extremes_of(documented(arrays(x=x), inputs("x"))).outliers == ()
+    assert extremes_of(documented(arrays(x=x), inputs("x")), ("x",)).outliers == ()
+    assert extremes_of(samples, ("x",)).zero_inputs == ()  # z only chooses rows
+
+
+def test_token_types_that_are_all_zero_are_no_mistake(tmp_path):
+    """They pick rows of a table and set no range; a picture of whole numbers that is all zero is one."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        node("Gather", "table types", "rows", "lookup"),
+        node("Cast", "picture", "p", "cast", to=1),
+        node("MatMul", "p w", "m", "product"),
+        node("Add", "rows m", "y", "add"),
+    ]
+    tables = {"table": rng.normal(size=(2, 4)), "w": rng.normal(size=(6, 4))}
+    proto = model(nodes, ["types:int64[N]", "picture:uint8[N,6]"], ["y[N,4]"], tables, opset=18)
+    data = {"types": np.zeros(20, np.int64), "picture": np.zeros((20, 6), np.uint8)}
+    np.savez(tmp_path / "c.npz", **data)
+    np.savez(tmp_path / "e.npz", types=data["types"], picture=rng.integers(0, 255, (20, 6), np.uint8))
+    files = Files(save(proto, tmp_path), tmp_path / "c.npz", tmp_path / "e.npz")
+    local = local_problem(files, goal=[{"metric": "sqnr_db", "output": "y", "min_value": 1.0}])
+    zero = [one for one in findings_of(local.problem, MemoryRun(local).run()) if one.code == "calibration-all-zero"]
+    assert [one.evidence["input"] for one in zero] == ["picture"]
 
 
 def inputs(*names):

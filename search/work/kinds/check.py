@@ -76,7 +76,10 @@ class Check:
                 labels=tuple(runner.evaluation.label_keys) if evaluated else (),
                 n_samples=runner.evaluation.n_samples if evaluated else 0,
                 n_calibration=runner.calibration.n_samples,
-                extremes=extremes_of(runner.sets["calibration"]),
+                extremes=extremes_of(
+                    runner.sets["calibration"],
+                    {tensor.op_name for tensor in loaded.structure.network.tensors if tensor.writer is None},
+                ),
                 override_places={} if overrides is None else locate(overrides, loaded),
             )
         )
