@@ -19,12 +19,13 @@ from search.simulator.steps.casts import Dequantize, Quantize, Requantize, Round
 from search.simulator.steps.elementwise import Product, Quotient, Rectify, Sum, Table
 from search.simulator.steps.gemm import Gemm, Preload
 from search.simulator.steps.movement import Concat, Float, Lookup, Move, PadWith
-from search.simulator.steps.norms import LayerNorm, Softmax
+from search.simulator.steps.norms import EuclideanNorm, LayerNorm, Softmax
 from search.simulator.steps.spatial import Interpolate, MaxPool, Mean, Pick
 
 __all__ = [
     "Concat",
     "Dequantize",
+    "EuclideanNorm",
     "Fixed",
     "Float",
     "Gemm",

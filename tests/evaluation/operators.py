@@ -196,10 +196,16 @@ OPERATORS: dict[str, Build] = {
     "ReduceMin": _unary("ReduceMin", axes=[1]),
     "ReduceSum": _with({"axes": np.array([2])}, node("ReduceSum", "a axes", "y", "op")),
     "ReduceL2": _unary("ReduceL2", axes=[1]),
+    "ReduceL2Flat": _unary("ReduceL2", axes=[1, -1], keepdims=0),
     "CumSum": _with({"axis": np.array(2)}, node("CumSum", "a axis", "y", "op")),
+    "CumSumBack": _with({"axis": np.array(-1)}, node("CumSum", "a axis", "y", "op", reverse=1)),
+    "CumSumBefore": _with({"axis": np.array(1)}, node("CumSum", "a axis", "y", "op", exclusive=1)),
+    "CumSumBetween": _with({"axis": np.array(2)}, node("CumSum", "a axis", "y", "op", exclusive=1, reverse=1)),
     "GlobalMaxPool": _unary("GlobalMaxPool"),
     "LogSoftmax": _unary("LogSoftmax", axis=1),
     "LpNormalization": _unary("LpNormalization", axis=1),
+    "LpNormalization1": _unary("LpNormalization", axis=1, p=1),
+    "LpNormalizationLast": _unary("LpNormalization"),
     "InstanceNormalization": _with(
         {"s": np.linspace(0.5, 2, 4), "b": np.linspace(-1, 1, 4)}, node("InstanceNormalization", "a s b", "y", "op")
     ),

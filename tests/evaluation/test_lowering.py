@@ -33,9 +33,10 @@ TARGETS = {
 TABLES = ("Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Erf", "Exp", "Silu")
 TABLES += ("Log", "Reciprocal", "Pow", "Softplus", "Softsign", "Elu", "Selu", "Celu", "Sin", "Cos", "Mish")
 NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "SimplifiedLayerNormalization")
+NORMS += ("LpNormalization",)
 LIMITS = {**dict.fromkeys(TABLES, 40.0), "Sqrt": 400.0, **dict.fromkeys(NORMS, 24.0), "Softmax": 5.0}
 """Steps of a 16-bit result where more than one may be lost: interpolated tables, and int16 inside."""
-FLOAT_INSIDE = ("GridSample", "LSTM", "GRU", "ReduceL2", "CumSum", "LogSoftmax", "LpNormalization")
+FLOAT_INSIDE = ("GridSample", "LSTM", "GRU", "LogSoftmax", "LpNormalization1")
 """Operators without an integer form."""
 
 

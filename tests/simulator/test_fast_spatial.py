@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from search.quant.grid import Grid
-from search.simulator.making.norms import layer_norm_constants, softmax_tables
+from search.simulator.making.factors import result_rescale
+from search.simulator.making.norms import layer_norm_constants, root_fraction, softmax_tables
 from search.simulator.program import (
     Concat,
+    EuclideanNorm,
     Fixed,
     Interpolate,
     LayerNorm,
@@ -190,6 +192,42 @@ def test_layer_norm_is_equal(data: st.DataObject) -> None:
     fed = {"x": data.draw(integers(grid, (5, 3, 12)))}
     unit = Grid(scale=1.0, zero_point=0, bits=grid.bits, signed=True)
     check([step], {"x": unit, "y": to}, fed, rounding=data.draw(roundings))
+
+
+@FEW
+@given(st.data())
+def test_lengths_are_equal(data: st.DataObject) -> None:
+    grid = real(data.draw(st.sampled_from([8, 16])), data.draw(st.sampled_from([1e-4, 0.01, 1.0])))
+    to = real(data.draw(st.sampled_from([8, 16])), grid.scale * data.draw(st.sampled_from([0.5, 3.0, 200.0])))
+    axes = data.draw(st.sampled_from([(0,), (1,), (1, 2)]))
+    fraction = root_fraction(grid, 5 * 3 * 12)
+    step = EuclideanNorm(
+        name="node",
+        output="y",
+        input="x",
+        axes=axes,
+        keepdims=data.draw(st.booleans()),
+        fraction=fraction,
+        rescale=result_rescale(grid.scale * 2.0**-fraction / to.scale, WIDTHS, node="node").rescale,
+    )
+    fed = {"x": data.draw(integers(grid, (5, 3, 12)))}
+    unit = Grid(scale=1.0, zero_point=0, bits=grid.bits, signed=True)
+    check([step], {"x": unit, "y": to}, fed, rounding=data.draw(roundings))
+
+
+@FEW
+@given(st.data())
+def test_running_sums_are_equal(data: st.DataObject) -> None:
+    grid, to = data.draw(grids()), data.draw(grids())
+    step = Interpolate(
+        name="node",
+        output="y",
+        input="x",
+        matrices={1: np.tri(9, k=-data.draw(st.integers(0, 1)), dtype=np.int64)},
+        rescale=data.draw(rescales(9 * 2.0**grid.bits, to)),
+    )
+    fed = {"x": data.draw(integers(grid, (2, 9, 4)))}
+    check([step], {"x": grid, "y": to}, fed, rounding=data.draw(roundings))
 
 
 @FEW

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from one_step import INT16, WIDTHS, values_of
 
 from search.quant.grid import Grid
-from search.simulator.making.norms import EXP_END, layer_norm_constants, softmax_tables
-from search.simulator.program import LayerNorm, Softmax
-from search.simulator.reference.norms import integer_root, run_layer_norm, run_softmax
+from search.simulator.making.factors import result_rescale
+from search.simulator.making.norms import EXP_END, layer_norm_constants, root_fraction, softmax_tables
+from search.simulator.program import EuclideanNorm, LayerNorm, Softmax
+from search.simulator.reference.norms import integer_root, run_euclidean_norm, run_layer_norm, run_softmax
 
 SCALES = st.integers(-14, -1).map(lambda k: float(np.float32(1.37 * 2.0**k)))
 
@@ -196,3 +198,23 @@ def test_a_single_value_far_out_keeps_its_place() -> None:
     got, step = layer_norm(x, grid(16, 2.0**-8), grid(16, 2.0**-8))
     assert math.sqrt(n - 1) * 2**step.result_bits < 2**15
     assert got[0, 0] * 2.0**-8 == pytest.approx(math.sqrt(n - 1), rel=2.0**-8)
+
+
+# -- lengths
+
+
+@given(bits=st.sampled_from([8, 16]), n=st.integers(1, 300), seed=st.integers(0, 999))
+def test_a_length_is_the_root_of_the_sum_of_squares_number_by_number(bits: int, n: int, seed: int) -> None:
+    in_grid = grid(bits, 0.125)
+    x = np.random.default_rng(seed).integers(in_grid.qmin, in_grid.qmax + 1, (2, n))
+    fraction = root_fraction(in_grid, n)
+    out_grid = grid(16, 2.0 ** (math.ceil(math.log2(n) / 2) - 10 + bits - 8))
+    rescale = result_rescale(in_grid.scale * 2.0**-fraction / out_grid.scale, WIDTHS, node="n").rescale
+    step = EuclideanNorm(name="n", output="y", input="x", axes=(1,), keepdims=False, fraction=fraction, rescale=rescale)
+    got = run_euclidean_norm(step, values_of({"x": (x, in_grid)}, {"y": out_grid}))
+    roots = [math.isqrt(sum(int(v) ** 2 for v in row) * 4**fraction) for row in x]
+    factor = Fraction(int(rescale.multiplier), 2 ** int(rescale.shift))
+    assert got.tolist() == [min(math.floor(root * factor + Fraction(1, 2)), out_grid.qmax) for root in roots]
+    real = np.sqrt((x.astype(np.float64) ** 2).sum(axis=1)) * in_grid.scale
+    lost = in_grid.scale * 2.0**-fraction + out_grid.scale / 2 + real * 2.0**-14
+    assert np.all(np.abs(got * out_grid.scale - np.minimum(real, out_grid.high)) <= lost)

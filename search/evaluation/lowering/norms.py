@@ -12,13 +12,14 @@ import onnx
 from search.evaluation.lowering import attributes
 from search.evaluation.lowering.site import Quantity, Site, without_zero_point
 from search.quant.grid import DoubleArray
-from search.simulator.making.norms import layer_norm_constants, softmax_tables
-from search.simulator.program import LayerNorm, Move, Softmax
+from search.simulator.making.norms import layer_norm_constants, root_fraction, softmax_tables
+from search.simulator.program import EuclideanNorm, LayerNorm, Move, Softmax
 from search.simulator.rescale import Int64Array
 
 Place = tuple[onnx.NodeProto, int]
 _RMS = frozenset({"RMSNormalization", "SimplifiedLayerNormalization"})
 _NORMS = frozenset({"Softmax", "LayerNormalization", "InstanceNormalization", "GroupNormalization"}) | _RMS
+_NORMS |= {"LpNormalization", "ReduceL2"}
 
 
 def lower_norm(site: Site) -> bool:
@@ -29,6 +30,8 @@ def lower_norm(site: Site) -> bool:
     read = reads[0]
     if read is None or site.group.op_type not in _NORMS:
         return False
+    if site.group.op_type == "ReduceL2":
+        return _length(site, read)
     return _softmax(site, read) if site.group.op_type == "Softmax" else _layer_norm(site, read)
 
 
@@ -47,6 +50,28 @@ def _softmax(site: Site, read: Quantity) -> bool:
             entries=made.entries,
             segment_bits=made.segment_bits,
             rescale=made.rescale,
+        )
+    )
+
+
+def _length(site: Site, read: Quantity) -> bool:
+    node, sizes = site.node, site.sizes(site.node.input[0])
+    if sizes is None or read.grid is None or site.out_grid is None:
+        return False
+    rank = len(sizes)
+    axes = tuple(range(rank)) if site.is_absent(node, 1) else _constant_axes(site, node)
+    if not axes or any(sizes[axis] <= 0 for axis in axes) or attributes.integer(node, "noop_with_empty_axes", 0):
+        return False
+    fraction = root_fraction(read.grid, math.prod(sizes[axis] for axis in axes))
+    return site.done(
+        EuclideanNorm(
+            name=site.name,
+            output=site.output,
+            input=str(read.operand),
+            axes=tuple(sorted(axis % rank for axis in axes)),
+            keepdims=bool(attributes.integer(node, "keepdims", 1)),
+            fraction=fraction,
+            rescale=site.rescale(read.grid.scale * 2.0**-fraction / site.out_grid.scale),
         )
     )
 
@@ -76,6 +101,7 @@ class _Parts:
         groups: Groups of channels that are normalised together (InstanceNormalization: as many as channels), whose
             factor and addend belong to channels; None where these lie along the normalised axes.
         centred: Whether the mean is taken off.
+        factor: Of the result, beside gamma.
     """
 
     axes: tuple[int, ...]
@@ -84,6 +110,7 @@ class _Parts:
     beta: Place | None
     groups: int | None = None
     centred: bool = True
+    factor: float = 1.0
 
 
 def _layer_norm(site: Site, read: Quantity) -> bool:
@@ -98,6 +125,8 @@ def _layer_norm(site: Site, read: Quantity) -> bool:
     order = (*(axis for axis in range(rank) if axis not in parts.axes), *parts.axes)
     shape = tuple(sizes[axis] for axis in parts.axes)
     gamma = _Constant(None, 1.0) if parts.gamma is None else _constant(site, parts.gamma, order, shape)
+    if parts.factor != 1.0:
+        gamma = _Constant(np.ones((), np.int64), parts.factor)
     beta = _Constant(None, 1.0) if parts.beta is None else _constant(site, parts.beta, order, shape)
     if gamma is None or beta is None or read.grid is None or site.out_grid is None:
         return False
@@ -220,6 +249,8 @@ def _parts(site: Site, rank: int) -> _Parts | None:
         first = attributes.integer(node, "axis", -1) % rank
         epsilon = attributes.number(node, "epsilon", 1e-5)
         return _Parts(tuple(range(first, rank)), epsilon, (node, 1), None, centred=False)
+    if node.op_type == "LpNormalization":
+        return _unit_length(site, rank)
     if node.op_type in ("InstanceNormalization", "GroupNormalization"):
         sizes = site.sizes(node.input[0])
         channels = sizes[1] if sizes is not None else 1
@@ -227,6 +258,15 @@ def _parts(site: Site, rank: int) -> _Parts | None:
         epsilon = attributes.number(node, "epsilon", 1e-5)
         return _Parts(tuple(range(2, rank)), epsilon, (node, 1), (node, 2), groups=groups)
     return _written_out(site, rank)
+
+
+def _unit_length(site: Site, rank: int) -> _Parts | None:
+    """``x / |x|`` is RMSNorm without epsilon, divided by the root of how many values there are; None beside p = 2."""
+    axis = attributes.integer(site.node, "axis", -1) % rank
+    sizes = site.sizes(site.node.input[0])
+    if sizes is None or sizes[axis] <= 0 or attributes.integer(site.node, "p", 2) != 2:
+        return None
+    return _Parts((axis,), 0.0, None, None, centred=False, factor=1 / math.sqrt(sizes[axis]))
 
 
 def _written_out(site: Site, rank: int) -> _Parts | None:

@@ -1,4 +1,4 @@
-"""MaxPool, AveragePool, GlobalAveragePool, ReduceMean and ReduceSum."""
+"""MaxPool, AveragePool, GlobalAveragePool, ReduceMean, ReduceSum and CumSum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from search.evaluation.lowering import attributes
 from search.evaluation.lowering.site import Quantity, Site
 from search.quant.grid import Grid
 from search.simulator.making.means import mean_rescale, window_counts
-from search.simulator.program import MaxPool, Mean, Rescale
+from search.simulator.program import Interpolate, MaxPool, Mean, Rescale
+
+LONGEST = 4096
+"""Places along the axis of a CumSum: its matrix has as many rows and columns."""
 
 
 def lower_pool(site: Site) -> bool:
@@ -23,6 +26,8 @@ def lower_pool(site: Site) -> bool:
         return _max_pool(site, read)
     if op_type == "AveragePool":
         return _average_pool(site, read, read.grid, site.out_grid)
+    if op_type == "CumSum":
+        return _cumulative(site, read)
     axes = _axes(site)
     return axes is not None and _mean(site, read, axes, keepdims=bool(attributes.integer(site.node, "keepdims", 1)))
 
@@ -105,4 +110,23 @@ def _mean_step(site: Site, read: Quantity, axes: tuple[int, ...], rescale: Resca
         keepdims=keepdims,
         window=None,
         rescale=rescale,
+    )
+
+
+def _cumulative(site: Site, read: Quantity) -> bool:
+    """Sums up to each place: the axis times a matrix of ones below its diagonal."""
+    node, sizes = site.node, site.sizes(site.node.input[0])
+    axis = site.constant(node, 1)
+    if sizes is None or axis is None or site.out_grid is None:
+        return False
+    place = int(np.asarray(axis).reshape(-1)[0]) % len(sizes)
+    if not 0 < sizes[place] <= LONGEST:
+        return False
+    ones = np.tri(sizes[place], k=-attributes.integer(node, "exclusive", 0), dtype=np.int64)
+    matrix = ones[::-1, ::-1].copy() if attributes.integer(node, "reverse", 0) else ones
+    rescale = site.rescale(read.scale / site.out_grid.scale)
+    return site.done(
+        Interpolate(
+            name=site.name, output=site.output, input=str(read.operand), matrices={place: matrix}, rescale=rescale
+        )
     )

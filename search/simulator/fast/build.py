@@ -32,6 +32,7 @@ _WRITERS: Mapping[type[Step], Callable[[Context, Any], None]] = {
     steps.Table: tables.write_table,
     steps.Softmax: norms.write_softmax,
     steps.LayerNorm: norms.write_layer_norm,
+    steps.EuclideanNorm: norms.write_euclidean_norm,
     steps.MaxPool: spatial.write_max_pool,
     steps.Mean: spatial.write_mean,
     steps.Interpolate: spatial.write_interpolate,

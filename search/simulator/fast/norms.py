@@ -1,4 +1,4 @@
-"""Softmax and LayerNormalization, their integers held in float64.
+"""Softmax, LayerNormalization and lengths, their integers held in float64.
 
 All quotients have numerators below ``2**52``, so ``Floor`` of a float64 quotient is the integer quotient (see
 ``elementwise.write_quotient``); sums of integers below ``2**53`` are exact in any order.
@@ -12,10 +12,12 @@ from onnx import TensorProto
 from search.simulator.fast.context import Context
 from search.simulator.fast.tables import between, looked_up
 from search.simulator.fast.whole import EXACT_DOUBLE, Whole
-from search.simulator.program import LayerNorm, Softmax
+from search.simulator.program import EuclideanNorm, LayerNorm, Softmax
 from search.simulator.rescale import Rescale
 
 _ONE = 1 << 15
+_LONGEST = 1 << 26
+"""Roots of what stays below ``2**52`` are no larger."""
 
 
 def write_softmax(context: Context, step: Softmax) -> None:
@@ -46,6 +48,16 @@ def write_layer_norm(context: Context, step: LayerNorm) -> None:
     shift = Rescale(np.ones_like(step.rescale.shift), step.rescale.shift)
     y = context.requantizer().land(Whole(y, bound, is_double=True), shift, context.landing(step.output))
     context.name(y, step.output)
+
+
+def write_euclidean_norm(context: Context, step: EuclideanNorm) -> None:
+    """Sums of squares below ``2**52``, and their root."""
+    graph = context.graph
+    x = graph.add("Mul", graph.doubled(step.input), graph.float64(2.0**step.fraction))
+    axes = graph.int64(list(step.axes))
+    squares = graph.add("ReduceSum", graph.add("Mul", x, x), axes, keepdims=int(step.keepdims))
+    root = Whole(_root(context, squares), _LONGEST, is_double=True)
+    context.name(context.landed(root, step.rescale, step.output), step.output)
 
 
 def _normalised(context: Context, step: LayerNorm) -> str:

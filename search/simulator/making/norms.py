@@ -105,7 +105,7 @@ def layer_norm_constants(
         epsilon: Added to the variance.
         node: User's name.
     """
-    fraction = _fraction(in_grid, n, epsilon)
+    fraction = root_fraction(in_grid, n, epsilon)
     result_bits = min(12, 15 - math.ceil(math.log2(n) / 2))
     weights = np.asarray(1 if gamma is None else gamma, np.int64)
     factor = (1.0 if gamma is None else gamma_scale) * 2.0**-result_bits / out_grid.scale
@@ -127,8 +127,8 @@ def layer_norm_constants(
     )
 
 
-def _fraction(grid: Grid, n: int, epsilon: float) -> int:
-    """Return F: as many bits as keep ``sum d*d`` and epsilon below ``2**52``, 8 at most."""
+def root_fraction(grid: Grid, n: int, epsilon: float = 0.0) -> int:
+    """Return F: as many bits as keep ``sum d*d`` of ``n`` values and epsilon below ``2**52``, 8 at most."""
     fraction = min(8, math.floor((52 - math.log2(n)) / 2) - grid.bits)
     while fraction > 0 and epsilon / (grid.scale * 2.0**-fraction) ** 2 >= 2.0**52:
         fraction -= 1

@@ -1,10 +1,10 @@
-"""Softmax and LayerNormalization with int16 inside."""
+"""Softmax, LayerNormalization and lengths with int16 inside."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from search.simulator.program import LayerNorm, Softmax
+from search.simulator.program import EuclideanNorm, LayerNorm, Softmax
 from search.simulator.reference.elementwise import read_table
 from search.simulator.reference.values import Array, Values
 from search.simulator.rescale import Int64Array, round_shift
@@ -35,6 +35,13 @@ def run_layer_norm(step: LayerNorm, values: Values) -> Array:
     z = np.clip(((2 * d << step.result_bits) + sigma) // (2 * sigma), -(2**15), 2**15 - 1)
     y = z * step.gamma * step.rescale.multiplier + step.beta
     return values.saturated(round_shift(y, step.rescale.shift, values.rounding), step.output)
+
+
+def run_euclidean_norm(step: EuclideanNorm, values: Values) -> Array:
+    """Exact sums of squares, and their integer root with ``fraction`` bits behind the point."""
+    x = values.centered(step.input) << step.fraction
+    root = integer_root((x * x).sum(axis=step.axes, keepdims=step.keepdims))
+    return values.saturated(values.rescaled(root, step.rescale), step.output)
 
 
 def integer_root(v: Int64Array) -> Int64Array:

@@ -15,7 +15,7 @@ from search.simulator.reference.casts import run_dequantize, run_quantize, run_r
 from search.simulator.reference.elementwise import run_product, run_quotient, run_rectify, run_sum, run_table
 from search.simulator.reference.gemm import run_gemm
 from search.simulator.reference.movement import Operators, run_concat, run_lookup, run_pad
-from search.simulator.reference.norms import run_layer_norm, run_softmax
+from search.simulator.reference.norms import run_euclidean_norm, run_layer_norm, run_softmax
 from search.simulator.reference.spatial import run_interpolate, run_max_pool, run_mean, run_pick
 from search.simulator.reference.values import Array, Values
 
@@ -32,6 +32,7 @@ _FUNCTIONS: Mapping[type[Step], Callable[[Any, Values], Array]] = {
     steps.Table: run_table,
     steps.Softmax: run_softmax,
     steps.LayerNorm: run_layer_norm,
+    steps.EuclideanNorm: run_euclidean_norm,
     steps.MaxPool: run_max_pool,
     steps.Mean: run_mean,
     steps.Interpolate: run_interpolate,

@@ -50,3 +50,18 @@ class LayerNorm(Step):
     result_bits: int
     rescale: Rescale
     centred: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EuclideanNorm(Step):
+    """Lengths: ``sat(rs(isqrt(sum x'^2 * 2**(2 * F)), r))`` over ``axes`` (kept or not, ``keepdims``).
+
+    Attributes:
+        fraction: F; ``sum x'^2 * 2**(2 * F)`` stays below ``2**52``.
+    """
+
+    input: str
+    axes: tuple[int, ...]
+    keepdims: bool
+    fraction: int
+    rescale: Rescale

@@ -38,9 +38,9 @@ class Mean(Step):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Interpolate(Step):
-    """Linear Resize: ``sat(rs(v, r))``, ``v`` = ``x'`` contracted with one matrix per axis.
+    """Linear Resize and CumSum: ``sat(rs(v, r))``, ``v`` = ``x'`` contracted with one matrix per axis.
 
-    Matrices are int64 ``[out, in]`` in Q10; rows sum to 1024.
+    Matrices are int64 ``[out, in]``: those of a Resize in Q10, rows sum to 1024; that of a CumSum has ones and zeros.
     """
 
     input: str
