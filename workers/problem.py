@@ -94,7 +94,7 @@ def _build(
         overrides = _json(blob(next(iter(inputs["overrides"].files.values()))))
     problem = Problem(
         spec=job,
-        target=load_target(job.target.name, toolchain=job.target.toolchain),
+        target=load_target(job.target.name, toolchain=job.target.toolchain, route=job.target.route),
         model=inputs["model"].digest,
         calibration=data.get("calibration"),
         evaluation=data.get("evaluation"),

@@ -10,7 +10,20 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-QTYPES = ("int4", "int8", "int16", "float16", "float32", "mxint16", "mxint8", "mxfp8", "mxfp4", "mxint4", "nvfp4")
+QTYPES = (
+    "int4",
+    "int8",
+    "int16",
+    "int32",
+    "float16",
+    "float32",
+    "mxint16",
+    "mxint8",
+    "mxfp8",
+    "mxfp4",
+    "mxint4",
+    "nvfp4",
+)
 GEMM_QTYPES = ("dual-int16", "int16-ec")
 """Only for Conv, ConvTranspose, Gemm and MatMul."""
 

@@ -74,10 +74,11 @@ class Data(SpecModel):
 
 
 class Target(SpecModel):
-    """The chip, and the version of its tool-chain where the rules depend on it."""
+    """The chip; where its rules depend on them, the version of its tool-chain and the way to it (ONNX or PyTorch)."""
 
     name: Text
     toolchain: Text | None = None
+    route: Literal["hmct", "plugin"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from search.spec.metric_names import METRICS
 from search.spec.suggestion import did_you_mean, listing
 
 DEFAULT_LABELS = "labels"
-DEFAULT_J6_TOOLCHAIN = "3.0.17"
+DEFAULT_J6_TOOLCHAIN = "3.9.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class OutputInfo:
 
 
 def resolve_target(target: Target) -> Target:
-    """Return the target with its tool-chain filled in: 3.0.17 on ``j6*``, else none."""
+    """Return the target with its tool-chain filled in: 3.9.1 on ``j6*``, else none."""
     if target.toolchain is not None or not target.name.startswith("j6"):
         return target
-    return Target(name=target.name, toolchain=DEFAULT_J6_TOOLCHAIN)
+    return target.model_copy(update={"toolchain": DEFAULT_J6_TOOLCHAIN})
 
 
 def resolve_goals(goals: Sequence[Goal], outputs: Sequence[OutputInfo], label_keys: Iterable[str]) -> tuple[Goal, ...]:

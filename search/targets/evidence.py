@@ -41,12 +41,24 @@ class Stated(Table):
     note: str = ""
 
 
+Route = Literal["hmct", "plugin"]
+"""How a network gets to a Horizon chip: from ONNX through HMCT, or from PyTorch through the plugin."""
+
+
 class Gated(Stated):
-    """A statement that holds for some tool-chains only: from ``toolchain_min`` on, below ``toolchain_below``."""
+    """A statement that holds for some tool-chains only: from ``toolchain_min`` on, below ``toolchain_below``.
+
+    With a ``route`` it holds on that way to the chip only.
+    """
 
     toolchain_min: Version | None = None
     toolchain_below: Version | None = None
+    route: Route | None = None
 
-    def holds(self, toolchain: str | None) -> bool:
-        """Whether the statement holds for this tool-chain."""
-        return in_window(toolchain, lowest=self.toolchain_min, below=self.toolchain_below)
+    def holds(self, toolchain: str | None, route: Route | None = None) -> bool:
+        """Whether the statement holds for this tool-chain and route."""
+        return self.is_on(route) and in_window(toolchain, lowest=self.toolchain_min, below=self.toolchain_below)
+
+    def is_on(self, route: Route | None) -> bool:
+        """Whether the statement is about this route; without one, those of every route are."""
+        return self.route is None or route is None or self.route == route

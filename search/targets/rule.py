@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from search.graph.network import OpClass, SlotKind
 from search.precision import Format, Precision
-from search.targets.evidence import Gated
+from search.targets.evidence import Gated, Route
 
 GEMM_PRECISIONS = (
     Precision.A8W8,
@@ -90,7 +90,9 @@ class OperatorRules:
         return self.reads.get((kind, precision), own)
 
 
-def merge_rules(rules: Iterable[Rule], op_class: OpClass, op_type: str, toolchain: str | None) -> OperatorRules:
+def merge_rules(
+    rules: Iterable[Rule], op_class: OpClass, op_type: str, toolchain: str | None, route: Route | None = None
+) -> OperatorRules:
     """Return what ``rules``, in order, say about one class and operator type."""
     precisions: list[Precision] = []
     limit: Rule | None = None
@@ -101,8 +103,8 @@ def merge_rules(rules: Iterable[Rule], op_class: OpClass, op_type: str, toolchai
     for rule in rules:
         if not rule.enabled or not rule.applies(op_class, op_type):
             continue
-        if not rule.holds(toolchain):
-            closed.update(dict.fromkeys(rule.also, rule))
+        if not rule.holds(toolchain, route):
+            closed.update(dict.fromkeys(rule.also if rule.is_on(route) else (), rule))
             continue
         if rule.precisions is not None:
             precisions, limit = list(rule.precisions), rule

@@ -19,7 +19,7 @@ from search.graph.network import OpClass
 from search.graph.operators import CLASSES
 from search.precision import Format, Precision
 from search.targets import document
-from search.targets.evidence import Table, Version
+from search.targets.evidence import Route, Table, Version
 from search.targets.rule import OperatorRules, Rule, merge_rules
 from search.targets.settings import (
     Arithmetic,
@@ -45,7 +45,9 @@ class Target(Table):
         name: Name of the target.
         title: One line for lists.
         march: Micro-architecture name of the vendor's tools, or None.
+        toolchain_default: Version that is taken where none is given; an older one is warned of.
         toolchain: Version the rules are taken for, or None.
+        route: Way to the chip that the rules are taken for, where the tools have several.
         scales: How ranges become scales.
         fusion: What the runtime runs as one operator; None is the default of ``search.graph.fusion``.
         calibration: Observers to try.
@@ -66,6 +68,7 @@ class Target(Table):
     march: str | None = None
     toolchain_default: Version | None = None
     toolchain: Version | None = None
+    route: Route | None = None
     scales: Scales
     fusion: FusionTable | None = None
     calibration: CalibrationDefaults
@@ -123,23 +126,23 @@ class Target(Table):
     def grid_rule(self) -> GridRule | None:
         """Fixed scale of GridSample grids, if this tool-chain has one."""
         grid = self.grid
-        return grid if grid is not None and grid.enabled and grid.holds(self.toolchain) else None
+        return grid if grid is not None and grid.enabled and grid.holds(self.toolchain, self.route) else None
 
     @property
     def coordinate_rule(self) -> Coordinates | None:
         """Precision of groups that compute grids, if this tool-chain forces one."""
         rule = self.coordinates
-        return rule if rule is not None and rule.enabled and rule.holds(self.toolchain) else None
+        return rule if rule is not None and rule.enabled and rule.holds(self.toolchain, self.route) else None
 
     @property
     def output_rule(self) -> HighOutput | None:
         """High-precision output of gemms, if this tool-chain has it."""
         rule = self.high_precision_output
-        return rule if rule is not None and rule.enabled and rule.holds(self.toolchain) else None
+        return rule if rule is not None and rule.enabled and rule.holds(self.toolchain, self.route) else None
 
     def request(self, level: Literal["low", "high"]) -> UniformRequest:
         """Return the uniform request of a level for this tool-chain."""
-        found = [entry for entry in self.requests if entry.level == level and entry.holds(self.toolchain)]
+        found = [entry for entry in self.requests if entry.level == level and entry.holds(self.toolchain, self.route)]
         return found[-1]
 
     def operator_rules(self, op_class: OpClass, op_type: str) -> OperatorRules:
@@ -148,7 +151,7 @@ class Target(Table):
         Raises:
             UsageError: If they leave no precision, or do not say what the operator writes at one.
         """
-        rules = merge_rules(self.rules, op_class, op_type, self.toolchain)
+        rules = merge_rules(self.rules, op_class, op_type, self.toolchain, self.route)
         name = f"class {op_class.value!r}" + (f", operator {op_type!r}" if op_type else "")
         if not rules.precisions:
             raise UsageError(f"Target {self.name!r}: key 'rule': no precision is allowed for {name}.")
@@ -177,12 +180,13 @@ def target_names() -> tuple[str, ...]:
     return document.target_names()
 
 
-def load_target(name_or_path: str, *, toolchain: str | None) -> Target:
+def load_target(name_or_path: str, *, toolchain: str | None, route: Route | None = None) -> Target:
     """Return a built-in target, or one from a TOML file of the user's.
 
     Args:
         name_or_path: A name of ``target_names()`` or the path of a ``.toml`` file, which may extend a built-in target.
         toolchain: Version of the vendor's tools; None takes the file's ``toolchain_default``.
+        route: Way to the chip; None takes the file's.
 
     Raises:
         UsageError: If there is no such target, or the file has an unknown, missing or wrong key.
@@ -192,6 +196,10 @@ def load_target(name_or_path: str, *, toolchain: str | None) -> Target:
         content["toolchain"] = toolchain
     elif "toolchain" not in content:
         content["toolchain"] = content.get("toolchain_default")
+    if route is not None:
+        if content.get("route") is None:
+            raise UsageError(f"Target {name_or_path!r} has one way to the chip: leave out target.route.")
+        content["route"] = route
     return _checked(content, where=name_or_path)
 
 
@@ -210,7 +218,7 @@ def _checked(content: dict[str, Any], *, where: str) -> Target:
 
 def _check_requests(target: Target, where: str) -> None:
     for level in ("low", "high"):
-        if not any(entry.level == level and entry.holds(target.toolchain) for entry in target.requests):
+        if not any(entry.level == level and entry.holds(target.toolchain, target.route) for entry in target.requests):
             raise UsageError(
                 f"Target {where!r}: key 'request': none with level = {level!r} for tool-chain {target.toolchain}."
             )

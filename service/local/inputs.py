@@ -96,7 +96,7 @@ def open_problem(
         InvalidModelError: If the model cannot be read.
     """
     spec = spec.model_copy(update={"target": resolve_target(spec.target)})
-    target = load_target(spec.target.name, toolchain=spec.target.toolchain)
+    target = load_target(spec.target.name, toolchain=spec.target.toolchain, route=spec.target.route)
     check_strategy(spec.search.strategy, target)
     found = _Found({role: Path() if role in absolute else base for role in _ROLES})
     model = found.existing("model", spec.model)

@@ -20,7 +20,7 @@ data:
   confirmation: null
   confirmation_share: 0
   preprocess: {order: RGB, resize: 256, crop: 224, mean: 127.5, scale: 0.00784, layout: NCHW}
-target: {name: j6m, toolchain: 3.0.17}
+target: {name: j6m, toolchain: 3.0.17, route: hmct}
 goal:
   - {metric: top1, output: logits, labels: labels, max_drop: 0.01}
   - {metric: mae, output: xy, labels: labels_xy, max_increase: 0.002, ranking: l1}
@@ -165,7 +165,7 @@ def test_off_is_text_for_a_cut_and_false_for_a_switch():
             "calibration.weights.symmetric: must be 'auto' or true or false, got 'maybe'",
         ),
         ("model: model.onnx", "model: ''", "model: must not be empty"),
-        ("target: {name: j6m, toolchain: 3.0.17}", "target: j6m", "target: must be a mapping, got 'j6m'"),
+        ("target: {name: j6m, toolchain: 3.0.17, route: hmct}", "target: j6m", "target: must be a mapping, got 'j6m'"),
     ],
 )
 def test_a_mistake_is_named_by_its_pointer_in_one_line(old, new, message):

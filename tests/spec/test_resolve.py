@@ -105,7 +105,7 @@ def test_a_custom_metric_takes_labels_where_there_are_some():
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "expected"), [("j6m", None, "3.0.17"), ("j6p", "3.2", "3.2"), ("ort-cpu", None, None)]
+    ("name", "given", "expected"), [("j6m", None, "3.9.1"), ("j6p", "3.2", "3.2"), ("ort-cpu", None, None)]
 )
 def test_only_j6_chips_have_a_default_toolchain(name, given, expected):
     assert resolve_target(Target(name=name, toolchain=given)).toolchain == expected

@@ -12,7 +12,7 @@ from search.targets.target import load_target
 from tests.targets.networks import Sketch
 
 P = Precision
-J6M, J6M32, J6M35 = (load_target("j6m", toolchain=v) for v in ("3.0.17", "3.2.0", "3.5.0"))
+J6M, J6M32, J6M35 = (load_target("j6m", toolchain=v, route="plugin") for v in ("3.0.17", "3.2.0", "3.5.0"))
 J6P, ORT = load_target("j6p", toolchain=None), load_target("ort-cpu", toolchain=None)
 
 

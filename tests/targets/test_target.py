@@ -44,8 +44,8 @@ def test_a_target_travels_as_json(name):
 
 
 def test_the_uniform_requests_depend_on_the_toolchain():
-    assert load_target("j6m", toolchain=None).toolchain == "3.0.17"
-    assert load_target("j6m", toolchain=None).all_high_gemm is Precision.A16W8
+    assert load_target("j6m", toolchain=None).toolchain == "3.9.1"
+    assert load_target("j6m", toolchain="3.0.17").all_high_gemm is Precision.A16W8
     assert load_target("j6e", toolchain="3.2").all_high_gemm is Precision.A16W16
     assert load_target("j6m", toolchain="3.10.1").all_high_gemm is Precision.A16W16
     low = load_target("j6p", toolchain=None)

@@ -25,7 +25,7 @@ class TestSubmit:
         assert answer.headers["location"] == f"/v1/studies/{study['id']}"
         assert answer.headers["etag"] == '"v1"'
         assert (study["state"], study["name"], study["priority"], study["timeout_s"]) == ("queued", "first", 7, 60.0)
-        assert study["spec"]["target"] == {"name": "j6m", "toolchain": "3.0.17"}
+        assert study["spec"]["target"] == {"name": "j6m", "toolchain": "3.9.1", "route": None}
         assert both.engine.told == [("submit", study["id"])]
         assert client.get(answer.headers["location"]).json() == study
 

@@ -15,7 +15,7 @@ from search.targets.rulebook import Rulebook
 from search.targets.target import Target, load_target
 from tests.targets.networks import Sketch
 
-J6M = load_target("j6m", toolchain=None)
+J6M = load_target("j6m", toolchain="3.0.17")
 
 
 def network(seed: int = 0, blocks: int = 6):
