@@ -185,6 +185,7 @@ def export(network: dict[str, Any], path: Path, feeds: dict[str, np.ndarray]) ->
     torch.manual_seed(0)
     names = list(feeds)
     wrapped = Plain.of(built(network["source"]), names)
+    settle(wrapped, feeds)
     way, _, opset = network["exporter"].partition("-")
     values = tuple(torch.from_numpy(array[:2]) for array in feeds.values())
     options: dict[str, Any] = {"opset_version": int(opset), "input_names": names}
@@ -196,6 +197,21 @@ def export(network: dict[str, Any], path: Path, feeds: dict[str, np.ndarray]) ->
         options |= {"dynamo": True, "external_data": False, "dynamic_shapes": (tuple({0: batch} for _ in names),)}
     with torch.no_grad():
         torch.onnx.export(wrapped, values, str(path), **options)
+
+
+def settle(network: Any, feeds: dict[str, np.ndarray]) -> None:
+    """Let every BatchNorm see the samples once: with the statistics it is born with, values of random nets vanish."""
+    import torch  # noqa: PLC0415
+
+    norms = [one for one in network.modules() if isinstance(one, torch.nn.modules.batchnorm._BatchNorm)]
+    for one in norms:
+        one.reset_running_stats()
+        one.momentum = None
+        one.train()
+    if norms:
+        with torch.no_grad():
+            network(*(torch.from_numpy(array) for array in feeds.values()))
+    network.eval()
 
 
 def make(network: dict[str, Any], out: Path, n_samples: int) -> None:

@@ -1,4 +1,4 @@
-"""What calibrated ranges say: too wide for 8 bit, all zero, beyond binary16."""
+"""What calibrated ranges say: too wide for 8 bit, all zero, beyond binary16 or below its steps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from search.records.finding import Finding
 
 WIDE = 10.0  # the guide advises against int8 above this
 LARGEST_FP16 = 65504.0
+SMALLEST_FP16 = 2.0**-14
+"""The smallest normal number; what lies below is in steps of ``2**-24``, with fewer bits the smaller it is."""
 BEYOND = 0.05  # of the calibrated span: less is the ordinary tail
 
 
@@ -42,6 +44,7 @@ def range_findings(network: Network, extremes: Sequence[tuple[float, float] | No
             advice="In fp16 they overflow; integers hold them. Pre-scale where the operators around are linear.",
             evidence={"tensors": [[name, absmax] for name, absmax in beyond]},
         )
+    yield from _vanishing(known)
     dead = [name for name, absmax in known if absmax == 0.0]
     if dead:
         yield Finding(
@@ -50,6 +53,22 @@ def range_findings(network: Network, extremes: Sequence[tuple[float, float] | No
             message=f"{len(dead)} tensors were zero on every calibration sample: {', '.join(dead[:5])}.",
             advice="Check that the calibration data covers what the network will see.",
             evidence={"tensors": dead},
+        )
+
+
+def _vanishing(known: Sequence[tuple[str, float]]) -> Iterator[Finding]:
+    """Tensors of which binary16 keeps little or nothing."""
+    small = sorted(((name, absmax) for name, absmax in known if 0.0 < absmax < SMALLEST_FP16), key=lambda pair: pair[1])
+    if small:
+        yield Finding(
+            code="below-fp16",
+            severity="warning",
+            message=f"{len(small)} tensors stay below the normal numbers of binary16 (6.1e-05): "
+            + ", ".join(f"{name} ({absmax:.4g})" for name, absmax in small[:5])
+            + ".",
+            advice="In fp16 they lose bits or become 0; integers hold them. Weights of an untrained network, or a "
+            "missing normalisation, are common causes.",
+            evidence={"tensors": [[name, absmax] for name, absmax in small]},
         )
 
 

@@ -37,6 +37,8 @@ def test_goals_that_hold_are_silent():
         ((-1.0, 1.0), []),
         ((-11.0, 1.0), ["wide-range"]),
         ((0.0, 7e4), ["beyond-fp16"]),
+        ((-6e-5, 1e-6), ["below-fp16"]),
+        ((-6.2e-5, 0.0), []),
         ((0.0, 0.0), ["all-zero"]),
         (None, []),
     ],
