@@ -2,7 +2,7 @@
 
 Score metrics (higher is better): top1, top5, miou, f1, cosine, sqnr_db. Error metrics (lower): mae, rmse, l1, atol.
 cosine, sqnr_db, l1 and atol compare with the float outputs. Metrics of records (auc, eer, f1_binary, wer, cer, abs_rel,
-delta1) are made like the user's own.
+delta1, coco_map, coco_map50) are made like the user's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.errors import InvalidDataError, UsageError
-from search.metrics import classification, depth, detection_scores, distances, segmentation, transcripts
+from search.metrics import classification, depth, detection_scores, detections, distances, segmentation, transcripts
 from search.metrics.metric import Metric
 from search.metrics.recorded import recorded_metric
 from search.metrics.reductions import MacroF1, MeanIou, MeanOf, Percentile, RootMeanSquare, SignalToNoise
@@ -128,6 +128,8 @@ _METRICS |= {
         _of_records("f1_binary", detection_scores.score_and_label, detection_scores.f1_binary),
         _of_records("wer", transcripts.edits_and_length, transcripts.error_rate),
         _of_records("cer", transcripts.edits_and_length, transcripts.error_rate),
+        _of_records("coco_map", detections.matches, detections.coco_map),
+        _of_records("coco_map50", detections.matches, detections.coco_map50),
         _of_numbers("abs_rel", depth.abs_rel, 0.0),
         _of_numbers("delta1", depth.delta1, 1.0),
     )

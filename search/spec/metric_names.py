@@ -55,6 +55,8 @@ METRICS: dict[str, MetricName] = {
         MetricName(name="f1_binary", direction="higher", ranking="cosine", share=True),
         MetricName(name="wer", direction="lower", ranking="cosine"),
         MetricName(name="cer", direction="lower", ranking="cosine"),
+        MetricName(name="coco_map", direction="higher", ranking="cosine", share=True),
+        MetricName(name="coco_map50", direction="higher", ranking="cosine", share=True),
         MetricName(name="abs_rel", direction="lower", ranking="l1"),
         MetricName(name="delta1", direction="higher", ranking="l1", share=True),
         MetricName(name="atol", direction="lower", ranking="atol", fidelity=True),

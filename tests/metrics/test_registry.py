@@ -6,11 +6,13 @@ from search.errors import UsageError
 from search.metrics.registry import METRIC_NAMES, make_metric
 from search.spec.metric_names import RATES
 
+DETECTION = ("coco_map", "coco_map50")
+
 
 def test_directions_and_kinds_are_those_of_the_documentation():
     higher = {name for name in METRIC_NAMES if make_metric(name).direction == "higher"}
     fidelity = {name for name in METRIC_NAMES if make_metric(name).is_fidelity}
-    assert higher == {"top1", "top5", "miou", "f1", "cosine", "sqnr_db", "auc", "f1_binary", "delta1"}
+    assert higher == {"top1", "top5", "miou", "f1", "cosine", "sqnr_db", "auc", "f1_binary", "delta1", *DETECTION}
     assert set(METRIC_NAMES) - higher == {"mae", "rmse", "l1", "atol", "eer", "wer", "cer", "abs_rel"}
     assert fidelity == {"cosine", "sqnr_db", "l1", "atol"}
     assert {name for name in METRIC_NAMES if make_metric(name).needs_labels} == set(METRIC_NAMES) - fidelity
