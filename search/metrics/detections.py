@@ -4,8 +4,8 @@
     coco_map50   mean over classes of the average precision at IoU 0.50
 
 Labels are one array ``[boxes, 5]`` per sample: class, then x1, y1, x2, y2 in the pixels of the model input. An output
-is either ``[n, detections, 6]``, x1, y1, x2, y2, score and class, where scores that are not above 0 are padding; or the
-raw head of YOLOv8, ``[n, 4 + classes, anchors]``: cx, cy, w, h and a score per class. Of a raw head the best class of each
+is either ``[n, detections, 6]``, x1, y1, x2, y2, score and class, where scores that are not above 0 are padding; or
+the raw head of YOLOv8, ``[n, 4 + classes, anchors]``: cx, cy, w, h and a score per class. Of a raw head the best class of each
 anchor counts, at most ``CANDIDATES`` scores above ``LOWEST_SCORE``, and greedy suppression per class at IoU
 ``SUPPRESSED`` leaves at most ``KEPT``.
 
@@ -74,7 +74,8 @@ def box_iou(one: Floats, two: Floats) -> Floats:
     shared = np.prod(np.maximum(corner, 0), axis=2)
     areas = [np.prod(boxes[:, 2:4] - boxes[:, :2], axis=1) for boxes in (one, two)]
     union = areas[0][:, None] + areas[1][None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return found
 
 
 def _boxes(label: Any) -> Floats:
