@@ -14,13 +14,18 @@ from functools import cached_property
 from typing import ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from search.canonical import Json, digest_json
-from search.encoding import encoded
+from search.encoding import decoded, encoded
+from search.records.missing import Missing
 
 Phase = Literal["validate", "baseline", "sensitivity", "search", "export"]
 """Where in a study a kind of work belongs, for whoever watches it."""
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+FAILED = "failed"
+"""Key of a stored result of which nothing came, where its kind delivers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,7 @@ class Kind:
         label: What a task of it does, in words: ``derive ranges``.
         doing: What is going on while it runs: ``calibrating``.
         phase: Part of the study it belongs to.
+        delivers: Whether it runs when the search has its answer: then its failure is stored, and ends nothing.
         is_search: Whether its seconds are search time; not where it only writes what was found.
     """
 
@@ -39,6 +45,7 @@ class Kind:
     label: str
     doing: str
     phase: Phase
+    delivers: bool = False
     is_search: bool = True
 
 
@@ -142,6 +149,11 @@ class Answers:
     def __getitem__(self, item: Item[R]) -> Answer[R]:
         stored = self._results[item.digest]
         return Answer(item.work.read(stored.data), stored.blobs, stored.seconds, stored.reused)
+
+    def attempted(self, item: Item[R]) -> Answer[R] | Missing:
+        """Return the answer to an item that delivers, or what is missing because it failed."""
+        failed = self._results[item.digest].data.get(FAILED)
+        return self[item] if failed is None else decoded(Missing, failed)
 
 
 @dataclass(frozen=True)

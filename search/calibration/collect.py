@@ -22,6 +22,7 @@ from search.graph.network import Network
 from search.quant.histogram import Histogram, running_merges
 from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
+from search.spec.output_part import outputs_of_parts
 
 MAX_RUN_BYTES = 16 * 2**20  # of intermediate tensors held at once: what was just written is still in the cache
 
@@ -236,13 +237,13 @@ def fresh_part(value: npt.NDArray[Any], batch: int, fresh: int) -> npt.NDArray[A
 
 
 def with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """Return a copy of ``model`` that also gives the values ``names`` (model inputs are left out)."""
+    """Return a copy of ``model`` that also gives the values ``names`` or has parts of (model inputs are left out)."""
     inputs = {value.name for value in model.graph.input}
     have = {value.name for value in model.graph.output}
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     copy.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in have | inputs
+        onnx.ValueInfoProto(name=name) for name in outputs_of_parts(names) if name not in have | inputs
     )
     return copy
 

@@ -224,6 +224,9 @@ class Grids:
         return None
 
     def _measured_grid(self, tensor: int, fmt: Format, method: str) -> Grid:
+        if self._is_unseen(tensor):
+            absmax = self._absmax_before(tensor)
+            return make_grid(-absmax, absmax, bits=fmt.bits, rule=self._rule)
         low, high = self._ranges.by_method[(method, fmt.bits)][tensor]
         if not (np.isfinite(low) and np.isfinite(high)):
             raise InvalidDataError(
@@ -232,6 +235,24 @@ class Grids:
                 "method."
             )
         return make_grid(float(low), float(high), bits=fmt.bits, rule=self._rule)
+
+    def _is_unseen(self, tensor: int) -> bool:
+        """Whether calibration held no value of it at all: the empty results of NonZero, NMS and the like."""
+        return not np.isfinite(self._ranges.extremes[tensor]).all() and not self._ranges.nonfinite[tensor]
+
+    def _absmax_before(self, tensor: int) -> float:
+        """Largest absolute value of what its writer reads, the nearest that was seen; 1 where nothing was."""
+        seen, todo = {tensor}, [tensor]
+        while todo:
+            writer = self._network.tensors[todo.pop(0)].writer
+            read = () if writer is None else tuple(slot.tensor for slot in self._network.groups[writer].inputs)
+            known = [float(np.abs(self._ranges.extremes[t]).max()) for t in read if not self._is_unseen(t)]
+            largest = max((value for value in known if np.isfinite(value)), default=0.0)
+            if largest:
+                return largest
+            todo += [t for t in read if t not in seen]
+            seen.update(read)
+        return 1.0
 
     def _picked_from(self, tensor: int) -> int | None:
         """Input of the MaxPool that writes ``tensor``."""

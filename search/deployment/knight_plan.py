@@ -16,6 +16,7 @@ class KnightMetric:
     Attributes:
         name: Metric, or ``onnx:<path>``.
         output: Model output it reads.
+        part: Slices of it that are judged, samples first; none for the whole.
         labels: Label key, None for metrics that compare with the float model.
         percentile: Of atol.
         is_fidelity: Whether it compares with the float model.
@@ -25,6 +26,7 @@ class KnightMetric:
     name: str
     output: str
     labels: str | None
+    part: tuple[slice, ...] = ()
     percentile: float | None = None
     is_fidelity: bool = False
     graph: bytes | None = None

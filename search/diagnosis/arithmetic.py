@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil, log2
 
 from search.evaluation.refusal import ACCUMULATOR, Refusal
 from search.graph.network import Group, Network
+from search.metrics.goal_check import meets
+from search.metrics.reductions import Direction
 from search.records.finding import Finding
 from search.simulator.program import Warned
+from search.spec.metric_names import METRICS
 
 LARGEST_FP16 = 65504.0
-APART = 0.003  # of a rate: more than sampling the same images should show
+APART = 0.003  # of a rate, of a cosine: more than sampling the same images should show
+APART_DB = 3.0  # half or twice the noise
+CLEAN_DB = 60.0  # above it both are as good as float, however far apart
+APART_SHARE = 0.25  # of an error
 _ADVICE = {
     "shift-clamped": "The scales around the operator differ too much: calibrate its tensors with another range.",
     "multiplier-short": "These channels contribute next to nothing; prune them, or check their weights.",
@@ -81,21 +88,86 @@ def interior_findings(names: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def evaluator_findings(pairs: Mapping[str, tuple[float | None, float | None]]) -> Iterator[Finding]:
-    """Goals where integers and the Q/DQ model are further apart than 0.3 points.
+@dataclass(frozen=True, kw_only=True)
+class BothWays:
+    """A goal of one configuration, measured by both evaluators.
+
+    Attributes:
+        id: ``name@output``.
+        metric: Its metric.
+        required: Value to reach.
+        direction: Which values are better.
+        integer: Value in integer arithmetic; None where it has none.
+        qdq: Value as a Q/DQ model.
+    """
+
+    id: str
+    metric: str
+    required: float
+    direction: Direction
+    integer: float | None
+    qdq: float | None
+
+    @property
+    def decides(self) -> bool:
+        """Whether one of them reaches the requirement and the other one does not."""
+        return meets(self.integer, self.required, self.direction) != meets(self.qdq, self.required, self.direction)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether they are further apart than the metric should show: in dB, in points, or by a share of the larger."""
+        if self.integer is None or self.qdq is None:
+            return self.integer is not self.qdq
+        gap = abs(self.integer - self.qdq)
+        if self.metric == "sqnr_db":
+            return gap > APART_DB and min(self.integer, self.qdq) < CLEAN_DB
+        if self.metric == "cosine" or (self.metric in METRICS and METRICS[self.metric].share):
+            return gap > APART
+        return gap > APART_SHARE * max(abs(self.integer), abs(self.qdq))
+
+
+def evaluator_findings(pairs: Iterable[BothWays]) -> Iterator[Finding]:
+    """Goals of any metric where integers and the Q/DQ model are apart, or decide differently; in both directions.
 
     Args:
-        pairs: Id of a rate to its value in integers and as a Q/DQ model.
+        pairs: Goals with both values.
     """
-    for name, (integer, qdq) in pairs.items():
-        if integer is not None and qdq is not None and abs(integer - qdq) > APART:
+    for one in pairs:
+        if not (one.is_apart or one.decides):
+            continue
+        decided = " Only one of them reaches the goal." if one.decides else ""
+        yield Finding(
+            code="evaluators-differ",
+            severity="warning",
+            message=f"{one.id} is {_value(one.integer)} in integer arithmetic and {_value(one.qdq)} as a Q/DQ model."
+            + decided,
+            advice="Trust the worse one; a goal counts as met only if both meet it. The two part most where a number "
+            "is divided by a small one, and in sums whose inputs are far wider than the result: see layers.csv.",
+            evidence={"integer": one.integer, "qdq": one.qdq, "required": one.required, "decides": one.decides},
+        )
+
+
+def exported_findings(pairs: Iterable[BothWays]) -> Iterator[Finding]:
+    """Goals that integers reach and the Q/DQ model misses: the reason of a verdict that the value alone denies.
+
+    Args:
+        pairs: Goals of a trial that misses, those that integers reach.
+    """
+    for one in pairs:
+        if not meets(one.qdq, one.required, one.direction):
             yield Finding(
-                code="evaluators-differ",
-                severity="warning",
-                message=f"{name} is {integer:.4f} in integer arithmetic and {qdq:.4f} as a Q/DQ model.",
-                advice="Trust the smaller one; a goal counts as met only if both meet it.",
-                evidence={"integer": integer, "qdq": qdq},
+                code="goal-missed",
+                severity="error",
+                message=f"{one.id}: integer arithmetic reaches {_value(one.integer)}, the exported Q/DQ model "
+                f"{_value(one.qdq)}, and the goal asks for {one.required:.6g} of both.",
+                advice="They differ where a tensor has too few steps for what is computed from it: raise the first row "
+                "of layers.csv whose rounding_db is low.",
+                evidence={"best": one.integer, "qdq": one.qdq, "required": one.required},
             )
+
+
+def _value(value: float | None) -> str:
+    return "without a value" if value is None else f"{value:.4f}"
 
 
 def square_findings(network: Network, extremes: Sequence[tuple[float, float] | None]) -> Iterator[Finding]:

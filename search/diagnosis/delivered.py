@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from search.deployment.gap import Gap
 from search.records.finding import Finding
+from search.records.missing import Missing
 
 _LISTED = 5
 
@@ -27,6 +28,35 @@ def gap_findings(gaps: Sequence[Gap]) -> Iterator[Finding]:
             advice="deploy.json holds every decision; docs/results.md says what each file can carry.",
             evidence={"file": gap.file, "decision": gap.decision, "subjects": subjects},
         )
+
+
+def missing_findings(missing: Iterable[Missing]) -> Iterator[Finding]:
+    """One finding per file, or step of delivering, that could not be made.
+
+    Args:
+        missing: What failed.
+    """
+    for one in missing:
+        what = _STEPS.get(one.what, f"{one.what} is not delivered")
+        yield Finding(
+            code="not-delivered",
+            severity="error" if one.is_fault or one.what == "recheck" else "warning",
+            message=f"{what}: {one.why.rstrip('.')}.",
+            advice="The answer of the search and the other files stand."
+            if one.what != "recheck"
+            else "Vendor files were written, but nothing proves the exported model: see the reason and search again.",
+            evidence={"what": one.what, "why": one.why, "is_fault": one.is_fault},
+        )
+
+
+_STEPS = {
+    "recheck": "The exported model could not be proven, so model.qdq.onnx is not delivered and no goal counts as met",
+    "confirm": "The exported model could not be run on the confirmation samples",
+    "unoptimized": "The exported model could not be run without optimizations",
+    "export": "No vendor file could be written",
+    "profile": "Float and quantized could not be compared layer by layer, so layers.csv and layers.json are missing",
+    "layers": "Intermediate results could not be written",
+}
 
 
 def route_findings(command: str | None, *, other: str | None) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from search.graph.network import Network
 from search.records.finding import Finding
@@ -14,8 +14,16 @@ SMALLEST_FP16 = 2.0**-14
 BEYOND = 0.05  # of the calibrated span: less is the ordinary tail
 
 
-def range_findings(network: Network, extremes: Sequence[tuple[float, float] | None]) -> Iterator[Finding]:
-    """Findings on the smallest and largest calibrated value of every tensor."""
+def range_findings(
+    network: Network, extremes: Sequence[tuple[float, float] | None], *, nonfinite: Collection[int] = ()
+) -> Iterator[Finding]:
+    """Findings on the smallest and largest calibrated value of every tensor.
+
+    Args:
+        network: Groups and tensors.
+        extremes: Smallest and largest finite value per tensor; None where there was none.
+        nonfinite: Tensors that held NaN or infinities.
+    """
     known = [
         (tensor.op_name, max(-ends[0], ends[1]))
         for tensor, ends in zip(network.tensors, extremes, strict=True)
@@ -45,6 +53,7 @@ def range_findings(network: Network, extremes: Sequence[tuple[float, float] | No
             evidence={"tensors": [[name, absmax] for name, absmax in beyond]},
         )
     yield from _vanishing(known)
+    yield from _unseen(network, extremes, nonfinite)
     dead = [name for name, absmax in known if absmax == 0.0]
     if dead:
         yield Finding(
@@ -53,6 +62,24 @@ def range_findings(network: Network, extremes: Sequence[tuple[float, float] | No
             message=f"{len(dead)} tensors were zero on every calibration sample: {', '.join(dead[:5])}.",
             advice="Check that the calibration data covers what the network will see.",
             evidence={"tensors": dead},
+        )
+
+
+def _unseen(
+    network: Network, extremes: Sequence[tuple[float, float] | None], nonfinite: Collection[int]
+) -> Iterator[Finding]:
+    """Tensors that never held a value."""
+    unseen = [network.tensors[t].op_name for t, ends in enumerate(extremes) if ends is None and t not in nonfinite]
+    if unseen:
+        yield Finding(
+            code="unseen-in-calibration",
+            severity="warning",
+            message=f"{len(unseen)} tensors had no value on any calibration sample (results of NonZero, "
+            f"NonMaxSuppression and the like that were always empty): {', '.join(unseen[:5])}. They got the range of "
+            "what they are computed from.",
+            advice="Add calibration samples on which something is found, or state the ranges under "
+            "calibration.overrides.",
+            evidence={"tensors": unseen},
         )
 
 

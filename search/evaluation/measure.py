@@ -16,8 +16,10 @@ from search.metrics.metric import Metric
 from search.metrics.output_error import output_errors
 from search.metrics.part import Part, merge
 from search.metrics.recorded import measure_batch, measure_loop
+from search.metrics.rows import squeezed
 from search.metrics.user_metric import Run, batch_labels
 from search.runtime.feeding import Feeding
+from search.spec.output_part import output_of
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -60,7 +62,7 @@ class Use:
     Attributes:
         id: ``name@output``.
         metric: What is measured.
-        outputs: Model outputs it reads; one, but for metrics of the user's own in Python.
+        outputs: Model outputs it reads, or a part of one (``y[:, 4:]``); several for Python metrics only.
         labels: Label key; None for fidelity metrics, and for those of the user's own that read all labels.
     """
 
@@ -157,7 +159,8 @@ def measure(
         MetricFailedError: If a metric of the user's own fails; names the sample.
     """
     delivered = session_outputs(session, uses)
-    outputs = tuple(dict.fromkeys([*delivered, *errors_of]))
+    read = [name for use in uses for name in use.outputs]
+    outputs = tuple(dict.fromkeys([*delivered, *read, *errors_of]))
     labels = {key: samples.labels(key) for use in uses for key in use.label_keys(samples)}
     parts: dict[str, list[Part]] = {use.id: [] for use in uses}
     errors: dict[str, list[Mapping[str, Array]]] = {name: [] for name in errors_of}
@@ -173,7 +176,8 @@ def measure(
             parts[use.id].append(_part(use, values, exact, taken, batch))
         for name in errors_of:
             change = (transforms or {}).get(name, np.asarray)
-            errors[name].append(output_errors(change(values[name]), change(exact[name])))
+            found = comparable(values[name], exact[name])
+            errors[name].append(output_errors(change(found), change(exact[name])))
     for use in uses:
         if _is_loop(use):
             parts[use.id].append(Part(0, sums=measure_loop(use.metric, loop)))
@@ -185,6 +189,37 @@ def measure(
         },
         digest=digest.hexdigest(),
     )
+
+
+def comparable(values: Array, exact: Array) -> Array:
+    """Return ``values``, or NaN in the shape of ``exact`` where sizes differ: another number of results is no result.
+
+    Args:
+        values: Outputs of a candidate ``[n, *]``.
+        exact: Float outputs of the same samples.
+    """
+    if values.shape == exact.shape or squeezed(values.shape) == squeezed(exact.shape):
+        return values
+    return np.full(exact.shape, np.nan, np.float32)
+
+
+def check_sizes(name: str, shape: tuple[int, ...], other: tuple[int, ...]) -> None:
+    """Refuse an output whose sizes differ from sample to sample although the inputs have one size.
+
+    Args:
+        name: The output.
+        shape: What one sample gave, without the sample axis.
+        other: What another one gave.
+
+    Raises:
+        UnsupportedModelError: If they differ.
+    """
+    if shape != other:
+        raise UnsupportedModelError(
+            f"Output {name!r} is {list(shape)} for one sample and {list(other)} for another: how many results it has "
+            "depends on the data (NonMaxSuppression, NonZero and the like), so there is nothing to compare number by "
+            "number. Put the goal on an output that stands before it, or export the model without that part."
+        )
 
 
 def _part(
@@ -201,7 +236,8 @@ def _part(
     try:
         if metric.user is None:
             targets = None if use.labels is None else labels[use.labels][batch]
-            return metric.measure(values[use.output], exact[use.output], targets)
+            float_rows = exact[use.output]
+            return metric.measure(comparable(values[use.output], float_rows), float_rows, targets)
 
         def give(rows: Sequence[int]) -> tuple[dict[str, Array], dict[str, Any]]:
             picked = np.asarray(rows, np.int64)
@@ -219,7 +255,7 @@ def _is_loop(use: Use) -> bool:
 
 def session_outputs(session: Runnable, uses: Sequence[Use]) -> tuple[str, ...]:
     """Outputs to fetch: those a metric reads, in the model's order."""
-    wanted = {name for use in uses for name in use.outputs}
+    wanted = {output_of(name) for use in uses for name in use.outputs}
     return tuple(name for name in session.outputs if name in wanted)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 from search import export
 from search.deployment.deployment import Deployment
@@ -13,17 +13,21 @@ from search.deployment.document import deploy_text
 from search.deployment.float_model import FLOAT_MODEL, float_model
 from search.deployment.gap import Gap
 from search.export import hb_compile
-from search.export.horizon import horizon_files
+from search.export.attempts import Attempts, Make
+from search.export.horizon import HorizonFolder
 from search.export.horizon_readme import measured_route
 from search.export.json_text import json_line
-from search.export.knight import knight_files
+from search.export.knight import KnightFolder
 from search.export.layers_table import layers_csv
 from search.export.ort_gaps import ort_gaps
 from search.export.ort_overrides import ort_overrides_text
 from search.export.qconfig_table import qconfig_csv
 from search.export.sensitivity_table import SensitivityLine, sensitivity_csv
 from search.export.trials_table import trials_csv
+from search.records.missing import Missing
 from search.records.trial import TrialRecord
+
+SCRIPT = "ort_quantize.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,14 @@ class Exported:
     Attributes:
         files: Content by path below the output folder.
         gaps: What they cannot say; also in ``deploy.json``.
+        missing: Files that could not be written.
         command: The file whose run by the vendor's tool gives the network that was measured; None outside Horizon.
         recalibrates: A file that has the tool calibrate by a method that was not measured, or None.
     """
 
     files: Mapping[str, bytes]
     gaps: tuple[Gap, ...]
+    missing: tuple[Missing, ...] = ()
     command: str | None = None
     recalibrates: str | None = None
 
@@ -46,31 +52,50 @@ class Exported:
 def export_files(deployment: Deployment) -> Exported:
     """Return the files that follow from the chosen assignment; equal deployments give equal bytes.
 
-    Raises:
-        UsageError: If a file would hold something its tool refuses; names what.
-        ValueError: If a scale that the placement needs is missing.
+    A file that cannot be written is missing and says why; it costs no other file.
     """
-    gaps = ort_gaps(deployment)
-    files = {
-        FLOAT_MODEL: float_model(deployment).SerializeToString(),
-        "ort_overrides.json": ort_overrides_text(deployment, gaps).encode(),
-        "ort_quantize.py": ort_script(),
-        "qconfig.csv": qconfig_csv(deployment),
-    }
-    of_vendor = _VENDORS.get(deployment.kind)
-    if of_vendor is not None:
-        own, left = of_vendor(deployment)
-        files, gaps = files | own, (*gaps, *left)
+    attempts = Attempts()
+    gaps = attempts.value("what ort_overrides.json leaves unsaid", lambda: ort_gaps(deployment)) or ()
+    attempts.write(
+        {
+            FLOAT_MODEL: lambda: bytes(float_model(deployment).SerializeToString()),
+            "ort_overrides.json": lambda: ort_overrides_text(deployment, gaps),
+            SCRIPT: ort_script,
+            "qconfig.csv": lambda: qconfig_csv(deployment),
+        }
+    )
+    vendor = _VENDORS.get(deployment.kind)
+    folder = None if vendor is None else attempts.value(f"{deployment.kind}/", lambda: vendor(deployment))
+    if folder is not None:
+        attempts.write(folder.makes)
+        gaps = (*gaps, *(attempts.value(f"what {deployment.kind}/ leaves unsaid", lambda: folder.gaps) or ()))
     command = measured_route(deployment) if deployment.kind == "horizon" else None
-    files["deploy.json"] = deploy_text(deployment, gaps, command=command).encode()
+    attempts.write({"deploy.json": lambda: deploy_text(deployment, gaps, command=command)})
     recalibrates = hb_compile.CALIBRATED if command == hb_compile.LOADED else None
-    return Exported(files=files, gaps=gaps, command=command, recalibrates=recalibrates)
+    return Exported(
+        files=attempts.files,
+        gaps=gaps,
+        missing=tuple(attempts.missing),
+        command=command,
+        recalibrates=recalibrates,
+    )
 
 
-_VENDORS: Mapping[str, Callable[[Deployment], tuple[dict[str, bytes], tuple[Gap, ...]]]] = {
-    "horizon": horizon_files,
-    "knight": knight_files,
-}
+class Folder(Protocol):
+    """The files of a vendor's tools."""
+
+    @property
+    def makes(self) -> Mapping[str, Make]:
+        """What makes each file, by path."""
+        ...
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What they leave unsaid."""
+        ...
+
+
+_VENDORS: Mapping[str, Callable[[Deployment], Folder]] = {"horizon": HorizonFolder, "knight": KnightFolder}
 
 
 def evidence_files(

@@ -7,11 +7,15 @@ Two routes lead from ONNX to the chip. ``hb_compile.yaml`` calibrates the float 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+
+import onnx
 
 from search.deployment.deployment import Deployment
 from search.deployment.gap import Gap
 from search.deployment.members import members
 from search.export import hb_compile, hmct_config
+from search.export.attempts import Make
 from search.export.hb_compile import hb_compile_text
 from search.export.hmct_calibration import node_section, not_calibrated
 from search.export.hmct_config import hmct_text
@@ -30,27 +34,49 @@ from search.graph.limits import opset_of
 from search.precision import Format
 
 
-def horizon_files(deployment: Deployment) -> tuple[dict[str, bytes], tuple[Gap, ...]]:
-    """Return the files by path, and what they leave unsaid.
+class HorizonFolder:
+    """The files of one deployment; each is made for itself, and may refuse with a ``UsageError``."""
 
-    Raises:
-        UsageError: If a file would hold something its tool refuses; names what.
-    """
-    calibrated, loaded = horizon_float_model(deployment), horizon_loaded_model(deployment)
-    opsets = {FLOAT_MODEL: opset_of(calibrated), LOADED_MODEL: opset_of(loaded)}
-    gaps = (*_config_gaps(deployment), *_model_gaps(deployment, opsets), *qconfig_gaps(deployment))
-    files = {
-        FLOAT_MODEL: calibrated.SerializeToString(),
-        LOADED_MODEL: loaded.SerializeToString(),
-        hmct_config.CALIBRATED: hmct_text(deployment).encode(),
-        hmct_config.LOADED: hmct_text(deployment, loads=True).encode(),
-        hb_compile.CALIBRATED: hb_compile_text(deployment).encode(),
-        hb_compile.LOADED: hb_compile_text(deployment, loads=True).encode(),
-        "horizon/qconfig_setter.py": qconfig_setter(deployment).text.encode(),
-        "horizon/qconfig_setter_legacy.py": qconfig_setter_legacy(deployment).text.encode(),
-        "horizon/README.md": horizon_readme(deployment, opsets, gaps).encode(),
-    }
-    return files, gaps
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    @property
+    def makes(self) -> dict[str, Make]:
+        """What makes each file, by path."""
+        deployment = self._deployment
+        return {
+            FLOAT_MODEL: lambda: _content(self._calibrated),
+            LOADED_MODEL: lambda: _content(self._loaded),
+            hmct_config.CALIBRATED: lambda: hmct_text(deployment),
+            hmct_config.LOADED: lambda: hmct_text(deployment, loads=True),
+            hb_compile.CALIBRATED: lambda: hb_compile_text(deployment),
+            hb_compile.LOADED: lambda: hb_compile_text(deployment, loads=True),
+            "horizon/qconfig_setter.py": lambda: qconfig_setter(deployment).text,
+            "horizon/qconfig_setter_legacy.py": lambda: qconfig_setter_legacy(deployment).text,
+            "horizon/README.md": lambda: horizon_readme(deployment, self._opsets, self.gaps),
+        }
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What they leave unsaid."""
+        deployment = self._deployment
+        return (*_config_gaps(deployment), *_model_gaps(deployment, self._opsets), *qconfig_gaps(deployment))
+
+    @cached_property
+    def _calibrated(self) -> onnx.ModelProto:
+        return horizon_float_model(self._deployment)
+
+    @cached_property
+    def _loaded(self) -> onnx.ModelProto:
+        return horizon_loaded_model(self._deployment)
+
+    @property
+    def _opsets(self) -> dict[str, int]:
+        return {FLOAT_MODEL: opset_of(self._calibrated), LOADED_MODEL: opset_of(self._loaded)}
+
+
+def _content(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString())
 
 
 def _config_gaps(deployment: Deployment) -> Iterator[Gap]:

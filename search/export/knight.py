@@ -14,6 +14,7 @@ from search.deployment.float_model import FLOAT_MODEL
 from search.deployment.gap import Gap
 from search.deployment.knight_plan import KnightPlan
 from search.errors import UsageError
+from search.export.attempts import Make
 from search.export.knight_config import HIGHEST_OPSET, is_readable, run_config
 from search.export.knight_mix import MODES, mix_config, mix_problems
 from search.export.knight_script import input_type, readme, run_script
@@ -21,31 +22,44 @@ from search.export.knight_script import input_type, readme, run_script
 _MARK = "# SETTINGS\n"
 
 
-def knight_files(deployment: Deployment) -> tuple[dict[str, bytes], tuple[Gap, ...]]:
-    """Return the files by path, and what they leave unsaid.
+class KnightFolder:
+    """The files of one deployment; each is made for itself, and may refuse with a ``UsageError``.
 
     Raises:
-        UsageError: If the deployment is not for a Knight chip, or the tool would refuse a value.
+        UsageError: If the deployment is not for a Knight chip.
     """
-    plan = deployment.knight
-    if plan is None:
-        raise UsageError(
-            f"Target {deployment.target!r} names no chip of the Knight tools, so there is nothing to write."
-        )
-    problems = mix_problems(deployment) if plan.takes_mix else []
-    has_mix = plan.takes_mix and not problems
-    files = {
-        "knight/run_config.json": _json(run_config(deployment, plan, has_mix=has_mix)),
-        "knight/run.sh": run_script(deployment, plan).encode(),
-        "knight/README.md": readme(deployment, plan, mix_problems=problems).encode(),
-    }
-    if plan.calibration_file is not None:
-        files["knight/infer.py"] = infer_script(deployment, plan).encode()
-    if plan.metric is not None and plan.metric.graph is not None:
-        files["knight/metric.onnx"] = plan.metric.graph
-    if has_mix:
-        files["knight/mix_config.json"] = _json(mix_config(deployment))
-    return files, tuple(_gaps(deployment, plan, problems))
+
+    def __init__(self, deployment: Deployment) -> None:
+        plan = deployment.knight
+        if plan is None:
+            raise UsageError(
+                f"Target {deployment.target!r} names no chip of the Knight tools, so there is nothing to write."
+            )
+        self._deployment, self._plan = deployment, plan
+        self._problems = mix_problems(deployment) if plan.takes_mix else []
+
+    @property
+    def makes(self) -> dict[str, Make]:
+        """What makes each file, by path."""
+        deployment, plan, problems = self._deployment, self._plan, self._problems
+        has_mix = plan.takes_mix and not problems
+        makes: dict[str, Make] = {
+            "knight/run_config.json": lambda: _json(run_config(deployment, plan, has_mix=has_mix)),
+            "knight/run.sh": lambda: run_script(deployment, plan),
+            "knight/README.md": lambda: readme(deployment, plan, mix_problems=problems),
+        }
+        if plan.calibration_file is not None:
+            makes["knight/infer.py"] = lambda: infer_script(deployment, plan)
+        if plan.metric is not None and (graph := plan.metric.graph) is not None:
+            makes["knight/metric.onnx"] = lambda: graph
+        if has_mix:
+            makes["knight/mix_config.json"] = lambda: _json(mix_config(deployment))
+        return makes
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What they leave unsaid."""
+        return tuple(_gaps(self._deployment, self._plan, self._problems))
 
 
 def _gaps(deployment: Deployment, plan: KnightPlan, problems: Sequence[str]) -> Iterator[Gap]:
@@ -89,6 +103,7 @@ def _settings(deployment: Deployment, plan: KnightPlan) -> tuple[tuple[str, Any]
         described = {
             "name": metric.name,
             "output": metric.output,
+            "part": [[one.start, one.stop, one.step] for one in metric.part],
             "labels": metric.labels,
             "percentile": metric.percentile if metric.percentile is not None else 100.0,
             "is_fidelity": metric.is_fidelity,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
@@ -48,6 +48,7 @@ class ModelDescription:
         notes: What reading turned up.
         opset: Opset of the file and of the prepared model.
         self_test: Output to the largest difference of the rewritten graph, relative to its largest absolute value.
+        parts: Output to the texts of its parts (``y[:, :4]``), where their ranges are too different for one goal.
     """
 
     network: StoredNetwork
@@ -60,6 +61,7 @@ class ModelDescription:
     notes: tuple[Note, ...]
     opset: tuple[int, int]
     self_test: Mapping[str, float]
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def stored_network(checked: Mapping[str, Json]) -> Network | None:

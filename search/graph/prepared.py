@@ -18,11 +18,13 @@ from search.graph.opset import lift
 from search.graph.passes.affine import fold_affine_steps
 from search.graph.passes.batch_norm import fold_batch_norms, rewrite_batch_norms
 from search.graph.passes.bounds import write_bounds_as_clips
+from search.graph.passes.computed_bias import split_computed_bias
 from search.graph.passes.conditions import take_known_branches
 from search.graph.passes.constants import lift_constants
 from search.graph.passes.einsum import write_einsums_as_products
 from search.graph.passes.fold_constants import QUANTIZERS, Evaluate, fold_constants
 from search.graph.passes.functions import inline_functions
+from search.graph.passes.gemm_factors import fold_gemm_factors
 from search.graph.passes.moves import sink_moves
 from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
@@ -64,7 +66,8 @@ def prepare(user: UserModel, evaluate: Evaluate) -> Prepared:
     1. Names; local functions expanded; opset lifted.
     2. Constants become initializers and are folded, quantization that came with the model is taken out.
     3. Nodes without effect and unused nodes go; an Einsum becomes the product it is; BatchNormalization is folded, else
-       written as Mul and Add; bounds become Clips.
+       written as Mul and Add; alpha and beta of Gemm go into its constants; the computed bias of a convolution becomes
+       an Add; bounds become Clips.
 
     Args:
         user: As read.
@@ -139,6 +142,8 @@ _PASSES = (
     remove_unused,
     sink_moves,
     remove_unused,
+    fold_gemm_factors,
+    split_computed_bias,
     fold_batch_norms,
     fold_affine_steps,
     write_bounds_as_clips,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search.data.layout import OutputLayout
+from search.spec.output_part import read_part
 
 Array = npt.NDArray[Any]
 BATCH = 64  # larger batches are slower per sample: intermediate tensors leave the cache
@@ -47,9 +48,10 @@ class Feeding:
             yield part, fresh
 
     def rows(self, name: str, value: Array, batch: int, fresh: int) -> Array:
-        """Bring one output of a run of ``batch`` samples into the form ``[fresh, *]``.
+        """Bring one output of a run of ``batch`` samples into the form ``[fresh, *]``, and take the part it names.
 
         Raises:
             ValueError: If it does not hold the samples.
         """
-        return self.outputs.get(name, _FIRST).rows(value, batch)[:fresh]
+        part = read_part(name)
+        return part.take(self.outputs.get(part.output, _FIRST).rows(value, batch)[:fresh])

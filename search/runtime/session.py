@@ -25,6 +25,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from search.errors import UnsupportedModelError
 from search.runtime.defects import REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION, has_cast_between_transpose_and_product
 from search.runtime.refusals import load_refusal, run_refusal
+from search.spec.output_part import output_of, outputs_of_parts
 
 Array = npt.NDArray[Any]
 _RUNTIME_ERRORS = (
@@ -76,11 +77,15 @@ class Session:
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Run once and return the named outputs (all by default).
 
+        Under the name of a part (``y[:, 4:]``) the whole output is returned: which axis is the sample is known to the
+        feeding, which takes the part.
+
         Raises:
             UnsupportedModelError: If the runtime refuses the inputs or an operator fails.
             ValueError: If an input is missing.
         """
-        names = tuple(outputs) if outputs is not None else self.outputs
+        asked = tuple(outputs) if outputs is not None else self.outputs
+        names = outputs_of_parts(asked)
         if not names:
             return {}  # the runtime would take an empty list for all
         try:
@@ -88,7 +93,8 @@ class Session:
             values = self._session.run(list(names), {name: np.asarray(value) for name, value in feeds.items()})
         except _RUNTIME_ERRORS as error:
             raise UnsupportedModelError(run_refusal(str(error), feeds)) from error
-        return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+        found = {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+        return {text: found[output_of(text)] for text in asked}
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from search.spec.goals import Goal
 from search.spec.messages import validation_text
 from search.spec.suggestion import did_you_mean
 
+_SEPARATOR = re.compile(r",(?![^\[]*\])")
 _TEXT_KEYS = ("labels", "ranking")
 _NUMBER_KEYS = ("max_drop", "min_value", "min_ratio", "max_increase", "max_value", "percentile")
 
@@ -19,12 +21,13 @@ _NUMBER_KEYS = ("max_drop", "min_value", "min_ratio", "max_increase", "max_value
 def parse_goal(text: str) -> dict[str, Any]:
     """Return the spec keys that a goal shorthand sets; the goal itself is checked with the whole spec.
 
-    The metric ends at the last ``@`` of the first part, so an output name may hold anything but a comma.
+    The metric ends at the first ``@`` of the first part, so an output name may hold anything but a comma, and commas
+    inside brackets (``cosine@y[:, 4:],min-value=0.99``).
 
     Raises:
         UsageError: If a part is not ``key=value``, the key is unknown or given twice, or a number cannot be read.
     """
-    head, *parts = text.split(",")
+    head, *parts = _SEPARATOR.split(text)
     metric, at, output = head.strip().partition("@")
     if not metric or (at and not output):
         raise UsageError(

@@ -2,7 +2,7 @@
 
 With ``float`` the metric of the untouched model: ``max_drop d`` asks for ``>= float - d``, ``max_increase d`` for
 ``<= float + d``, ``min_ratio r`` for ``>= r * float`` (errors: ``<= float / r``), ``min_value`` and ``max_value`` for
-the value itself.
+the value itself. The output is one of the model or a part of one (``output0[:, 4:]``, see ``search.spec.output_part``).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from search.spec.metric_names import METRICS, Direction, Ranking, check_metric, is_custom, is_python
+from search.spec.output_part import read_part
 from search.spec.strict import SpecModel, Text
 
 Limit = Literal["max_drop", "min_value", "min_ratio", "max_increase", "max_value"]
@@ -52,6 +53,11 @@ class Goal(SpecModel):
     def _metric_exists(cls, metric: str) -> str:
         check_metric(metric)
         return metric
+
+    @field_validator("output")
+    @classmethod
+    def _part_is_readable(cls, output: str | None) -> str | None:
+        return None if output is None else str(read_part(output))
 
     @model_validator(mode="after")
     def _limit_fits(self) -> Goal:

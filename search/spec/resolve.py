@@ -1,7 +1,8 @@
 """The defaults of a spec that depend on the model, the data and the chip.
 
 Goals: with labels and no goal, top1 on the only output ``[N, C]``, at most 0.01 below float. A fidelity metric without
-output is one goal per output. Target: the tool-chain version where the user gave none.
+output is one goal per output, and one per part of an output whose parts have very different ranges. Target: the
+tool-chain version where the user gave none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from search.errors import UsageError
 from search.spec.goals import Goal
 from search.spec.job import Target
 from search.spec.metric_names import METRICS
+from search.spec.output_part import output_of
 from search.spec.suggestion import did_you_mean, listing
 
 DEFAULT_LABELS = "labels"
@@ -21,10 +23,17 @@ DEFAULT_J6_TOOLCHAIN = "3.9.1"
 
 @dataclass(frozen=True, slots=True)
 class OutputInfo:
-    """A model output: its name and shape, batch axis included; None is a size not known before running."""
+    """A model output.
+
+    Attributes:
+        name: Its name.
+        shape: Batch axis included; None is a size not known before running.
+        parts: Texts of its parts (``y[:, :4]``), where their ranges are too different for one goal.
+    """
 
     name: str
     shape: tuple[int | None, ...]
+    parts: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -76,24 +85,24 @@ def _default_goal(outputs: Sequence[OutputInfo], keys: tuple[str, ...]) -> Goal:
 
 def _resolve(goal: Goal, outputs: Sequence[OutputInfo], keys: tuple[str, ...]) -> list[Goal]:
     if goal.output is not None:
-        chosen = [_named_output(goal, outputs)]
+        _check_named(goal, goal.output, outputs)
+        chosen = [goal.output]
     elif goal.is_fidelity:
-        chosen = list(outputs)
+        chosen = [text for output in outputs for text in output.parts or (output.name,)]
     elif goal.is_python and len(outputs) > 1:
         return [goal.model_copy(update={"labels": _labels(goal, keys), "ranking": goal.ranking or "cosine"})]
     else:
-        chosen = [_only_output(goal, outputs)]
+        chosen = [_only_output(goal, outputs).name]
     labels = None if goal.is_fidelity else _labels(goal, keys)
     ranking = goal.ranking or (METRICS[goal.metric].ranking if goal.metric in METRICS else "cosine")
-    return [goal.model_copy(update={"output": output.name, "labels": labels, "ranking": ranking}) for output in chosen]
+    return [goal.model_copy(update={"output": text, "labels": labels, "ranking": ranking}) for text in chosen]
 
 
-def _named_output(goal: Goal, outputs: Sequence[OutputInfo]) -> OutputInfo:
-    for output in outputs:
-        if output.name == goal.output:
-            return output
-    near = did_you_mean(goal.output or "", [output.name for output in outputs])
-    raise UsageError(f"Goal {goal.id!r}: the model has no output {goal.output!r}{near}. Outputs: {_listed(outputs)}.")
+def _check_named(goal: Goal, text: str, outputs: Sequence[OutputInfo]) -> None:
+    name, names = output_of(text), [output.name for output in outputs]
+    if name not in names:
+        near = did_you_mean(name, names)
+        raise UsageError(f"Goal {goal.id!r}: the model has no output {name!r}{near}. Outputs: {_listed(outputs)}.")
 
 
 def _only_output(goal: Goal, outputs: Sequence[OutputInfo]) -> OutputInfo:

@@ -10,6 +10,7 @@ from operator import or_
 from search.evaluation.configuration import Configuration, Treatment
 from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
+from search.records.missing import Missing
 from search.strategies.shared.batch import side_by_side
 from search.strategies.shared.goals import GoalState
 from search.strategies.shared.recheck import Shards, joined, packed, recheck
@@ -17,7 +18,7 @@ from search.strategies.shared.session import TrialSession
 from search.strategies.shared.trial import Trial
 from search.study.described import Described
 from search.study.items import knight_data, output_precision
-from search.study.opening import one
+from search.study.opening import attempted
 from search.study.results import Results
 from search.targets.legalise import uniform
 from search.tasks import Item, Plan
@@ -47,14 +48,14 @@ def deliver(problem: Problem, described: Described, session: TrialSession, chose
     if chosen is not None:
         exported = yield from session.evaluate_exported(chosen)
         ranges = exported.ranges if chosen.checked is None else chosen.checked
-        found = Results(recheck=(yield from recheck(session.setting, chosen.configuration, ranges)))
+        proof = yield from recheck(session.setting, chosen.configuration, ranges)
+        found = Results(missing=(proof,)) if isinstance(proof, Missing) else Results(recheck=proof)
         model = found.blob_of_model
-        if model is None:
-            raise ValueError("The exported file came without its bytes.")
-        if problem.confirmation is not None or problem.spec.data.confirmation_share:
+        if model is not None and (problem.confirmation is not None or problem.spec.data.confirmation_share):
             last.append(_confirm(problem, session, model))
-        shards = packed(ranges, session.setting.macs, session.setting.task_macs)
-        last.append(_without_optimizations(session, model, shards))
+        if model is not None:
+            shards = packed(ranges, session.setting.macs, session.setting.task_macs)
+            last.append(_without_optimizations(session, model, shards))
     if chosen is not None or session.setting.n_samples == 0:
         last.append(_export(problem, session, chosen, found.blob_of_model))
         last.append(_profile(problem, described, session, chosen))
@@ -66,7 +67,8 @@ def deliver(problem: Problem, described: Described, session: TrialSession, chose
 
 def _confirm(problem: Problem, session: TrialSession, model: str) -> Plan[Results]:
     work = Confirm(evaluation=session.setting.evaluation, model=model, confirmation=problem.confirmation)
-    return Results(confirm=(yield from one(Item(work, problem.context))))
+    answer = yield from attempted(Item(work, problem.context))
+    return Results(missing=(answer,)) if isinstance(answer, Missing) else Results(confirm=answer)
 
 
 def _without_optimizations(session: TrialSession, model: str, shards: Shards) -> Plan[Results]:
@@ -83,13 +85,19 @@ def _without_optimizations(session: TrialSession, model: str, shards: Shards) ->
         for end in ends
     ]
     answers = yield tuple(items)
-    found = [answers[item] for item in items]
+    found = []
+    for item in items:
+        answer = answers.attempted(item)
+        if isinstance(answer, Missing):
+            return Results(missing=(answer,))
+        found.append(answer)
     value = Unoptimized(joined([answer.value.parts for answer in found]))
     return Results(unoptimized=replace(found[0], value=value, seconds=sum(answer.seconds for answer in found)))
 
 
 def _export(problem: Problem, session: TrialSession, chosen: Trial | None, model: str | None) -> Plan[Results]:
-    return Results(export=(yield from one(_export_item(problem, session, chosen, model))))
+    answer = yield from attempted(_export_item(problem, session, chosen, model))
+    return Results(missing=(answer,)) if isinstance(answer, Missing) else Results(export=answer)
 
 
 def _export_item(problem: Problem, session: TrialSession, chosen: Trial | None, model: str | None) -> Item[Written]:
@@ -115,7 +123,8 @@ def _export_item(problem: Problem, session: TrialSession, chosen: Trial | None, 
 
 
 def _profile(problem: Problem, described: Described, session: TrialSession, chosen: Trial | None) -> Plan[Results]:
-    return Results(profile=(yield from one(_profile_item(problem, described, session, chosen))))
+    answer = yield from attempted(_profile_item(problem, described, session, chosen))
+    return Results(missing=(answer,)) if isinstance(answer, Missing) else Results(profile=answer)
 
 
 def _profile_item(
@@ -142,7 +151,11 @@ def _dump_layers(problem: Problem, described: Described, session: TrialSession, 
     samples = range(min(LAYER_SAMPLES, described.n_available))
     items = [_layer_item(problem, session, chosen, sample) for sample in samples]
     answers = yield tuple(items)
-    return Results(layers=tuple(answers[item] for item in items))
+    found = [answers.attempted(item) for item in items]
+    return Results(
+        layers=tuple(answer for answer in found if not isinstance(answer, Missing)),
+        missing=tuple(answer for answer in found if isinstance(answer, Missing)),
+    )
 
 
 def _layer_item(problem: Problem, session: TrialSession, chosen: Trial | None, sample: int) -> Item[Dumped]:

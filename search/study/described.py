@@ -66,7 +66,7 @@ def describe(problem: Problem, check: Answer[Checked]) -> Described:
 
 def output_infos(model: ModelDescription) -> list[OutputInfo]:
     """The outputs of a model as goals look at them."""
-    return [OutputInfo(value.name, value.shape) for value in model.outputs]
+    return [OutputInfo(value.name, value.shape, tuple(model.parts.get(value.name, ()))) for value in model.outputs]
 
 
 def _stated_pins(problem: Problem, network: Network, check: Answer[Checked]) -> tuple[Pin, ...]:

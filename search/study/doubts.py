@@ -58,7 +58,7 @@ def refuse_doubts(problem: Problem, found: Sequence[Finding]) -> None:
 
 
 def _facts(goal: GoalState, model: ModelDescription) -> GoalFacts:
-    shape = next((one.shape for one in model.outputs if one.name == goal.output), ())
+    shape = next((one.shape for one in model.outputs if one.name == goal.output), ())  # of a part it is open
     return GoalFacts(
         id=goal.id,
         metric=goal.metric.name,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from search.diagnosis.arithmetic import (
+    BothWays,
     evaluator_findings,
+    exported_findings,
     infeasible_findings,
     interior_findings,
     square_findings,
     warning_findings,
 )
-from search.diagnosis.delivered import gap_findings, route_findings
+from search.diagnosis.delivered import gap_findings, missing_findings, route_findings
 from search.diagnosis.fallbacks import fallback_findings
 from search.diagnosis.feasibility import nothing_complete_findings, nothing_runs_findings
 from search.diagnosis.goal import goal_findings
@@ -20,9 +22,12 @@ from search.diagnosis.once import once_per_kind
 from search.diagnosis.quantized import quantized_findings
 from search.diagnosis.ranges import clipping_findings, range_findings
 from search.diagnosis.remaining import remaining_findings
+from search.diagnosis.shared_scale import shared_scale_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
 from search.diagnosis.timing import timing_findings
+from search.export.attempts import missing
 from search.records.finding import Finding
+from search.records.missing import Missing
 from search.sensitivity.table import Table
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.setting import Setting
@@ -41,8 +46,28 @@ _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 def findings_of(problem: Problem, finished: Finished) -> tuple[Finding, ...]:
     """Everything the study has to say beside its numbers."""
-    found = once_per_kind(_all(problem, finished))
+    found = once_per_kind([*_as_far_as_possible(_all(problem, finished)), *missing_findings(_missing(finished))])
+    return by_severity(found)
+
+
+def by_severity(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings, most serious first; otherwise in their order."""
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.severity]))
+
+
+def _missing(finished: Finished) -> Iterator[Missing]:
+    """What could not be delivered: whole steps, and single files."""
+    yield from finished.results.missing
+    if finished.results.export is not None:
+        yield from finished.results.export.value.missing
+
+
+def _as_far_as_possible(found: Iterator[Finding]) -> Iterator[Finding]:
+    """Findings up to one that cannot be made; then that."""
+    try:
+        yield from found
+    except Exception as error:  # noqa: BLE001  # a search that is finished is never thrown away
+        yield from missing_findings([missing("the rest of the findings", error)])
 
 
 def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
@@ -70,11 +95,14 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
         gaps = {goal.id: (chosen.values[goal.id], goal.required, goal.float_value) for goal in setting.goals}
         short = {goal.id for goal in setting.goals if not goal.is_reached(chosen.parts[goal.id])}
         yield from goal_findings(gaps, above=above, short=short)
+        yield from exported_findings(one for one in _by_evaluator(finished, chosen) if one.id not in short)
         if not above:
             yield from remaining_findings(_upper_tables(session), setting.extremes, float_gemm=_float_gemm(setting))
     if chosen is not None:
         effective = chosen.configuration.effective
-        yield from fallback_findings(setting.network, effective, place_by(setting.book, effective))
+        placement = place_by(setting.book, effective)
+        yield from fallback_findings(setting.network, effective, placement)
+        yield from shared_scale_findings(setting.network, setting.extremes, placement)
         yield from warning_findings(chosen.warnings)
         yield from interior_findings(chosen.float_interior)
         yield from evaluator_findings(_by_evaluator(finished, chosen))
@@ -82,7 +110,8 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from tail_findings(session.table_list)
     yield from order_findings(session.table_list)
     yield from both_sides_findings(setting.network, session.table_list, is_missed=_high_missed(session.trials))
-    yield from range_findings(setting.network, setting.extremes)
+    nonfinite = () if results.calibrate is None else results.calibrate.value.nonfinite
+    yield from range_findings(setting.network, setting.extremes, nonfinite=nonfinite)
     yield from square_findings(setting.network, setting.extremes)
     if results.float_model is not None:
         yield from clipping_findings(setting.network, setting.extremes, results.float_model.inputs)
@@ -109,14 +138,20 @@ def _float_chosen(problem: Problem, finished: Finished) -> Iterator[Finding]:
         yield from quantized_findings(setting.network, [one.choices for one in setting.book.allowed], record)
 
 
-def _by_evaluator(finished: Finished, chosen: Trial) -> dict[str, tuple[float | None, float | None]]:
-    """Rates of the delivered configuration in integers and as a Q/DQ model, where they were measured apart."""
-    session = finished.session
-    if session is None or session.setting.evaluator != "integer":
-        return {}
-    recheck = finished.results.recheck
-    rates = [goal for goal in session.setting.goals if goal.metric.is_rate]
-    return {goal.id: (chosen.values[goal.id], value_from(goal, recheck)) for goal in rates}
+def _by_evaluator(finished: Finished, chosen: Trial) -> Iterator[BothWays]:
+    """Goals of the delivered configuration in integers and as a Q/DQ model, where they were measured apart."""
+    session, recheck = finished.session, finished.results.recheck
+    if session is None or recheck is None or session.setting.evaluator != "integer":
+        return
+    for goal in session.setting.goals:
+        yield BothWays(
+            id=goal.id,
+            metric=goal.metric.name,
+            required=goal.required,
+            direction=goal.metric.direction,
+            integer=chosen.values[goal.id],
+            qdq=value_from(goal, recheck),
+        )
 
 
 def _high_missed(trials: list[Trial]) -> bool:

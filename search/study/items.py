@@ -11,6 +11,7 @@ from search.graph.network import Network
 from search.shares import cut_samples
 from search.spec.goals import Goal
 from search.spec.job import InputReading
+from search.spec.output_part import output_of
 from search.strategies.auto.one_precision import has_one_precision, sample_sizes
 from search.study.described import Described
 from search.targets.identity import scale_identity
@@ -90,7 +91,7 @@ def _sizes(problem: Problem, samples: int) -> tuple[int, ...]:
 
 def float_items(problem: Problem, described: Described) -> tuple[Item[FloatRun], ...]:
     """The float model on all evaluation samples, in ranges of the order: the outputs that some goal reads."""
-    read = {name for goal in described.goals for name in goal.reads(described.network.outputs)}
+    read = {output_of(name) for goal in described.goals for name in goal.reads(described.network.outputs)}
     outputs = tuple(name for name in described.network.outputs if name in read)
     samples, seed = sample_set(problem), problem.spec.search.seed
     macs, n = float(described.network.total_macs), described.n_samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search.records.missing import Missing
 from search.strategies.exhaustive.strategy import check_countable
 from search.study.described import Described, describe
 from search.study.items import baseline_item, calibrate_item, check_item, collect_item, float_items, whole_float
@@ -34,6 +35,12 @@ def measure_float(problem: Problem, described: Described) -> Plan[Results]:
     forward = [answers[item] for item in items]
     baseline = yield from one(baseline_item(problem, described, forward))
     return Results(float_model=FloatAnswers(run=whole_float(forward, baseline), measured=baseline))
+
+
+def attempted(item: Item[R]) -> Plan[Answer[R] | Missing]:
+    """Ask for one item that delivers alone."""
+    answers = yield (item,)
+    return answers.attempted(item)
 
 
 def one(item: Item[R]) -> Plan[Answer[R]]:

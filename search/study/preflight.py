@@ -6,15 +6,17 @@ fit the metrics, names that exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
 from search.data.checks import check_finite, check_shared
 from search.data.source import SampleSource
 from search.errors import InvalidDataError, UsageError
-from search.evaluation.measure import runs
+from search.evaluation.measure import check_sizes, runs
 from search.metrics.labels import check_labels
+from search.spec.goals import Goal
+from search.spec.output_part import output_of, read_part
 from search.spec.suggestion import did_you_mean, listing
 from search.study.described import Described, describe
 from search.study.values import unmeasured_goals
@@ -25,6 +27,9 @@ from search.work.kinds.check import Checked
 from search.work.problem import Problem
 
 FEWEST_FOR_COSINE = 8
+LOOKED_AT = 64
+SIZED_BY_DATA = frozenset({"NonMaxSuppression", "NonZero", "Compress", "Unique", "Loop", "If"})
+"""Operators whose number of results depends on values; only models with one are looked at more closely."""
 
 
 def preflight(runner: ItemRunner, check: Answer[Checked]) -> None:
@@ -43,7 +48,9 @@ def preflight(runner: ItemRunner, check: Answer[Checked]) -> None:
         check_finite(fed.source)
         check_shared(fed)
     if described.goals:
-        shapes = _output_shapes(runner)
+        read = {output_of(goal.output or "") for goal in described.goals if not goal.is_custom}
+        shapes = _output_shapes(runner, read)
+        shapes |= {goal.output: _part_shape(goal, shapes) for goal in described.goals if goal.output is not None}
         _check_sizes(described, shapes)
         for role in ("evaluation", "confirmation"):
             if role in sets:
@@ -68,12 +75,40 @@ def _sets(runner: ItemRunner) -> dict[str, SampleSource]:
     return found
 
 
-def _output_shapes(runner: ItemRunner) -> dict[str, tuple[int, ...]]:
-    """Shape of every output for one sample."""
-    loaded = runner.loaded
+def _output_shapes(runner: ItemRunner, judged: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Shape of every output for one sample.
+
+    Raises:
+        UnsupportedModelError: If a judged output has other sizes for other samples of one size.
+    """
+    loaded, source = runner.loaded, runner.evaluation
     names = [value.name for value in loaded.user.outputs]
-    _, values = next(runs(loaded.user_session, runner.evaluation, loaded.feeding, np.arange(1), names))
-    return {name: value.shape for name, value in values.items()}
+    varies = loaded.feeding.batch == 1 and any(node.op_type in SIZED_BY_DATA for node in loaded.user.proto.graph.node)
+    n = min(LOOKED_AT, source.n_samples) if varies and not runner.sets["evaluation"].differs else 1
+    shapes: dict[str, tuple[int, ...]] = {}
+    for _, values in runs(loaded.user_session, source, loaded.feeding, np.arange(n), names):
+        for name, value in values.items():
+            first = shapes.setdefault(name, value.shape)
+            if name in judged:
+                check_sizes(name, first[1:], value.shape[1:])
+    return shapes
+
+
+def _part_shape(goal: Goal, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Shape of what a goal judges, for one sample.
+
+    Raises:
+        UsageError: If the part has more axes than the output, or holds nothing.
+    """
+    part = read_part(goal.output or "")
+    whole = shapes[part.output]
+    shape = () if len(part.slices) > len(whole) else part.take(np.empty(whole, np.bool_)).shape
+    if len(part.slices) > len(whole) or 0 in shape:
+        raise UsageError(
+            f"Goal {goal.id!r}: one sample of {part.output!r} is {list(whole)}, samples first; {str(part)!r} "
+            f"{'has too many axes' if len(part.slices) > len(whole) else 'holds nothing of it'}."
+        )
+    return shape
 
 
 def _check_labels(

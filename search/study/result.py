@@ -9,11 +9,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from search.diagnosis.delivered import missing_findings
+from search.export.attempts import Attempts
 from search.export.files import evidence_files, layer_files, map_file
 from search.export.report.assignment import OperatorRow
 from search.export.report.render import render_report
+from search.export.sensitivity_table import SensitivityLine
 from search.records.document import read, to_json
+from search.records.finding import Finding
 from search.records.front import front
+from search.records.missing import Missing
 from search.records.quantized import QuantizedRecord
 from search.records.result import CostRecord, EffortRecord, FrontPoint, NodeRecord, OutputRecord, Result
 from search.records.verdict import Outcome
@@ -21,14 +26,14 @@ from search.strategies.shared.goals import GoalState
 from search.strategies.shared.trial import Trial
 from search.study.calibration_result import calibration_result
 from search.study.finalists import DYNAMIC_FILE
-from search.study.findings import findings_of
+from search.study.findings import by_severity, findings_of
 from search.study.goal_records import goal_records
 from search.study.lines import sensitivity_lines
 from search.study.plan import Finished
 from search.study.quantized import quantized_of
 from search.study.timing import timing_of
 from search.study.trial_records import trial_records
-from search.study.views import training_plan, views_of
+from search.study.views import Views, training_plan, views_of
 from search.work.kinds.export import FILE, NODES
 from search.work.problem import Problem
 
@@ -49,21 +54,41 @@ class Measured:
 
 
 def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, bytes]:
-    """Return every file of the output directory by relative path; ``result.json`` last."""
-    files = _exported(finished, blob)
+    """Return every file of the output directory by relative path; ``result.json`` last.
+
+    A file that cannot be written is a finding; the answer of the search stands.
+    """
+    attempts = Attempts(_exported(finished, blob))
     result = study_result(problem, finished, measured, blob)
-    sensitivity = sensitivity_lines(finished)
-    files |= evidence_files(sensitivity, result.trials, goals=[goal.id for goal in _goals(finished)])
-    views = views_of(finished, result, blob)
-    files |= {} if views is None else {**layer_files(views.layers), **map_file(views.map)}
-    files |= training_plan(finished, result, views, files)
-    result = replace(result, artifacts=_artifacts([*files, *large_files(finished), "report.html"]))
+    sensitivity = attempts.value("sensitivity.csv", lambda: sensitivity_lines(finished)) or []
+    goals = [goal.id for goal in _goals(finished)]
+    attempts.take("trials.csv", lambda: evidence_files(sensitivity, result.trials, goals=goals))
+    views = attempts.value("precision_map.json", lambda: views_of(finished, result, blob))
+    if views is not None:
+        attempts.take("layers.csv", lambda: layer_files(views.layers))
+        attempts.take("precision_map.json", lambda: map_file(views.map))
+    attempts.take("qat_plan.md", lambda: training_plan(finished, result, views, attempts.files))
+    result = replace(result, findings=_with_missing(result.findings, attempts.missing))
+    result = replace(result, artifacts=_artifacts([*attempts.files, *large_files(finished), REPORT]))
+    before = len(attempts.missing)
+    attempts.write({REPORT: lambda: _report(result, finished, sensitivity, views)})
+    if len(attempts.missing) > before:
+        kept = {name: path for name, path in result.artifacts.items() if path != REPORT}
+        result = replace(result, findings=_with_missing(result.findings, attempts.missing[before:]), artifacts=kept)
+    return {**attempts.files, "result.json": result.to_text().encode()}
+
+
+REPORT = "report.html"
+
+
+def _report(result: Result, finished: Finished, sensitivity: Sequence[SensitivityLine], views: Views | None) -> str:
     shown = {} if views is None else {"map": views.map, "layers": views.layers}
     rows = [to_json(line) for line in sensitivity]
-    report = render_report(result, sensitivity=rows, operators=_operators(result, finished), views=shown)
-    files["report.html"] = report.encode()
-    files["result.json"] = result.to_text().encode()
-    return files
+    return render_report(result, sensitivity=rows, operators=_operators(result, finished), views=shown)
+
+
+def _with_missing(findings: Sequence[Finding], missing: Sequence[Missing]) -> tuple[Finding, ...]:
+    return by_severity([*findings, *missing_findings(missing)])
 
 
 def study_result(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> Result:
@@ -73,7 +98,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
     quantized = quantized_of(problem, finished)
     lower = frozenset(goal.id for goal in _goals(finished) if goal.metric.direction == "lower")
     return Result(
-        outcome=_outcome(problem, chosen, quantized),
+        outcome=_outcome(problem, chosen, quantized, is_proven=finished.results.is_proven),
         stopped=measured.stopped,
         target=problem.target.name,
         toolchain=None if problem.target.toolchain is None else str(problem.target.toolchain),
@@ -133,12 +158,12 @@ def _minimal(finished: Finished, measured: Measured) -> bool | None:
     return finished.session.minimal
 
 
-def _outcome(problem: Problem, chosen: Trial | None, quantized: QuantizedRecord | None) -> Outcome:
+def _outcome(problem: Problem, chosen: Trial | None, quantized: QuantizedRecord | None, *, is_proven: bool) -> Outcome:
     if problem.evaluation is None:
         return Outcome.NOT_EVALUATED
     if quantized is not None and quantized.is_nothing:
         return Outcome.NOT_MET  # the float model meets every goal: that is no answer to what was asked
-    return Outcome.MET if chosen is not None and chosen.is_met else Outcome.NOT_MET
+    return Outcome.MET if chosen is not None and chosen.is_met and is_proven else Outcome.NOT_MET
 
 
 def _cost(finished: Finished) -> CostRecord:
@@ -204,6 +229,8 @@ def _exported(finished: Finished, blob: Blob) -> dict[str, bytes]:
     for name, digest in sorted(export.blobs.items()) if export is not None else ():
         if name.startswith(FILE):
             files[name.removeprefix(FILE)] = blob(digest)
+    if not finished.results.is_proven:
+        files.pop("model.qdq.onnx", None)
     return files
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from search.records.missing import Missing
 from search.tasks import Answer
 from search.work.input_ends import Ends
 from search.work.kinds.baseline import Baseline
@@ -15,8 +16,11 @@ from search.work.kinds.export import Written
 from search.work.kinds.float import FloatRun
 from search.work.kinds.layers import Dumped
 from search.work.kinds.profile import Profiled
+from search.work.kinds.recheck import KIND as RECHECK_KIND
 from search.work.kinds.recheck import MODEL, Rechecked
 from search.work.kinds.unoptimized import Unoptimized
+
+RECHECK = RECHECK_KIND.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class Results:
         export: The files.
         profile: Float against quantized layer by layer.
         layers: Intermediate results, one answer per sample.
+        missing: What should have been delivered, and failed.
     """
 
     check: Answer[Checked] | None = None
@@ -62,6 +67,7 @@ class Results:
     export: Answer[Written] | None = None
     profile: Answer[Profiled] | None = None
     layers: tuple[Answer[Dumped], ...] = ()
+    missing: tuple[Missing, ...] = ()
 
     @property
     def blob_of_model(self) -> str | None:
@@ -69,6 +75,11 @@ class Results:
         return None if self.recheck is None else self.recheck.blobs.get(MODEL)
 
     def __or__(self, other: Results) -> Results:
-        """Both; where both have an answer, that of ``other``."""
+        """Both; where both have an answer, that of ``other``, but everything that is missing."""
         given = {one.name: value for one in fields(other) if (value := getattr(other, one.name))}
-        return replace(self, **given)
+        return replace(self, **{**given, "missing": (*self.missing, *other.missing)})
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the exported file did not fail to do what was measured."""
+        return all(one.what != RECHECK for one in self.missing)

@@ -17,6 +17,8 @@ from search.metrics.margins import margin_order
 from search.metrics.part import Part
 from search.metrics.recorded import checked_value
 from search.spec.goals import ALL_OUTPUTS
+from search.spec.job import JobSpec, Transform
+from search.spec.output_part import output_of
 from search.strategies.auto.one_precision import STRATEGY, has_one_precision
 from search.strategies.shared.goals import GoalState
 from search.strategies.shared.setting import Setting
@@ -99,10 +101,10 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
             samples=calibrate.value.samples,
         ),
         extremes=tuple(None if low is None or high is None else (low, high) for low, high in calibrate.value.extremes),
-        ranking_values=_ranking_values(problem, described.network, ranking),
+        ranking_values=_ranking_values(spec, described.network, ranking, goals),
         context=problem.context,
         evaluation=Evaluation(
-            reference=_reference(basis),
+            reference=_reference(basis, goals),
             seed=spec.search.seed,
             order=None if order is None or baseline is None else baseline.blobs[ORDER],
             uses=metric_uses(problem, described.goals),
@@ -119,25 +121,38 @@ def _setting(basis: Basis, goals: tuple[GoalState, ...], chosen: Mapping[int, st
 
 
 def _ranking_values(
-    problem: Problem, network: Network, ranking: Mapping[str, Sequence[str]]
+    spec: JobSpec, network: Network, ranking: Mapping[str, Sequence[str]], goals: Sequence[GoalState]
 ) -> dict[str, tuple[str, ...]]:
-    """Output to the values whose errors rank points there; under ``ALL_OUTPUTS`` those of every output."""
-    outputs = problem.spec.outputs
-    found = {
-        name: (name,) if name in outputs and outputs[name].cut == "off" else tuple(ranking[name])
-        for name in network.outputs
-    }
-    return {**found, ALL_OUTPUTS: tuple(dict.fromkeys(value for values in found.values() for value in values))}
+    """Output, or part of one that a goal judges, to the values whose errors rank points there.
+
+    Under ``ALL_OUTPUTS`` those of every output.
+    """
+    found = {}
+    parts = [goal.output for goal in goals if goal.output != ALL_OUTPUTS]
+    for text in dict.fromkeys([*network.outputs, *parts]):
+        name = output_of(text)
+        is_cut_off = name in spec.outputs and spec.outputs[name].cut == "off"
+        before = tuple(ranking[name])
+        found[text] = (text,) if is_cut_off or before == (name,) else before
+    every = dict.fromkeys(value for name in network.outputs for value in found[name])
+    return {**found, ALL_OUTPUTS: tuple(every)}
 
 
-def _reference(basis: Basis) -> Reference:
+def _transforms(spec: JobSpec, goals: Sequence[GoalState]) -> dict[str, Transform]:
+    """What runs outside the ONNX, per output and per part of one that a goal judges."""
+    stated = {name: one.transform for name, one in spec.outputs.items() if one.transform is not None}
+    parts = {goal.output: stated[output_of(goal.output)] for goal in goals if output_of(goal.output) in stated}
+    return {**stated, **parts}
+
+
+def _reference(basis: Basis, goals: Sequence[GoalState]) -> Reference:
     """Which samples, how they are quantized, and the float outputs."""
-    problem, outputs = basis.problem, basis.problem.spec.outputs
+    problem = basis.problem
     return Reference(
         samples=sample_set(problem),
         quantization=quantization(problem, basis.described.network),
         float_outputs=None if basis.float_model is None else basis.float_model.run.blobs.get(OUTPUTS),
-        transforms={name: one.transform for name, one in outputs.items() if one.transform is not None},
+        transforms=_transforms(problem.spec, goals),
     )
 
 

@@ -43,6 +43,7 @@ from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Program, Warned
 from search.spec.job import Evaluator
 from search.spec.metric_names import is_python
+from search.spec.output_part import read_part
 from search.targets.placement import Placement, place
 from search.tasks import R_co
 from search.work.arrays import Array, load_arrays
@@ -367,7 +368,8 @@ class ItemRunner:
             return outputs_of(loaded.user_session, self.evaluation, loaded.feeding, indices, names)
         if blob not in self._references:
             self._references = {blob: load_arrays(self.files.get(blob))}
-        return {name: self._references[blob][name][indices] for name in names}
+        parts = {name: read_part(name) for name in names}
+        return {name: part.take(self._references[blob][part.output][indices]) for name, part in parts.items()}
 
     def float_values(self, outputs: Sequence[str]) -> FloatValues:
         """What points are measured against; kept, because tasks on the same samples follow each other."""

@@ -11,6 +11,7 @@ from search.evaluation.configuration import Configuration
 from search.graph.load import read_model
 from search.precision import Format
 from search.spec.metric_names import is_python
+from search.spec.output_part import read_part
 from search.work.conditions import MetricUse
 from search.work.delivery import KnightData
 from search.work.fixing import input_tensors
@@ -61,9 +62,11 @@ def _metric(runner: ItemRunner, uses: Sequence[MetricUse]) -> KnightMetric | Non
     (use,) = runner.uses([stated])
     if use.metric.user is not None:
         return None  # nor metrics of records
+    part = read_part(use.output)
     return KnightMetric(
         name=stated.metric,
-        output=use.output,
+        output=part.output,
+        part=part.slices,
         labels=use.labels,
         percentile=stated.percentile,
         is_fidelity=use.metric.is_fidelity,

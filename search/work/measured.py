@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from search.evaluation.measure import Measured, Runnable, measure
 from search.metrics.part import Part
+from search.spec.output_part import output_of
 from search.work.arrays import Array
 from search.work.conditions import Evaluation
 from search.work.item_runner import ItemRunner
@@ -41,9 +42,9 @@ def measured(
     uses = runner.uses(evaluation.uses)
     reference = evaluation.reference
     outputs = set(runner.loaded.template.outputs)
-    inner = [name for name in errors_of if name not in outputs]
+    inner = [name for name in errors_of if output_of(name) not in outputs]
     read = [name for use in uses for name in use.outputs]
-    plain = list(dict.fromkeys([*read, *(name for name in errors_of if name in outputs)]))
+    plain = list(dict.fromkeys([*read, *(name for name in errors_of if output_of(name) in outputs)]))
 
     def exact(batch: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         values = runner.float_outputs(reference.float_outputs, batch, plain)

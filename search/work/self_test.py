@@ -23,6 +23,7 @@ from search.runtime.session import Level, Session
 from search.targets.placement import Placement
 from search.work.arrays import Array
 from search.work.loaded import Loaded
+from search.work.output_parts import parts_of_outputs
 
 SELF_TEST_SAMPLES = 8
 RELATIVE_TOLERANCE = 1e-3  # of the output's largest absolute value: float32 sums in another order
@@ -42,6 +43,7 @@ def describe_model(loaded: Loaded, samples: SampleSource) -> ModelDescription:
         fixed_batch=loaded.feeding.fixed,
         mixes=loaded.arrangement.mixes,
         outputs=tuple(Value(one.name, None, tuple(one.shape or ())) for one in loaded.user.outputs),
+        parts=parts_of_outputs(loaded, samples),
         inputs=tuple(Value(one.name, str(one.dtype), tuple(one.shape)) for one in loaded.user.inputs),
         ranking=loaded.ranking,
         notes=loaded.notes,

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from search.diagnosis.arithmetic import (
+    BothWays,
     evaluator_findings,
+    exported_findings,
     infeasible_findings,
     interior_findings,
     square_findings,
@@ -43,9 +47,54 @@ def test_groups_computed_in_float_are_named():
     assert "lstm" in next(interior_findings(["lstm"])).message
 
 
-def test_evaluators_that_agree_are_no_finding():
-    pairs = {"near": (0.75, 0.7475), "apart": (0.75, 0.74), "open": (None, 0.7)}
-    assert [one.evidence for one in evaluator_findings(pairs)] == [{"integer": 0.75, "qdq": 0.74}]
+def both(metric: str, integer: float | None, qdq: float | None, *, required: float = 0.0, direction: str = "higher"):
+    return BothWays(id=metric, metric=metric, required=required, direction=direction, integer=integer, qdq=qdq)
+
+
+AGREE = [
+    both("top1", 0.75, 0.7475),
+    both("cosine", 0.999, 0.9985),
+    both("sqnr_db", 31.0, 33.0),
+    both("sqnr_db", 70.0, 95.0),
+    both("mae", 0.10, 0.11, required=1.0, direction="lower"),
+]
+PART = [
+    both("top1", 0.75, 0.74),
+    both("top1", 0.74, 0.75),
+    both("cosine", 0.999, 0.99),
+    both("sqnr_db", 45.6, 29.7),
+    both("sqnr_db", 29.7, 45.6),
+    both("sqnr_db", 70.0, 20.0),
+    both("l1", 0.10, 0.20, required=1.0, direction="lower"),
+    both("onnx:own.onnx", 3.0, 1.0),
+    both("rmse", None, 0.2, required=1.0, direction="lower"),
+]
+
+
+@pytest.mark.parametrize("pair", AGREE, ids=lambda one: one.id)
+def test_evaluators_that_agree_are_no_finding(pair):
+    assert not list(evaluator_findings([pair]))
+
+
+@pytest.mark.parametrize("pair", PART, ids=lambda one: f"{one.id} {one.integer} {one.qdq}")
+def test_evaluators_that_part_are_a_finding_for_every_metric_and_in_both_directions(pair):
+    (found,) = evaluator_findings([pair])
+    assert (found.code, found.severity) == ("evaluators-differ", "warning")
+    assert found.evidence["integer"] == pair.integer
+    assert found.evidence["qdq"] == pair.qdq
+
+
+def test_a_difference_that_decides_is_a_finding_however_small():
+    close = both("cosine", 0.9901, 0.9899, required=0.99)
+    assert "Only one of them reaches the goal" in next(evaluator_findings([close])).message
+    (missed,) = exported_findings([close])
+    assert (missed.code, missed.severity) == ("goal-missed", "error")
+    assert "0.9901" in missed.message
+    assert "0.9899" in missed.message
+
+
+def test_a_goal_that_the_exported_model_reaches_too_is_not_missed():
+    assert not list(exported_findings([both("cosine", 0.995, 0.994, required=0.99)]))
 
 
 def test_a_square_beyond_binary16_names_the_prescale_that_keeps_it_inside():

@@ -40,7 +40,7 @@ def test_goals_that_hold_are_silent():
         ((-6e-5, 1e-6), ["below-fp16"]),
         ((-6.2e-5, 0.0), []),
         ((0.0, 0.0), ["all-zero"]),
-        (None, []),
+        (None, ["unseen-in-calibration"]),
     ],
 )
 def test_ranges_are_told_by_their_largest_absolute_value(ends, codes):
@@ -49,6 +49,12 @@ def test_ranges_are_told_by_their_largest_absolute_value(ends, codes):
     found = list(range_findings(NETWORK, extremes))
     assert [finding.code for finding in found] == codes
     assert all(NETWORK.tensors[2].op_name in finding.message for finding in found)
+
+
+def test_a_tensor_of_nan_or_infinities_alone_was_seen():
+    extremes = [(-1.0, 1.0)] * len(NETWORK.tensors)
+    extremes[2] = None
+    assert not list(range_findings(NETWORK, extremes, nonfinite=[2]))
 
 
 @pytest.mark.parametrize(("high", "told"), [(1.04, 0), (1.3, 1)])

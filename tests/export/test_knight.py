@@ -14,7 +14,7 @@ from search.deployment.deployment import OutputForm
 from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.errors import UsageError
 from search.export.files import export_files
-from search.export.knight import knight_files
+from search.export.knight import KnightFolder
 from search.export.knight_config import run_config, run_config_problems
 from search.export.knight_mix import mix_config, mix_problems
 from search.export.knight_script import run_script
@@ -22,6 +22,13 @@ from search.graph.network import OpClass
 from search.precision import Precision
 from search.targets.placement import Placement
 from tests.export.deployments import I8, I16, activation, chain_deployment, graph_of, group, residual_deployment
+
+
+def knight_files(made):
+    """The files by path, and what they leave unsaid."""
+    folder = KnightFolder(made)
+    files = {path: make() for path, make in folder.makes.items()}
+    return {path: data if isinstance(data, bytes) else data.encode() for path, data in files.items()}, folder.gaps
 
 
 def plan(**changes):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from search.evaluation.configuration import Configuration
 from search.metrics.part import Part
+from search.records.missing import Missing
 from search.shares import bundled
 from search.strategies.shared.setting import Setting
 from search.tasks import Answer, Item, Plan
@@ -15,8 +16,10 @@ from search.work.kinds.recheck import Range, Recheck, Rechecked
 Shards = Sequence[Sequence[Range]]
 
 
-def recheck(setting: Setting, configuration: Configuration, ranges: Sequence[Range]) -> Plan[Answer[Rechecked]]:
-    """Run the exported file on ``ranges``; answers of several items come as one."""
+def recheck(
+    setting: Setting, configuration: Configuration, ranges: Sequence[Range]
+) -> Plan[Answer[Rechecked] | Missing]:
+    """Run the exported file on ``ranges``; answers of several items come as one, unless one of them failed."""
     numerics = setting.numerics(configuration, "fake_quant")
     items = [
         Item(
@@ -27,7 +30,12 @@ def recheck(setting: Setting, configuration: Configuration, ranges: Sequence[Ran
         for shard in packed(ranges, setting.macs, setting.task_macs)
     ]
     answers = yield tuple(items)
-    found = [answers[item] for item in items]
+    found = []
+    for item in items:
+        answer = answers.attempted(item)
+        if isinstance(answer, Missing):
+            return answer
+        found.append(answer)
     digests = tuple(digest for answer in found for digest in answer.value.digests)
     parts = joined([answer.value.parts for answer in found])
     return replace(found[0], value=Rechecked(parts, digests), seconds=sum(answer.seconds for answer in found))

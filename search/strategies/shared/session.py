@@ -13,6 +13,7 @@ from functools import cached_property
 from search.assignment import Assignment
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.precision import Format
+from search.records.missing import Missing
 from search.records.verdict import Verdict
 from search.sensitivity.table import Table
 from search.strategies.shared.evaluation_run import Run, run_configuration, sample_ranges
@@ -199,6 +200,8 @@ class TrialSession:
         rest = sample_ranges(trial.n_run, self.setting.n_samples, self.setting)
         checked = (*trial.ranges, *((start, stop, None) for start, stop in rest))
         result = yield from recheck(self.setting, trial.configuration, checked)
+        if isinstance(result, Missing):
+            return (yield from self.finish(trial))  # the delivery says what failed, if this trial gets that far
         parts, digests = result.value.parts, result.value.digests
         ranges = tuple((start, stop, digest) for (start, stop, _), digest in zip(checked, digests, strict=True))
         values = values_of(self.setting.goals, parts)

@@ -11,6 +11,7 @@ from search.evaluation.configuration import Calibration, Configuration
 from search.graph.network import Network
 from search.spec.goals import ALL_OUTPUTS
 from search.spec.job import Evaluator
+from search.spec.output_part import output_of
 from search.strategies.shared.goals import GoalState
 from search.targets.cost import CostModel
 from search.targets.identity import Numerics, numerics
@@ -92,8 +93,9 @@ class Setting:
     @property
     def all_ranking_values(self) -> tuple[str, ...]:
         """Values whose errors make the bad cases: those of every output with a goal, in network order."""
-        wanted = {goal.output for goal in self.goals}
-        ordered = (name for name in (*self.network.outputs, ALL_OUTPUTS) if name in wanted)
+        wanted = dict.fromkeys(goal.output for goal in self.goals)
+        places = {name: place for place, name in enumerate((*self.network.outputs, ALL_OUTPUTS))}
+        ordered = sorted(wanted, key=lambda text: places[output_of(text)])
         return tuple(dict.fromkeys(value for name in ordered for value in self.ranking_values[name]))
 
     @property

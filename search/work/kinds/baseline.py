@@ -19,6 +19,7 @@ from search.evaluation.measure import Runnable, Samples, Use, measure
 from search.metrics.margins import PLACES, margin_order, margins
 from search.metrics.part import Part, StoredPart
 from search.runtime.feeding import Feeding
+from search.spec.output_part import output_of
 from search.tasks import Kind
 from search.work.arrays import Array, load_arrays, save_arrays
 from search.work.conditions import MetricUse, SampleSet
@@ -153,7 +154,7 @@ class _Kept:
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Look up the outputs of the indices."""
         indices = np.asarray(feeds["indices"], dtype=np.int64)
-        return {name: self._arrays[name][indices] for name in outputs or self.outputs}
+        return {name: self._arrays[output_of(name)][indices] for name in outputs or self.outputs}
 
 
 class _Margins:

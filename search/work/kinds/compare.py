@@ -12,7 +12,7 @@ from search.canonical import Json
 from search.encoding import decoded
 from search.errors import InvalidDataError
 from search.evaluation.configuration import Configuration
-from search.evaluation.measure import runs
+from search.evaluation.measure import comparable, runs
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.runtime.session import Session
 from search.targets.identity import Numerics
@@ -79,7 +79,7 @@ class Compare:
         for batch, values in runs(session, runner.evaluation, runner.loaded.feeding, indices, self.outputs):
             exact = runner.float_outputs(self.float_outputs, batch, self.outputs)
             for name, found in sums.items():
-                errors = output_errors(values[name], exact[name])
+                errors = output_errors(comparable(values[name], exact[name]), exact[name])
                 for key in ERROR_NAMES:
                     found[key] += float(np.sum(errors[key], dtype=np.float64))
         return Raw(

@@ -24,6 +24,7 @@ KIND = Kind(
     label="evaluate on confirmation samples",
     doing="confirming on unseen data",
     phase="export",
+    delivers=True,
     is_search=False,
 )
 

@@ -17,6 +17,7 @@ from search.evaluation.refusal import Refusal
 from search.metrics.part import StoredPart
 from search.simulator.program import Warned
 from search.spec.job import Evaluator
+from search.spec.output_part import output_of
 from search.targets.identity import Numerics
 from search.tasks import Kind
 from search.work.arrays import Array
@@ -87,7 +88,7 @@ class Evaluate:
         What the integer arithmetic of the chip cannot run at all is measured as a Q/DQ model and marked infeasible, so
         that a strategy still learns where its errors are.
         """
-        extra = [name for name in self.errors_of if name not in runner.loaded.template.outputs]
+        extra = [name for name in self.errors_of if output_of(name) not in runner.loaded.template.outputs]
         start, stop = self.range
         order = runner.order_of(self.evaluation.order)
         indices = order[start:stop]

@@ -12,15 +12,24 @@ from search.deployment.deployment import Deployment, OutputForm
 from search.deployment.float_model import QDQ_MODEL
 from search.deployment.gap import Gap
 from search.encoding import decoded
-from search.export.files import export_files
+from search.export.files import SCRIPT, export_files
 from search.graph.network import Network
+from search.records.missing import Missing
 from search.tasks import Kind
 from search.work.conditions import Reference
 from search.work.delivery import Delivery
 from search.work.deploying import make_deployment
 from search.work.item_runner import ItemRunner, Raw
+from search.work.script_trial import script_failure
 
-KIND = Kind(name="export", label="write the files for the chip", doing="writing files", phase="export", is_search=False)
+KIND = Kind(
+    name="export",
+    label="write the files for the chip",
+    doing="writing files",
+    phase="export",
+    delivers=True,
+    is_search=False,
+)
 NODES = "nodes"
 """Blob: every node of the user's graph to its precision, request, group, role, the node it went into, and why."""
 FILE = "file:"
@@ -36,6 +45,7 @@ class Written:
         shares: Group index to its share of the multiply-accumulates.
         files: Paths, relative to the output folder.
         gaps: Decisions that some file does not carry.
+        missing: Files that could not be written.
         command: The file whose run by the vendor's tool gives the network that was measured.
         recalibrates: A file that has the tool calibrate by a method that was not measured.
     """
@@ -44,6 +54,7 @@ class Written:
     shares: tuple[float, ...]
     files: tuple[str, ...]
     gaps: tuple[Gap, ...]
+    missing: tuple[Missing, ...]
     command: str | None
     recalibrates: str | None
 
@@ -76,6 +87,7 @@ class Export:
         deployment = make_deployment(runner, self.delivery)
         exported = export_files(deployment)
         files = dict(exported.files)
+        missing = (*exported.missing, *_tried(files))
         if self.model is None:
             files[QDQ_MODEL] = deployment.quantized
         network = deployment.network
@@ -84,11 +96,21 @@ class Export:
             shares=tuple(_share(network, g) for g in range(len(network.groups))),
             files=tuple(sorted(files)),
             gaps=exported.gaps,
+            missing=missing,
             command=exported.command,
             recalibrates=exported.recalibrates,
         )
         blobs = {f"{FILE}{path}": content for path, content in files.items()}
         return Raw(value, blobs | {NODES: json.dumps(_assignment(runner, deployment)).encode()})
+
+
+def _tried(files: dict[str, bytes]) -> tuple[Missing, ...]:
+    """Run the script that is delivered, and take it out where it fails on this model."""
+    why = script_failure(files) if SCRIPT in files else None
+    if why is None:
+        return ()
+    del files[SCRIPT]
+    return (Missing(what=SCRIPT, why=f"it fails on this model ({why}); ort_overrides.json stands", is_fault=True),)
 
 
 def _share(network: Network, group: int) -> float:

@@ -101,5 +101,8 @@ class _Outputs:
             self.arrays = {
                 name: np.empty((self._n_rows, *value.shape[1:]), value.dtype) for name, value in values.items()
             }
+        if any(self.arrays[name].shape[1:] != value.shape[1:] for name, value in values.items()):
+            self.are_too_large, self.arrays = True, {}  # results of several sizes do not stack
+            return
         for name, value in values.items():
             self.arrays[name][rows] = value

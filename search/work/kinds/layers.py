@@ -31,6 +31,7 @@ KIND = Kind(
     label="write intermediate results",
     doing="writing intermediate results",
     phase="export",
+    delivers=True,
     is_search=False,
 )
 FOLDER = "layers"

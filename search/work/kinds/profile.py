@@ -34,7 +34,12 @@ from search.work.inner_values import rounded_inputs, value_names
 from search.work.item_runner import ItemRunner, Raw
 
 KIND = Kind(
-    name="profile", label="compare layer by layer", doing="comparing layer by layer", phase="export", is_search=False
+    name="profile",
+    label="compare layer by layer",
+    doing="comparing layer by layer",
+    phase="export",
+    delivers=True,
+    is_search=False,
 )
 TENSORS = "tensors"
 """Blob: one entry per tensor of the network."""
@@ -88,7 +93,7 @@ class Profile:
         sums = [Agreement(rounding) for rounding in roundings]
         for exact, found in pair.runs(indices):
             for name, agreement in zip(pair.names, sums, strict=True):
-                if name in exact and name in found:
+                if name in exact and name in found and exact[name].shape == found[name].shape:  # NMS may find others
                     agreement.update(exact[name], found[name])
         counts = _histograms(pair, indices, sums)
         rows = [

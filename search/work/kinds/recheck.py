@@ -17,7 +17,13 @@ from search.work.conditions import Evaluation
 from search.work.item_runner import ItemRunner, Raw
 from search.work.measured import measured
 
-KIND = Kind(name="recheck", label="evaluate the exported model", doing="checking the exported model", phase="export")
+KIND = Kind(
+    name="recheck",
+    label="evaluate the exported model",
+    doing="checking the exported model",
+    phase="export",
+    delivers=True,
+)
 MODEL = "model"
 """Blob: the exported file; it comes with the first samples only."""
 Range = tuple[int, int, str | None]

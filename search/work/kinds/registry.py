@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from search.canonical import Json
 from search.encoding import decoded
+from search.export.attempts import missing
+from search.records.missing import Missing
 from search.tasks import AnyItem, Item, Kind, R_co, Task, Work
 from search.work.item_runner import ItemRunner, Raw
 from search.work.kinds.baseline import MeasureFloat
@@ -87,7 +90,23 @@ def run_items(runner: ItemRunner, task: Task) -> Iterator[tuple[AnyItem, Raw[obj
         return
     runner.forget_float_values()
     for item in task.items:
-        yield item, _runnable(item).run(runner)
+        work = _runnable(item)
+        yield item, attempt(work, runner) if item.kind.delivers else work.run(runner)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The stored result of delivering work that failed; its field is ``search.tasks.FAILED``."""
+
+    failed: Missing
+
+
+def attempt(work: AnyWork, runner: ItemRunner) -> Raw[object]:
+    """Compute what delivers as far as it can be: a search that is finished is never thrown away."""
+    try:
+        return work.run(runner)
+    except Exception as error:  # noqa: BLE001
+        return Raw(Failed(missing(work.kind.name, error)))
 
 
 def run_task(task: Task, problem: Problem, files: Files) -> tuple[tuple[AnyItem, Raw[object]], ...]:

@@ -12,6 +12,7 @@ from search.calibration.collect import with_outputs
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.configuration import Configuration
+from search.evaluation.measure import comparable
 from search.evaluation.qdq import QdqOptions, build_qdq
 from search.metrics.output_error import ERROR_NAMES, output_errors
 from search.precision import Format
@@ -19,6 +20,7 @@ from search.runtime.session import Level, Session
 from search.sensitivity.points import Point, PointKind
 from search.sensitivity.switched import switched_model
 from search.sensitivity.tails import positions, tail
+from search.spec.output_part import output_of
 from search.targets.identity import Numerics
 from search.tasks import Kind
 from search.work.arrays import Array
@@ -163,7 +165,7 @@ class _Probe:
         if start:
             model = tail(model, start, self._float.crossing(start, self._runs[0]))
         session = Session(model, level=Level.PINNED, threads=runner.problem.threads)
-        found = tuple(name for name in outputs if name in session.outputs)
+        found = tuple(name for name in outputs if output_of(name) in session.outputs)
         return _Tail(session, start, found, switched.switches)
 
     def _errors(self, tail: _Tail, switch: str | None) -> Errors:
@@ -171,7 +173,8 @@ class _Probe:
         found: Errors = {name: {key: [] for key in ERROR_NAMES} for name in self._params.outputs}
         for index, group in enumerate(self._groups):
             for name, values in self._values(tail, switch, group).items():
-                errors = output_errors(self._transformed(name, values), self._reference(index, name))
+                reference = self._reference(index, name)
+                errors = output_errors(comparable(self._transformed(name, values), reference), reference)
                 for key in ERROR_NAMES:
                     found[name][key] += np.asarray(errors[key], dtype=np.float64).tolist()
         none = [0.0] * len(self._params.samples)

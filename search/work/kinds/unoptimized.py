@@ -20,6 +20,7 @@ KIND = Kind(
     label="evaluate without optimizations",
     doing="evaluating the exported model unoptimized",
     phase="export",
+    delivers=True,
     is_search=False,
 )
 
