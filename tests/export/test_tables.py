@@ -163,7 +163,7 @@ def test_the_evidence_files_are_named_as_the_contract_says():
 
 
 def test_a_missing_scale_is_named():
-    missing = {one.file: one for one in export_files(_without_stem_grid()).missing}
+    missing = {one.what: one for one in export_files(_without_stem_grid()).missing}
     assert "'stem_out' has no grid for int16" in missing["ort_overrides.json"].why
     assert missing["ort_overrides.json"].is_fault
 
