@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from search.arrays import Array
 from search.calibration.masks import MaskedSoftmax, Masks, masked_softmaxes
 from search.calibration.ranges import pairs_from_array, pairs_to_array
 from search.graph.network import Network
@@ -30,7 +31,7 @@ MAX_RUN_BYTES = 16 * 2**20  # of intermediate tensors held at once: what was jus
 class Samples(Protocol):
     """Model inputs by sample index."""
 
-    def batch(self, indices: npt.NDArray[np.int64]) -> Mapping[str, npt.NDArray[Any]]:
+    def batch(self, indices: npt.NDArray[np.int64]) -> Mapping[str, Array]:
         """Input name to array with the samples ``indices`` on axis 0."""
         ...
 
@@ -66,7 +67,7 @@ class Collected:
             running_merges([part[t] for part in self.parts[: last + 1]])[-1] for t in range(len(self.parts[0]))
         )
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, Array]:
         """Return what ``from_arrays`` reads, beside ``bounds`` and ``integral``.
 
         ``headers`` float64 ``[parts, tensors, 7]``, ``sizes`` int64 ``[parts, tensors]``, ``counts`` int64: all
@@ -82,9 +83,7 @@ class Collected:
         }
 
     @staticmethod
-    def from_arrays(
-        arrays: Mapping[str, npt.NDArray[Any]], *, bounds: Sequence[int], integral: Sequence[bool]
-    ) -> Collected:
+    def from_arrays(arrays: Mapping[str, Array], *, bounds: Sequence[int], integral: Sequence[bool]) -> Collected:
         """Read what ``to_arrays`` wrote.
 
         Raises:
@@ -167,7 +166,7 @@ class _Counter:
         network: Network,
         session: Session,
         softmaxes: Sequence[MaskedSoftmax],
-        constants: Mapping[str, npt.NDArray[Any]],
+        constants: Mapping[str, Array],
     ) -> None:
         self._names = [tensor.name for tensor in network.tensors]
         self._session = session
@@ -176,7 +175,7 @@ class _Counter:
         # No group writes these: they follow from shapes alone, or are integers brought to float.
         self._given = {tensor.name for tensor in network.tensors if tensor.writer is None}
         self._static = self._given - set(session.inputs)
-        self._last: dict[str, npt.NDArray[Any]] = {}
+        self._last: dict[str, Array] = {}
         self._softmaxes = {one.scores: one for one in softmaxes}
         self._operands = {operand.tensor for one in softmaxes for operand in one.operands}
         self._constants = constants
@@ -196,7 +195,7 @@ class _Counter:
                 self._histograms[tensor].update(values)
         return tuple(self._histograms)
 
-    def count(self, feeds: Mapping[str, npt.NDArray[Any]], batch: int, fresh: int) -> None:
+    def count(self, feeds: Mapping[str, Array], batch: int, fresh: int) -> None:
         """Run once and count the first ``fresh`` of ``batch`` samples."""
         values = self._session.run(feeds, list(dict.fromkeys([*self._computed, *self._beside])))
         values.update({name: feeds[name] for name in self._fed})
@@ -216,13 +215,13 @@ class _Counter:
             return self.masks.scores(tensor, values, self._softmaxes[tensor].axis)
         return self.masks.operand(tensor, values) if tensor in self._operands else values
 
-    def _is_unchanged(self, name: str, value: npt.NDArray[Any]) -> bool:
+    def _is_unchanged(self, name: str, value: Array) -> bool:
         same = name in self._last and np.array_equal(self._last[name], value, equal_nan=True)
         self._last[name] = value
         return same
 
 
-def fresh_part(value: npt.NDArray[Any], batch: int, fresh: int) -> npt.NDArray[Any]:
+def fresh_part(value: Array, batch: int, fresh: int) -> Array:
     """Return what belongs to the first ``fresh`` of ``batch`` samples.
 
     Samples lie on axis 0, ``size / batch`` rows each, or else on the first axis of size ``batch``; a value without

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.calibration.masks import above
 from search.calibration.ranges import Ranges
 from search.errors import InvalidDataError, UsageError
@@ -42,9 +43,9 @@ class WeightGrid:
         axis: Channel axis, None per tensor.
     """
 
-    values: npt.NDArray[np.generic]
+    values: Array
     scales: npt.NDArray[np.float32]
-    zero_points: npt.NDArray[np.generic]
+    zero_points: Array
     axis: int | None
 
 
@@ -108,7 +109,7 @@ class Grids:
         network: Network,
         target: Target,
         ranges: Ranges,
-        arrays: Callable[[str], npt.NDArray[np.generic]],
+        arrays: Callable[[str], Array],
         settings: GridSettings,
     ) -> None:
         check_symmetry(target, settings.symmetric)

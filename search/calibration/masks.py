@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from search.arrays import Array
 from search.graph.network import Network, SlotKind
 
 DEEP = 64.0
 SHALLOW = 11.0
 _CHUNK = 1 << 20
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

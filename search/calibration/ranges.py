@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.quant.grid import ScaleRule
 from search.quant.histogram import Histogram
@@ -41,9 +41,9 @@ class Ranges:
         usable = np.isfinite(self.extremes).all(axis=1)
         return bool(np.isnan(self.by_method[(method, bits)][usable]).any())
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, Array]:
         """Return named arrays for a blob."""
-        named: dict[str, npt.NDArray[Any]] = {
+        named: dict[str, Array] = {
             "extremes": self.extremes,
             "nonfinite": self.nonfinite,
             "integral": self.integral,
@@ -53,7 +53,7 @@ class Ranges:
         return named
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Ranges:
+    def from_arrays(arrays: Mapping[str, Array]) -> Ranges:
         """Read what ``to_arrays`` wrote."""
         methods = {
             (name.split("/")[0], int(name.split("/")[1])): arrays[name] for name in arrays if name.count("/") == 1
@@ -67,7 +67,7 @@ def pairs_to_array(pairs: Mapping[int, float]) -> npt.NDArray[np.float64]:
     return np.array(sorted(pairs.items()), dtype=np.float64).reshape(-1, 2)
 
 
-def pairs_from_array(rows: npt.NDArray[Any]) -> dict[int, float]:
+def pairs_from_array(rows: Array) -> dict[int, float]:
     """Read what ``pairs_to_array`` wrote."""
     return {int(key): float(value) for key, value in rows}
 

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from search.data.source import Array, Indices, SampleLayout, index_list
+from search.arrays import Array
+from search.data.source import Indices, SampleLayout, index_list
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import DType
 from search.data.forms import Sizes, declared_shape
 from search.data.inputs import InputInfo, shape_text
 from search.errors import InvalidDataError
 from search.spec.job import InputSettings
 
 
-def check_type(where: str, info: InputInfo, found: np.dtype[np.generic]) -> None:
+def check_type(where: str, info: InputInfo, found: DType) -> None:
     """Refuse a cast that could lose values; uint8 or float16 to float32 and narrow to wide integers are fine.
 
     Raises:

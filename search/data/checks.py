@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.data.fed import Fed
-from search.data.source import Array, SampleSource
+from search.data.source import SampleSource
 from search.errors import InvalidDataError
 
 _BATCH_BYTES = 16 * 2**20

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from search.arrays import Array
 from search.data.digest import directory_digest
 from search.data.inputs import InputInfo, shape_text
 from search.data.names import check_names
 from search.data.npy import NpyHeader, read_header, read_values, size_text
-from search.data.source import Array, Indices, SampleLayout, index_list
+from search.data.source import Indices, SampleLayout, index_list
 from search.data.stored import StoredRows
 from search.errors import InvalidDataError
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from search.arrays import Array
 from search.data.layout import InputLayout
-from search.data.source import Array, Indices, SampleLayout, SampleSource
+from search.data.source import Indices, SampleLayout, SampleSource
 
 
 @dataclass(frozen=True, eq=False)

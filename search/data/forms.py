@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from search.arrays import Array
 from search.data.inputs import InputInfo
 from search.data.layout import InputLayout
-from search.data.source import Array
 from search.spec.job import InputSettings
 
 Sizes = tuple[int | None, ...]

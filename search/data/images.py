@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.data.digest import directory_digest
 from search.data.directory import MAX_FILES, natural_key
 from search.data.inputs import InputInfo, shape_text
 from search.data.labels_csv import CSV_NAME, read_labels_csv
 from search.data.pixels import read_pixels, read_size, size_after
-from search.data.source import Array, Indices, SampleLayout, index_list
+from search.data.source import Indices, SampleLayout, index_list
 from search.errors import InvalidDataError
 from search.spec.job import Preprocess
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from search.arrays import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class InputInfo:
     """
 
     name: str
-    dtype: np.dtype[np.generic]
+    dtype: DType
     shape: tuple[int | None, ...]
     names: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.data.source import Array
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.spec.suggestion import did_you_mean
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from search.data.source import Array
+from search.arrays import Array, DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class InputLayout:
     """
 
     name: str
-    dtype: np.dtype[np.generic]
+    dtype: DType
     shape: tuple[int | None, ...]
     axis: int | None = 0
     constant: bool = False

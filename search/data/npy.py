@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from search.arrays import Array, DType
 from search.data.inputs import shape_text
-from search.data.source import Array
 from search.errors import InvalidDataError
 
 MAGIC = b"\x93NUMPY"
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248])")
 class NpyHeader:
     """What the header of an array claims, and how many bytes the header itself takes."""
 
-    dtype: np.dtype[np.generic]
+    dtype: DType
     shape: tuple[int, ...]
     fortran_order: bool
     header_bytes: int
@@ -81,7 +81,7 @@ def _is_shape(shape: Any) -> bool:
     return all(type(size) is int and size >= 0 for size in shape) and math.prod(max(1, s) for s in shape) < 2**48
 
 
-def _number_type(descr: Any, where: str) -> np.dtype[np.generic]:
+def _number_type(descr: Any, where: str) -> DType:
     if isinstance(descr, str) and _NUMBER.fullmatch(descr):
         return np.dtype(descr)
     is_object = isinstance(descr, str) and descr.lstrip("<>=|").startswith("O")

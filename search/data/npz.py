@@ -11,11 +11,11 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.arrays import Array
 from search.data.digest import file_digest
 from search.data.inputs import InputInfo
 from search.data.names import check_names
 from search.data.npy import NpyHeader, read_header, read_values, size_text
-from search.data.source import Array
 from search.data.stored import StoredArrays
 from search.errors import InvalidDataError
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.canonical import digest_json
-from search.data.source import Array, Indices, SampleLayout, SampleSource, index_list
+from search.data.source import Indices, SampleLayout, SampleSource, index_list
 from search.errors import InvalidDataError
 
 Rows = npt.NDArray[np.intp]

@@ -7,10 +7,10 @@ from math import prod
 
 import numpy as np
 
+from search.arrays import Array, DType
 from search.canonical import digest_json
 from search.data.forms import Sizes, declared_shape
 from search.data.inputs import InputInfo, shape_text
-from search.data.source import Array
 from search.data.stored import StoredArrays
 from search.errors import InvalidModelError, UsageError
 from search.spec.job import InputSettings
@@ -90,7 +90,7 @@ def _without_batch(declared: Sizes, settings: InputSettings | None) -> Sizes:
     return declared if axis is None else (*declared[:axis], *declared[axis + 1 :])
 
 
-def _draw(rng: np.random.Generator, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> Array:
+def _draw(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> Array:
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     low, high = {"i": (-10, 10), "u": (1, 10), "b": (0, 2)}[dtype.kind]

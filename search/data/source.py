@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
-Indices: TypeAlias = slice | Sequence[int] | npt.NDArray[np.integer[Any]]
+from search.arrays import Array, DType, Integer
+
+Indices: TypeAlias = slice | Sequence[int] | npt.NDArray[Integer]
 
 
 @dataclass(frozen=True, slots=True)
 class SampleLayout:
     """Element type and shape of one sample of one input; None is a size that differs or is not known yet."""
 
-    dtype: np.dtype[np.generic]
+    dtype: DType
     shape: tuple[int | None, ...]
 
 

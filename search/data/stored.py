@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
+from search.arrays import Array, DType
 from search.data.arrays import ArraySource
 from search.data.fed import Fed
 from search.data.forms import Form, Sizes
-from search.data.source import Array, SampleSource
+from search.data.source import SampleSource
 
 
 class Stored(Protocol):
@@ -28,7 +27,7 @@ class Stored(Protocol):
         ...
 
     @property
-    def dtypes(self) -> Mapping[str, np.dtype[np.generic]]:
+    def dtypes(self) -> Mapping[str, DType]:
         """Model input to the element type of what is stored."""
         ...
 
@@ -73,7 +72,7 @@ class StoredArrays:
         return {name: array.shape for name, array in self.arrays.items()}
 
     @property
-    def dtypes(self) -> dict[str, np.dtype[np.generic]]:
+    def dtypes(self) -> dict[str, DType]:
         """Element type of every array."""
         return {name: array.dtype for name, array in self.arrays.items()}
 
@@ -116,7 +115,7 @@ class StoredRows:
         return {**rows, **{name: array.shape for name, array in self.shared.items()}}
 
     @property
-    def dtypes(self) -> dict[str, np.dtype[np.generic]]:
+    def dtypes(self) -> dict[str, DType]:
         """Element type of every input."""
         rows = {name: sample.dtype for name, sample in self.source.layout.items()}
         return {**rows, **{name: array.dtype for name, array in self.shared.items()}}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.assignment import Assignment
 from search.deployment.knight_plan import KnightPlan
 from search.graph.network import Network, Slot
@@ -64,7 +65,7 @@ class WeightGrid:
             raise ValueError(f"Without a channel axis there is one scale, got {self.scales.size}.")
 
     @staticmethod
-    def of(scales: npt.ArrayLike, zero_points: npt.NDArray[np.generic], axis: int | None) -> WeightGrid:
+    def of(scales: npt.ArrayLike, zero_points: Array, axis: int | None) -> WeightGrid:
         """Take width and sign from the dtype of the zero points; both arrays may be of shape ``()``."""
         return WeightGrid(
             scales=np.atleast_1d(np.asarray(scales, dtype=np.float32)),

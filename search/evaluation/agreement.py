@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.quant.fp16 import LARGEST_FP16, round_fp16
 from search.quant.grid import Grid, fake_quantize
 
-Array = npt.NDArray[Any]
 Double = npt.NDArray[np.float64]
 N_BINS = 64
 MOST_DB = 200.0

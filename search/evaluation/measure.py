@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import UnsupportedModelError
 from search.metrics.custom import MetricFailedError
 from search.metrics.metric import Metric
@@ -21,7 +22,6 @@ from search.metrics.user_metric import Run, batch_labels
 from search.runtime.feeding import Feeding
 from search.spec.output_part import output_of
 
-Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
 

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
+from search.arrays import Array
 from search.calibration.grids import WeightGrid
 from search.evaluation.biases import Bias, GridSource, accumulator_scales
 from search.evaluation.casts import Parts
@@ -260,7 +259,7 @@ class _Assembly:
             node.attribute.append(axis)
         return target
 
-    def _kept(self, name: str, array: npt.NDArray[Any]) -> str:
+    def _kept(self, name: str, array: Array) -> str:
         self._parts.initializers[name] = self._template.proto(name, array)
         return name
 

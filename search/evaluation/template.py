@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from search.arrays import Array
 from search.evaluation.biases import Bias, BiasForm, find_biases, quantized_bias
 from search.evaluation.casts import SUFFIXES
 from search.evaluation.subgraphs import outer_reads
@@ -51,13 +52,13 @@ class Template:
     foreign: frozenset[int] = frozenset()
     nested: Mapping[str, frozenset[str]] = field(default_factory=dict)
     shapes: Mapping[str, Sizes] = field(default_factory=dict)
-    _arrays: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict, repr=False)
+    _arrays: dict[str, Array] = field(default_factory=dict, repr=False)
     _halves: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict, repr=False)
     _protos: dict[str, tuple[object, onnx.TensorProto]] = field(default_factory=dict, repr=False)
     _stems: dict[str, str] = field(default_factory=dict, repr=False)
     _bias_forms: dict[tuple[str, int, bytes], BiasForm] = field(default_factory=dict, repr=False)
 
-    def array(self, name: str) -> npt.NDArray[np.generic]:
+    def array(self, name: str) -> Array:
         """Values of the initializer ``name``, read-only."""
         if name not in self._arrays:
             array = numpy_helper.to_array(self.initializers[name])
@@ -80,7 +81,7 @@ class Template:
                 self._halves[name] = np.asarray(self.array(name)).astype(np.float16)
         return self._halves[name]
 
-    def proto(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+    def proto(self, name: str, array: Array) -> onnx.TensorProto:
         """``array`` as an initializer; the last one of that name is kept, since most of a model stays the same."""
         known = self._protos.get(name)
         if known is None or known[0] is not array:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil, isfinite, prod
 
-import numpy as np
 import onnx
 
+from search.arrays import Array
+
 #: Value name -> its array where it is a small constant, else None.
-Constants = Callable[[str], "np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None"]
+Constants = Callable[[str], Array | None]
 
 _ENDLESS = 2**62  # a size of inf or NaN
 

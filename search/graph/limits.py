@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from search.arrays import Array
 from search.errors import InvalidModelError, UnsupportedModelError
 from search.graph.growth import Constants, created_elements
 from search.graph.notes import Note
@@ -159,7 +159,7 @@ def _constants(body: Body) -> Constants:
             if value is not None:
                 found[node.output[0]] = value
 
-    def look_up(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None:
+    def look_up(name: str) -> Array | None:
         tensor = found.get(name)
         if tensor is None or tensor.data_location == TensorProto.EXTERNAL:
             return None

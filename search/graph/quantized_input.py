@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.errors import UnsupportedModelError
 from search.graph.notes import FOLDED, PASS_THROUGH, Changes, Fate, Note
 from search.graph.operators import attribute_int
-from search.graph.values import Array, Scope, bypass, constant_array, known_shape
+from search.graph.values import Scope, bypass, constant_array, known_shape
 
 _INTEGER_OPERATORS = frozenset(
     {"ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul"}

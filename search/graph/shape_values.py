@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.graph.data_free import data_free_values
 from search.graph.values import Scope
 
@@ -30,7 +29,7 @@ def shape_values(graph: ir.Graph) -> tuple[str, ...]:
     )
 
 
-def fold_shape_values(graph: ir.Graph, runs: Sequence[Mapping[str, npt.NDArray[np.generic]]]) -> tuple[str, ...]:
+def fold_shape_values(graph: ir.Graph, runs: Sequence[Mapping[str, Array]]) -> tuple[str, ...]:
     """Turn shape values that are equal in all ``runs`` into initializers.
 
     1. Equal means same type, shape and bits in every run; the runs differ in batch size where the model allows it.
@@ -54,7 +53,7 @@ def _is_free(node: ir.Node, free: set[ir.Value]) -> bool:
     return all(value in free for value in node.outputs)
 
 
-def _equal(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> bool:
+def _equal(a: Array, b: Array) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.errors import InvalidModelError
 from search.graph.naming import unique_name
 from search.graph.notes import FOLDED, PASS_THROUGH, Changes, Fate
-
-Array = npt.NDArray[np.generic]
 
 
 def parse_model(proto: onnx.ModelProto) -> ir.Model:

@@ -6,11 +6,10 @@ Paired differences draw the same samples for both sides.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.metric import Metric
 from search.metrics.proportions import Limits
 from search.metrics.reductions import OfRecords
@@ -18,7 +17,7 @@ from search.metrics.reductions import OfRecords
 RESAMPLES = 2000
 RECORD_RESAMPLES = 400
 
-Entries = npt.NDArray[Any]
+Entries = Array
 
 
 def bootstrap(metric: Metric, entries: Entries, *, seed: int, confidence: float = 0.95) -> Limits | None:

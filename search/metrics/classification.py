@@ -8,26 +8,22 @@ class index itself and must be of an integer type: a single score has no argmax.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 
 
-def top1(
-    outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> npt.NDArray[np.bool_]:
+def top1(outputs: Array, reference: Array, labels: Array | None) -> npt.NDArray[np.bool_]:
     """Return whether the highest score is at the label, bool ``[n]``."""
     assert labels is not None
     right: npt.NDArray[np.bool_] = predicted_classes(outputs, "top1") == labels.reshape(-1)
     return right
 
 
-def top5(
-    outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> npt.NDArray[np.bool_]:
+def top5(outputs: Array, reference: Array, labels: Array | None) -> npt.NDArray[np.bool_]:
     """Return whether the label is among the five highest scores, bool ``[n]``."""
     assert labels is not None
     scores = class_scores(outputs)
@@ -42,9 +38,7 @@ def top5(
     return right
 
 
-def prediction_and_label(
-    outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> npt.NDArray[np.float32]:
+def prediction_and_label(outputs: Array, reference: Array, labels: Array | None) -> npt.NDArray[np.float32]:
     """Return predicted class and label of each sample, float32 ``[n, 2]``; -1 where a score is NaN.
 
     Class indices are exact in float32 up to 2**24, which ``check_labels`` guarantees.
@@ -53,7 +47,7 @@ def prediction_and_label(
     return np.stack([predicted_classes(outputs, "f1"), labels.reshape(-1)], axis=1).astype(np.float32)
 
 
-def predicted_classes(outputs: npt.NDArray[Any], metric: str) -> npt.NDArray[np.int64]:
+def predicted_classes(outputs: Array, metric: str) -> npt.NDArray[np.int64]:
     """Return the class of each sample, int64 ``[n]``; -1 where a score is NaN.
 
     Raises:
@@ -74,7 +68,7 @@ def predicted_classes(outputs: npt.NDArray[Any], metric: str) -> npt.NDArray[np.
     return best
 
 
-def class_scores(outputs: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+def class_scores(outputs: Array) -> Array | None:
     """Return the outputs as ``[n, classes]``, or None where each sample has a single entry.
 
     Raises:

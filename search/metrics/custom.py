@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError, UsageError
 from search.metrics.metric import Metric
 from search.metrics.reductions import Direction, MeanOf
 
-PerSample = Callable[[npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
+PerSample = Callable[[Array, Array | None], Array]
 
 
 class MetricFailedError(InvalidDataError):
@@ -42,9 +42,7 @@ def per_sample_metric(
         needs_labels: Whether labels must be there.
     """
 
-    def entries(
-        outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-    ) -> npt.NDArray[np.float32]:
+    def entries(outputs: Array, reference: Array, labels: Array | None) -> npt.NDArray[np.float32]:
         return _checked(name, np.asarray(function(outputs, labels)), len(outputs))
 
     return Metric(
@@ -57,7 +55,7 @@ def per_sample_metric(
     )
 
 
-def _checked(name: str, values: npt.NDArray[Any], n: int) -> npt.NDArray[np.float32]:
+def _checked(name: str, values: Array, n: int) -> npt.NDArray[np.float32]:
     if values.shape not in ((n,), (n, 1)) or values.dtype.kind not in "biuf":
         raise UsageError(
             f"Custom metric {name!r} gave {values.dtype} of shape {values.shape} for {n} samples; "

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from search.arrays import Array
+
 Floats = npt.NDArray[np.float64]
 RATIO = 1.25
 

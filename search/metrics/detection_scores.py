@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-Array = npt.NDArray[Any]
+from search.arrays import Array
+
 Floats = npt.NDArray[np.float64]
 THRESHOLD = 0.5
 

@@ -5,8 +5,8 @@
 
 Labels are one array ``[boxes, 5]`` per sample: class, then x1, y1, x2, y2 in the pixels of the model input. An output
 is either ``[n, detections, 6]``, x1, y1, x2, y2, score and class, where scores that are not above 0 are padding; or
-the raw head of YOLOv8, ``[n, 4 + classes, anchors]``: cx, cy, w, h and a score per class. Of a raw head the best class of each
-anchor counts, at most ``CANDIDATES`` scores above ``LOWEST_SCORE``, and greedy suppression per class at IoU
+the raw head of YOLOv8, ``[n, 4 + classes, anchors]``: cx, cy, w, h and a score per class. Of a raw head the best class
+of each anchor counts, at most ``CANDIDATES`` scores above ``LOWEST_SCORE``, and greedy suppression per class at IoU
 ``SUPPRESSED`` leaves at most ``KEPT``.
 
 A record is ``[[class, boxes], ...], [[class, score, matched], ...]``: ``matched`` has a bit per IoU threshold. Matching
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from search.arrays import Array
+
 Floats = npt.NDArray[np.float64]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -12,35 +12,34 @@ of float32 values leave the range of float32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.rows import Rows, Values, per_row, row_sums
 
 
-def mean_error(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Values:
+def mean_error(outputs: Array, reference: Array) -> Values:
     """Return mean ``|e|`` of each sample, ``[n]``."""
     return per_row(_mean_abs, outputs, reference)
 
 
-def root_mean_square(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Values:
+def root_mean_square(outputs: Array, reference: Array) -> Values:
     """Return ``sqrt(mean e^2)`` of each sample, ``[n]``."""
     return per_row(_root_mean_square, outputs, reference)
 
 
-def largest_error(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Values:
+def largest_error(outputs: Array, reference: Array) -> Values:
     """Return ``max |e|`` of each sample, ``[n]``."""
     return per_row(_largest, outputs, reference)
 
 
-def cosine(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Values:
+def cosine(outputs: Array, reference: Array) -> Values:
     """Return the cosine of each flattened sample with its reference, ``[n]`` in ``[-1, 1]``."""
     return per_row(cosine_rows, outputs, reference)
 
 
-def norms(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> Values:
+def norms(outputs: Array, reference: Array) -> Values:
     """Return the norm of the reference and of the error of each sample, ``[n, 2]``."""
     return per_row(_norms, outputs, reference)
 

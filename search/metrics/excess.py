@@ -9,17 +9,17 @@ signal to noise     e^2 - x^2 * 10^(-required/10)
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.goal_check import meets
 from search.metrics.metric import Metric
 from search.metrics.reductions import MeanOf, Percentile, RootMeanSquare, SignalToNoise, squares
 
 
-def excess(metric: Metric, entries: npt.NDArray[Any], required: float) -> npt.NDArray[np.float64] | None:
+def excess(metric: Metric, entries: Array, required: float) -> npt.NDArray[np.float64] | None:
     """Return the excess of each sample, float64 ``[n]``, or None where the metric is no function of a mean."""
     match metric.reduction:
         case MeanOf():
@@ -35,7 +35,7 @@ def excess(metric: Metric, entries: npt.NDArray[Any], required: float) -> npt.ND
             return None
 
 
-def badness(metric: Metric, entries: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+def badness(metric: Metric, entries: Array) -> npt.NDArray[np.float64] | None:
     """Return how much the excess of each sample could be lower if it were as good as can be, float64 ``[n]``.
 
     Never negative: distance from the best entry, squared where the excess is. ``badness - excess`` does not depend on
@@ -53,7 +53,7 @@ def badness(metric: Metric, entries: npt.NDArray[Any]) -> npt.NDArray[np.float64
             return None
 
 
-def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: npt.NDArray[Any]) -> float:
+def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: Array) -> float:
     """Return by how much the excess of an average sample could be lower if that sample were as good as can be.
 
     Args:
@@ -68,7 +68,7 @@ def headroom(metric: Metric, numbers: npt.NDArray[np.float64], entries: npt.NDAr
     return float(np.ptp(numbers)) if found is None else float(np.mean(found))
 
 
-def certainly_missed(metric: Metric, entries: npt.NDArray[Any], *, n: int, required: float) -> bool:
+def certainly_missed(metric: Metric, entries: Array, *, n: int, required: float) -> bool:
     """Return whether ``required`` is missed on ``n`` samples whatever the ``n - len(entries)`` others give.
 
     They are given the best entry there is, and the metric's own value is judged; False where there is no best entry.

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.bootstrap import bootstrap, bootstrap_difference
 from search.metrics.metric import NON_FINITE, Metric, MetricValue
 from search.metrics.part import Part, merge
@@ -166,13 +166,13 @@ def _why_none(metric: Metric, parts: Sequence[Part]) -> str | None:
     return None
 
 
-def _entries(parts: Sequence[Part]) -> npt.NDArray[Any]:
+def _entries(parts: Sequence[Part]) -> Array:
     values = merge(parts).values
     assert values is not None
     return values
 
 
-def _check_paired(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
+def _check_paired(first: Array, second: Array) -> None:
     if len(first) != len(second):
         raise ValueError(f"{len(first)} samples of the candidate cannot be paired with {len(second)} of float.")
 

@@ -8,11 +8,10 @@ mae, rmse        real numbers of the output's shape (axes of length 1 aside), fi
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.metrics.metric import Metric
 from search.metrics.rows import squeezed
@@ -22,7 +21,7 @@ _MAX_CLASSES = 1 << 24
 
 
 def check_labels(
-    metric: Metric, labels: npt.NDArray[Any] | None, n: int, output_shape: tuple[int, ...], *, key: str = "labels"
+    metric: Metric, labels: Array | None, n: int, output_shape: tuple[int, ...], *, key: str = "labels"
 ) -> None:
     """Check the labels of a whole data set.
 
@@ -57,7 +56,7 @@ def check_labels(
         _check_numbers(metric.name, labels, shape, key)
 
 
-def _check_classes(metric: str, labels: npt.NDArray[Any], shape: tuple[int, ...], key: str) -> None:
+def _check_classes(metric: str, labels: Array, shape: tuple[int, ...], key: str) -> None:
     if labels.shape not in ((shape[0],), (shape[0], 1)):
         way_out = " Use argmax to turn one-hot rows into indices." if labels.ndim == 2 else ""
         raise InvalidDataError(
@@ -72,7 +71,7 @@ def _check_classes(metric: str, labels: npt.NDArray[Any], shape: tuple[int, ...]
     _check_range(labels, 0, width if width > 1 else _MAX_CLASSES, key)
 
 
-def _check_class_map(labels: npt.NDArray[Any], shape: tuple[int, ...], key: str) -> None:
+def _check_class_map(labels: Array, shape: tuple[int, ...], key: str) -> None:
     if labels.ndim < 2:
         raise InvalidDataError(f"Labels {key!r} have shape {labels.shape}; miou needs class maps [n, h, w].")
     _check_integer("miou", labels, key)
@@ -82,7 +81,7 @@ def _check_class_map(labels: npt.NDArray[Any], shape: tuple[int, ...], key: str)
     _check_range(counted, 0, n_classes or _MAX_CLASSES, key)
 
 
-def _check_numbers(metric: str, labels: npt.NDArray[Any], shape: tuple[int, ...], key: str) -> None:
+def _check_numbers(metric: str, labels: Array, shape: tuple[int, ...], key: str) -> None:
     if squeezed(labels.shape) != squeezed(shape):
         raise InvalidDataError(
             f"Labels {key!r} have shape {labels.shape}, but {metric} compares them with an output of shape {shape}; "
@@ -96,14 +95,14 @@ def _check_numbers(metric: str, labels: npt.NDArray[Any], shape: tuple[int, ...]
         raise InvalidDataError(f"Labels {key!r} hold {labels[first]} at {first}; {metric} needs finite numbers.")
 
 
-def _check_integer(metric: str, labels: npt.NDArray[Any], key: str) -> None:
+def _check_integer(metric: str, labels: Array, key: str) -> None:
     if labels.dtype.kind not in "iu":
         raise InvalidDataError(
             f"Labels {key!r} have type {labels.dtype}; {metric} needs class indices of an integer type, such as int64."
         )
 
 
-def _check_range(labels: npt.NDArray[Any], low: int, end: int, key: str) -> None:
+def _check_range(labels: Array, low: int, end: int, key: str) -> None:
     if labels.size == 0:
         return
     smallest, largest = int(labels.min()), int(labels.max())

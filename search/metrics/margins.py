@@ -10,11 +10,11 @@ evenly and independently over the classes, moves the difference of two scores by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.classification import class_scores
 
 PLACES = {"top1": 1, "top5": 5}
@@ -33,7 +33,7 @@ def margin_order(found: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np
     return np.argsort(nearest, kind="stable").astype(np.int64)
 
 
-def margins(outputs: npt.NDArray[Any], labels: npt.NDArray[Any], *, places: int) -> npt.NDArray[np.float32] | None:
+def margins(outputs: Array, labels: Array, *, places: int) -> npt.NDArray[np.float32] | None:
     """Return the margin of each sample, float32 ``[n]``; None where the outputs are no scores of enough classes.
 
     Args:

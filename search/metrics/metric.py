@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
-
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.metrics.part import Part, is_finite, merge
 from search.metrics.reductions import Direction, MeanIou, OfRecords, Reduction
 from search.metrics.user_metric import UserMetric
 
-Measure = Callable[[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None], npt.NDArray[Any]]
+Measure = Callable[[Array, Array, Array | None], Array]
 """``(outputs, float outputs, labels) -> entries``; all with samples on axis 0."""
 
 NO_SAMPLES = "no samples"
@@ -57,7 +55,7 @@ class Metric:
     reduction: Reduction
     user: UserMetric | None = None
 
-    def measure(self, outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Part:
+    def measure(self, outputs: Array, reference: Array, labels: Array | None) -> Part:
         """Measure one range of samples.
 
         Args:

@@ -10,11 +10,10 @@ sorts first and a mean over samples stays finite and huge. Real errors are limit
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics import distances
 from search.metrics.rows import Rows, Values, per_row, row_sums
 
@@ -22,7 +21,7 @@ NON_FINITE_ERROR = 1e30
 ERROR_NAMES = ("cosine", "l1", "atol")
 
 
-def output_errors(outputs: npt.NDArray[Any], reference: npt.NDArray[Any]) -> dict[str, Values]:
+def output_errors(outputs: Array, reference: Array) -> dict[str, Values]:
     """Return the errors of each sample under every name of ``ERROR_NAMES``.
 
     Args:

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PlainSerializer, PlainValidator
 
+from search.arrays import Array
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -32,7 +34,7 @@ class Part:
     """
 
     n: int
-    values: npt.NDArray[Any] | None = None
+    values: Array | None = None
     sums: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +101,7 @@ def record_array(records: Sequence[Any]) -> npt.NDArray[np.object_]:
     return found
 
 
-def is_finite(entries: npt.NDArray[Any]) -> bool:
+def is_finite(entries: Array) -> bool:
     """Return whether no entry is NaN or infinite; records were looked through when they were taken."""
     return entries.dtype == np.object_ or bool(np.isfinite(entries).all())
 
@@ -140,7 +142,7 @@ def _padded_total(sums: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
     return total
 
 
-def _encode(array: npt.NDArray[Any]) -> str:
+def _encode(array: Array) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")
 
 

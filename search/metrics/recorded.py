@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.metrics.custom import MetricFailedError
 from search.metrics.metric import Metric
 from search.metrics.part import Part, record_array
 from search.metrics.reductions import Direction, MeanOf, OfRecords, Reduction, WholeLoop
-from search.metrics.user_metric import MAX_RECORD_BYTES, Array, Run, UserMetric
+from search.metrics.user_metric import MAX_RECORD_BYTES, Run, UserMetric
 
 Give = Callable[[Sequence[int]], tuple[dict[str, Array], dict[str, Any]]]
 """From rows of a batch to their outputs and labels."""

@@ -23,8 +23,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
+
 Direction = Literal["higher", "lower"]
-Entries = npt.NDArray[Any]
+Entries = Array
 Floats = npt.NDArray[np.float64]
 
 SQNR_CAP_DB = 200.0

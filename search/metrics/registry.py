@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError, UsageError
 from search.metrics import classification, depth, detection_scores, detections, distances, segmentation, transcripts
 from search.metrics.metric import Metric
@@ -21,8 +22,8 @@ from search.metrics.reductions import MacroF1, MeanIou, MeanOf, Percentile, Root
 from search.metrics.user_metric import PerBatch, UserMetric, Value
 from search.spec.metric_names import METRICS as NAMES
 
-Outputs = npt.NDArray[Any]
-Labels = npt.NDArray[Any] | None
+Outputs = Array
+Labels = Array | None
 
 
 def make_metric(name: str, percentile: float | None = None) -> Metric:
@@ -83,7 +84,7 @@ def _root_label_error(outputs: Outputs, reference: Outputs, labels: Labels) -> n
     return distances.root_mean_square(outputs, _given(labels))
 
 
-def _given(labels: Labels) -> npt.NDArray[Any]:
+def _given(labels: Labels) -> Array:
     if labels is None:
         raise InvalidDataError("An error metric against labels needs labels.")
     return labels

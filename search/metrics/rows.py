@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 
 Rows = npt.NDArray[np.float64]
@@ -23,8 +23,8 @@ _CHUNK_ELEMENTS = 1 << 14  # temporaries of a chunk stay in the cache: ten times
 
 def per_row(
     function: Callable[[Rows, Rows], npt.NDArray[np.float64]],
-    outputs: npt.NDArray[Any],
-    reference: npt.NDArray[Any],
+    outputs: Array,
+    reference: Array,
 ) -> Values:
     """Apply ``function`` to flattened rows and return its results as float32.
 
@@ -69,5 +69,5 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], *(size for size in shape[1:] if size != 1))
 
 
-def _flat(array: npt.NDArray[Any], width: int) -> Rows:
+def _flat(array: Array, width: int) -> Rows:
     return np.ascontiguousarray(array.reshape(len(array), width), np.float64)

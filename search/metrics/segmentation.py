@@ -7,20 +7,17 @@ classes of scores, 255 is a class like any other.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.metrics.reductions import class_counts
 
 IGNORED_LABEL = 255
 
 
-def pixel_counts(
-    outputs: npt.NDArray[Any], reference: npt.NDArray[Any], labels: npt.NDArray[Any] | None
-) -> npt.NDArray[np.float64]:
+def pixel_counts(outputs: Array, reference: Array, labels: Array | None) -> npt.NDArray[np.float64]:
     """Return true positives, false positives and false negatives per class, float64 ``[3, classes]``."""
     assert labels is not None
     if has_scores(outputs.shape, labels.shape):
@@ -58,7 +55,7 @@ def counted_pixels(labels: npt.NDArray[np.int64], n_classes: int | None) -> npt.
     return counted
 
 
-def _argmax(scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _argmax(scores: Array) -> npt.NDArray[np.int64]:
     best: npt.NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64, copy=False)
     if scores.dtype.kind == "f":
         picked = np.take_along_axis(scores, best[:, None], axis=1)[:, 0]

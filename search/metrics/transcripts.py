@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from search.arrays import Array, Integer
+
 BLANK = 0
 
 
@@ -60,7 +61,7 @@ def read_ids(output: Array) -> list[npt.NDArray[np.int64]]:
     )
 
 
-def edit_distance(one: npt.NDArray[np.integer[Any]], two: npt.NDArray[np.integer[Any]]) -> int:
+def edit_distance(one: npt.NDArray[Integer], two: npt.NDArray[Integer]) -> int:
     """Return the fewest insertions, deletions and substitutions that make ``one`` into ``two``."""
     row = np.arange(len(two) + 1)
     steps = np.arange(len(two) + 1)

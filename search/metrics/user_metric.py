@@ -20,13 +20,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import UsageError
 from search.spec.goals import Goal
 
-Array: TypeAlias = npt.NDArray[Any]
 Direction: TypeAlias = Literal["higher", "lower"]
 Labels: TypeAlias = Mapping[str, Any]
-PerBatch: TypeAlias = Callable[[dict[str, Array], dict[str, Any]], Sequence[Any] | npt.NDArray[Any]]
+PerBatch: TypeAlias = Callable[[dict[str, Array], dict[str, Any]], Sequence[Any] | Array]
 Value: TypeAlias = Callable[[Sequence[Any]], float]
 Run: TypeAlias = Callable[[Mapping[str, npt.ArrayLike]], dict[str, Array]]
 Loop: TypeAlias = Callable[[Run], float]

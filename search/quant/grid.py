@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array, DType, Floating
+
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[Any]
+IntArray: TypeAlias = Array
 """Integers of a grid: int8, uint8, int16 or uint16; which one is known at run time only."""
 
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
@@ -24,7 +26,7 @@ SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
-_DTYPES: dict[tuple[int, bool], np.dtype[Any]] = {
+_DTYPES: dict[tuple[int, bool], DType] = {
     (8, True): np.dtype(np.int8),
     (8, False): np.dtype(np.uint8),
     (16, True): np.dtype(np.int16),
@@ -75,7 +77,7 @@ class Grid:
             raise ValueError(f"zero_point must be in [{self.qmin}, {self.qmax}], got {self.zero_point}.")
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Integer dtype of the grid: int8, uint8, int16 or uint16."""
         return integer_dtype(self.bits, signed=self.signed)
 
@@ -105,7 +107,7 @@ class Grid:
         return self.scale * 2.0 ** (self.bits - 1)
 
 
-def integer_dtype(bits: int, *, signed: bool) -> np.dtype[Any]:
+def integer_dtype(bits: int, *, signed: bool) -> DType:
     """Return the integer dtype of this width.
 
     Raises:
@@ -151,7 +153,7 @@ def grid_from_scale(scale: float, zero_point: int, bits: int, signed: bool) -> G
 
 
 def grid_parameters(
-    lows: npt.NDArray[np.floating[Any]], highs: npt.NDArray[np.floating[Any]], *, bits: int, rule: ScaleRule
+    lows: npt.NDArray[Floating], highs: npt.NDArray[Floating], *, bits: int, rule: ScaleRule
 ) -> tuple[FloatArray, IntArray]:
     """Return scales and zero points of many ranges at once; ``make_grid`` for arrays.
 
@@ -186,7 +188,7 @@ REDUCED = 64
 
 
 def reduced_parameters(
-    bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[Any], *, symmetric: bool
+    bottom: DoubleArray, top: DoubleArray, dtype: DType, *, symmetric: bool
 ) -> tuple[FloatArray, IntArray]:
     """Return scales and zero points that keep every integer in ``[-64, 64]``, as ONNX Runtime's ``reduce_range`` does.
 
@@ -210,7 +212,7 @@ def reduced_parameters(
     return scales.astype(np.float32), np.where(usable, middle, 0.0).astype(dtype)
 
 
-def symmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[Any]) -> tuple[FloatArray, IntArray]:
+def symmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: DType) -> tuple[FloatArray, IntArray]:
     """Return ``2*T / (qmax - qmin)`` with ``T`` the larger absolute end, and the middle zero point.
 
     Signed types use ``qmin = -qmax`` here (the narrow range of ONNX Runtime), so T itself is on the grid;
@@ -225,7 +227,7 @@ def symmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[
     return np.where(usable, scales, 1.0).astype(np.float32), zero_points
 
 
-def asymmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: np.dtype[Any]) -> tuple[FloatArray, IntArray]:
+def asymmetric_parameters(bottom: DoubleArray, top: DoubleArray, dtype: DType) -> tuple[FloatArray, IntArray]:
     """Return ``(top - bottom) / (qmax - qmin)`` and ``round_half_even(qmin - bottom / scale)``.
 
     The zero point is computed with the float64 scale, before that is rounded to float32.
@@ -253,7 +255,7 @@ def _power_scales(bottom: DoubleArray, top: DoubleArray, bits: int) -> FloatArra
     return np.where(scales >= SMALLEST_SCALE, scales, np.float32(1.0)).astype(np.float32)
 
 
-def _as_float32(ends: npt.NDArray[np.floating[Any]]) -> DoubleArray:
+def _as_float32(ends: npt.NDArray[Floating]) -> DoubleArray:
     """Return ``ends`` rounded to float32, held in float64."""
     values = np.asarray(ends, dtype=np.float64)
     if not np.all(np.abs(values) <= LARGEST_FLOAT32):

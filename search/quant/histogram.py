@@ -8,10 +8,11 @@ value coarsens what was counted before exactly: pairs of bins are merged. See do
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from search.arrays import Array
 
 BITS_PER_SIDE = 12
 N_PER_SIDE = 1 << BITS_PER_SIDE
@@ -133,7 +134,7 @@ class Histogram:
         other.n_finite, other.n_zero, other.n_nonfinite = self.n_finite, self.n_zero, self.n_nonfinite
         return other
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, Array]:
         """Return ``counts`` (int64, empty ends cut off) and ``header`` (float64[7]), for a blob.
 
         The header is exponent, index of the first kept bin, low, high, n_finite, n_zero, n_nonfinite.
@@ -146,7 +147,7 @@ class Histogram:
         return {"counts": self._counts[first:last].copy(), "header": header}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Histogram:
+    def from_arrays(arrays: Mapping[str, Array]) -> Histogram:
         """Return the histogram that ``to_arrays`` wrote.
 
         Raises:

@@ -5,11 +5,11 @@ Always derived from the float weights. See docs/numerics.md#weights.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from search.arrays import Array
 from search.errors import InvalidDataError
 from search.quant.grid import (
     DoubleArray,
@@ -109,7 +109,7 @@ def _ends(w: FloatArray, axis: int | None, name: str) -> tuple[DoubleArray, Doub
     return np.asarray(bottom, np.float64), np.asarray(top, np.float64)
 
 
-def _along(values: npt.NDArray[Any], axis: int | None, ndim: int) -> npt.NDArray[Any]:
+def _along(values: Array, axis: int | None, ndim: int) -> Array:
     """Return per-channel values shaped to broadcast along ``axis``: ``[C], axis 1 of 4 -> [1, C, 1, 1]``."""
     if axis is None:
         return values

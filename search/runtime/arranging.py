@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 
+from search.arrays import Array
 from search.data.casting import check_type, shape_error
 from search.data.fed import Fed
 from search.data.forms import Form, constant_form, forms_of
 from search.data.inputs import InputInfo, shape_text
 from search.data.layout import InputLayout
 from search.data.names import check_names
-from search.data.source import Array
 from search.data.stored import Stored
 from search.errors import InvalidDataError, UnsupportedModelError
 from search.runtime.feeding import Feeding

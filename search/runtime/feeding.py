@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.data.layout import OutputLayout
 from search.spec.output_part import read_part
 
-Array = npt.NDArray[Any]
 BATCH = 64  # larger batches are slower per sample: intermediate tensors leave the cache
 _FIRST = OutputLayout()
 

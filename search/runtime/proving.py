@@ -8,9 +8,9 @@ from enum import Enum
 
 import numpy as np
 
+from search.arrays import Array
 from search.data.fed import Fed
 from search.data.layout import OutputLayout
-from search.data.source import Array
 from search.errors import UnsupportedModelError
 from search.runtime.feeding import BATCH, Feeding
 from search.runtime.session import Session

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from search.arrays import Array
 from search.runtime.session import Level, Session
 
 _N_PRODUCTS = 64  # several registers wide, so that no scalar kernel answers
@@ -23,7 +24,7 @@ def saturates_pairs() -> bool:
     return bool(np.any(_product(255, 127) != exact))
 
 
-def _product(left: int, right: int) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+def _product(left: int, right: int) -> Array:
     """Every row of ``[16, 64]`` times every column of constants ``[64, 16]``: ``MatMulInteger``, int32 ``[16, 16]``."""
     weights = numpy_helper.from_array(np.full((_N_PRODUCTS, 16), right, np.int8), "w")
     graph = helper.make_graph(

@@ -16,18 +16,17 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from search.arrays import Array
 from search.errors import UnsupportedModelError
 from search.runtime.defects import REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION, has_cast_between_transpose_and_product
 from search.runtime.refusals import load_refusal, run_refusal
 from search.spec.output_part import output_of, outputs_of_parts
 
-Array = npt.NDArray[Any]
 _RUNTIME_ERRORS = (
     ort_state.Fail,
     ort_state.InvalidArgument,

@@ -8,18 +8,16 @@ not depend on which others are measured with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper
 
+from search.arrays import Array
 from search.evaluation.subgraphs import outer_reads
 from search.evaluation.template import Template
 from search.sensitivity.points import Point, PointKind
 
-Array = npt.NDArray[Any]
 STRETCHES = 6
 
 

@@ -6,9 +6,8 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+from search.arrays import Array
 
 
 def load_arrays(data: bytes) -> dict[str, Array]:

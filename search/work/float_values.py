@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.calibration.collect import with_outputs
 from search.data.source import SampleSource
 from search.runtime.feeding import Feeding
@@ -16,7 +16,6 @@ from search.runtime.session import Level, Session
 from search.sensitivity.tails import cut_positions, values_at
 from search.work.loaded import Loaded
 
-Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
 

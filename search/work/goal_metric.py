@@ -8,11 +8,10 @@ unless the limit is ``max_increase`` or ``max_value``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from search.arrays import Array
 from search.data.inputs import InputInfo
 from search.errors import InvalidModelError, UnsupportedModelError, UsageError
 from search.graph.load import UserModel, read_model
@@ -25,8 +24,6 @@ from search.spec.goals import Goal
 from search.spec.metric_names import PYTHON_PREFIX
 from search.work.problem import Problem
 from search.work.python_metric import planned_metric
-
-Array = npt.NDArray[Any]
 
 
 def goal_metric(problem: Problem, goal: Goal) -> Metric:

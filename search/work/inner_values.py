@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from search.arrays import Array
 from search.calibration.collect import fresh_part, with_outputs
 from search.evaluation.configuration import Configuration
 from search.evaluation.measure import Runnable
 from search.quant.grid import fake_quantize
 from search.runtime.session import Level, Session
-from search.work.arrays import Array
 from search.work.item_runner import ItemRunner, Layers
 from search.work.loaded import Loaded
 

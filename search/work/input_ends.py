@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.data.source import SampleSource
 
 Ends = tuple[float, float]
@@ -17,7 +18,7 @@ class WatchedSamples:
         self._source = source
         self.ends: dict[str, Ends] = {}
 
-    def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.generic]]:
+    def batch(self, indices: npt.NDArray[np.int64]) -> dict[str, Array]:
         """Inputs of these samples."""
         found = self._source.batch(indices)
         for name, array in found.items():
@@ -31,6 +32,6 @@ class WatchedSamples:
         """Names of the label arrays."""
         return self._source.label_keys
 
-    def labels(self, key: str) -> npt.NDArray[np.generic]:
+    def labels(self, key: str) -> Array:
         """Labels of all samples."""
         return self._source.labels(key)

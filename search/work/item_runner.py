@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from search.arrays import Array
 from search.calibration.collect import with_outputs
 from search.calibration.grids import Fixed, Grids, GridSettings
 from search.calibration.ranges import Ranges
@@ -46,7 +47,7 @@ from search.spec.metric_names import is_python
 from search.spec.output_part import read_part
 from search.targets.placement import Placement, place
 from search.tasks import R_co
-from search.work.arrays import Array, load_arrays
+from search.work.arrays import load_arrays
 from search.work.conditions import MetricUse
 from search.work.evaluable import Evaluable, Notes, cache_key
 from search.work.fixing import fixed_tensors, imported_scales, imported_weights

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.calibration.collect import bounded, with_outputs
 from search.data.fed import Fed
 from search.data.inputs import InputInfo
@@ -29,7 +28,6 @@ from search.runtime.arranging import Arrangement
 from search.runtime.feeding import Feeding
 from search.runtime.session import Level, Session
 
-Array = npt.NDArray[Any]
 PROBE_SAMPLES = 2
 ROUNDING_TOLERANCE = 1e-3  # of an output's largest value, by which float64 and float32 may differ
 MAX_ACTIVATION_BYTES = 128 * 2**20

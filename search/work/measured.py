@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.evaluation.measure import Measured, Runnable, measure
 from search.metrics.part import Part
 from search.spec.output_part import output_of
-from search.work.arrays import Array
 from search.work.conditions import Evaluation
 from search.work.item_runner import ItemRunner
 from search.work.model_run import model_run

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.data.fed import Fed
 from search.errors import UnsupportedModelError
 from search.evaluation.measure import Runnable
 from search.metrics.user_metric import Run
 from search.runtime.feeding import Feeding
-
-Array = npt.NDArray[Any]
 
 
 def model_run(session: Runnable, samples: Fed, feeding: Feeding) -> Run:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
+from search.arrays import Array
 from search.calibration.collect import with_outputs
 from search.calibration.grids import WeightGrid
 from search.data.source import SampleSource
@@ -21,7 +22,6 @@ from search.precision import Format
 from search.quant.grid import Grid
 from search.runtime.session import Level, Session
 from search.targets.placement import Placement
-from search.work.arrays import Array
 from search.work.loaded import Loaded
 from search.work.output_parts import parts_of_outputs
 

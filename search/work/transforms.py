@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from search.arrays import Array
 from search.spec.job import Transform
-from search.work.arrays import Array
 
 
 def _softmax(x: Array) -> Array:

@@ -7,13 +7,12 @@ another format gets a cast of the stored form; every form of a value is made onc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from search.arrays import Array
 from search.evaluation.biases import GridSource
 from search.evaluation.lowering.names import Names
 from search.evaluation.template import Template
@@ -131,7 +130,7 @@ class Ledger:
             self._casts[value, fmt] = self._half(output, self.real(held), tensor, value)
         return self._casts[value, fmt]
 
-    def constant(self, wanted: str, array: npt.NDArray[Any]) -> str:
+    def constant(self, wanted: str, array: Array) -> str:
         """Add a constant; return its name."""
         name = self.names.fresh(wanted)
         self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from search.arrays import Array
 from search.calibration.grids import WeightGrid
 from search.evaluation.lowering.ledger import Ledger
 from search.graph.network import Group, Slot
@@ -173,7 +174,7 @@ class Site:
         number = float(array.reshape(()))
         return number if np.isfinite(number) else None
 
-    def constant(self, node: onnx.NodeProto, index: int) -> npt.NDArray[np.generic] | None:
+    def constant(self, node: onnx.NodeProto, index: int) -> Array | None:
         """Values of a constant input; None where there is none."""
         if index >= len(node.input) or node.input[index] not in self._template.initializers:
             return None

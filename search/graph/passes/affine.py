@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.graph.notes import Changes
 from search.graph.operators import attribute_int
 from search.graph.passes.batch_norm import FOLDS, Affine, own_weight, rounded, take_output, wide
 from search.graph.patterns.match import only_reader
-from search.graph.values import Array, Scope, constant_array, known_shape
+from search.graph.values import Scope, constant_array, known_shape
 
 _STEPS = frozenset({"Add", "Sub", "Mul", "Div"})
 

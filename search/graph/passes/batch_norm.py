@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from search.arrays import Array, DType
 from search.errors import InvalidModelError
 from search.graph.notes import FOLDED, Changes, Fate, Note
 from search.graph.operators import attribute_int
 from search.graph.patterns.match import only_reader
-from search.graph.values import Array, Scope, constant_array, known_shape
+from search.graph.values import Scope, constant_array, known_shape
 
 _Float64 = npt.NDArray[np.float64]
 
@@ -27,7 +28,7 @@ class Affine:
 
     factor: _Float64
     shift: _Float64
-    dtype: np.dtype[np.generic]
+    dtype: DType
 
 
 def fold_batch_norms(graph: ir.Graph) -> Changes:

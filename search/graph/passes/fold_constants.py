@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.graph.notes import FOLDED, Changes, Fate, Note
-from search.graph.values import Array
 
 #: Runs a model on named arrays and returns its outputs by name. Raises a ``SearchError`` where it cannot.
 Evaluate = Callable[[onnx.ModelProto, Mapping[str, Array]], dict[str, Array]]

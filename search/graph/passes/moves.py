@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from search.arrays import Array
 from search.graph.notes import Changes
 from search.graph.patterns.match import only_reader
-from search.graph.values import Array, Scope, bypass, constant_array, known_shape
+from search.graph.values import Scope, bypass, constant_array, known_shape
 
 _MOVED_BEHIND = {
     "Transpose": frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"}),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.simulator.fast.context import Context
-from search.simulator.fast.graph import Array
 from search.simulator.fast.requantize import Requantizer
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Landing, Whole, as_double
 from search.simulator.program import Fixed, Product, Quotient, Rectify, Sum

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
+from search.arrays import Array
 from search.simulator.fast.accumulator import Accumulator, Completed
 from search.simulator.fast.context import Context
 from search.simulator.fast.convolution import Convolution
-from search.simulator.fast.graph import Array, Laying
+from search.simulator.fast.graph import Laying
 from search.simulator.fast.requantize import Requantizer
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Landing, Whole, as_double
 from search.simulator.program import Fixed, Gemm, Operand, Rescale

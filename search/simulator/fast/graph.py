@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-Array = npt.NDArray[Any]
+from search.arrays import Array
 
 PREFIX = "~"
 """Names made here start with it; no value of a user's model does in practice, and a clash is resolved."""

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from search.simulator.fast.graph import Array, Graph, Laying
+from search.arrays import Array
+from search.simulator.fast.graph import Graph, Laying
 from search.simulator.fast.single import Span, divisors, is_cut_right, multipliers, only_one
 from search.simulator.fast.whole import EXACT_DOUBLE, EXACT_SINGLE, Landing, Whole, as_double
 from search.simulator.rescale import Int64Array, Rescale, Rounding

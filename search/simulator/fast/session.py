@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy.typing as npt
-
+from search.arrays import Array
 from search.runtime.session import Level, Session
 from search.simulator.fast.build import build
 from search.simulator.program import Overflow, Program
-
-Array = npt.NDArray[Any]
 
 
 class IntegerSession:

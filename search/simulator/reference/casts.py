@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.quant.fp16 import round_fp16
 from search.quant.grid import dequantize, quantize
 from search.simulator.program import Dequantize, Quantize, Requantize, RoundHalf
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 
 
 def run_quantize(step: Quantize, values: Values) -> Array:

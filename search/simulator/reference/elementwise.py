@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.simulator.program import Product, Quotient, Rectify, Sum, Table
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 from search.simulator.rescale import Int64Array, Rounding, round_shift
 
 

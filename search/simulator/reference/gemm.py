@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.quant.fp16 import round_fp16
 from search.simulator.program import Gemm, Overflow, Preload, Window
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 from search.simulator.reference.windows import padded, view
 from search.simulator.rescale import Int64Array, along
 from search.simulator.windows import transposed_sizes

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from search.arrays import Array
 from search.runtime.session import Level, Session
 from search.simulator.program import Concat, Float, Lookup, Move, PadWith, Program
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 
 
 def run_concat(step: Concat, values: Values) -> Array:

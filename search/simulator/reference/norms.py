@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.simulator.program import EuclideanNorm, LayerNorm, Softmax
 from search.simulator.reference.elementwise import read_table
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 from search.simulator.rescale import Int64Array, round_shift
 
 

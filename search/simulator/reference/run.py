@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from onnx import numpy_helper
 
+from search.arrays import Array
 from search.simulator import program as steps
 from search.simulator.program import Overflow, Program, Step
 from search.simulator.reference.casts import run_dequantize, run_quantize, run_requantize, run_round_half
@@ -17,7 +18,7 @@ from search.simulator.reference.gemm import run_gemm
 from search.simulator.reference.movement import Operators, run_concat, run_lookup, run_pad
 from search.simulator.reference.norms import run_euclidean_norm, run_layer_norm, run_softmax
 from search.simulator.reference.spatial import run_interpolate, run_max_pool, run_mean, run_pick
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 
 _FUNCTIONS: Mapping[type[Step], Callable[[Any, Values], Array]] = {
     steps.Quantize: run_quantize,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.arrays import Array
 from search.simulator.program import Interpolate, MaxPool, Mean, Pick
-from search.simulator.reference.values import Array, Values
+from search.simulator.reference.values import Values
 from search.simulator.reference.windows import padded, view
 from search.simulator.rescale import Int64Array
 

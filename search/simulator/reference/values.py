@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from search.arrays import Array
 from search.quant.grid import Grid
 from search.simulator.program import Fixed, Operand, Overflow
 from search.simulator.rescale import Int64Array, Rescale, Rounding, apply
-
-Array = npt.NDArray[Any]
 
 
 class Values:

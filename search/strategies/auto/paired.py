@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 
+from search.arrays import Array
 from search.metrics.excess import badness, excess
 from search.metrics.metric import Metric
 from search.metrics.part import Part
@@ -119,5 +118,5 @@ def _value(metric: Metric, total: float, reference: Part) -> float:
             return math.sqrt(max(total, 0.0) / reference.n)
 
 
-def _signal(values: npt.NDArray[Any] | None) -> float:
+def _signal(values: Array | None) -> float:
     return 0.0 if values is None else float(squares(values)[:, 0].sum())

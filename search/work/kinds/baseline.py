@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.measure import Runnable, Samples, Use, measure
@@ -21,7 +22,7 @@ from search.metrics.part import Part, StoredPart
 from search.runtime.feeding import Feeding
 from search.spec.output_part import output_of
 from search.tasks import Kind
-from search.work.arrays import Array, load_arrays, save_arrays
+from search.work.arrays import load_arrays, save_arrays
 from search.work.conditions import MetricUse, SampleSet
 from search.work.input_ends import Ends, WatchedSamples
 from search.work.item_runner import ItemRunner, Raw

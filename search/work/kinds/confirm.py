@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.measure import measure, outputs_of
 from search.metrics.part import StoredPart
 from search.runtime.session import Session
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Evaluation
 from search.work.item_runner import ItemRunner, Raw
 

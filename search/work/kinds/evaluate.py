@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.configuration import Configuration
@@ -20,7 +21,6 @@ from search.spec.job import Evaluator
 from search.spec.output_part import output_of
 from search.targets.identity import Numerics
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Evaluation
 from search.work.item_runner import ItemRunner, Raw
 from search.work.measured import measured

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.measure import runs
@@ -88,9 +89,9 @@ class _Outputs:
         self._n_samples = n_samples
         self._n_rows = n_rows
         self.are_too_large = False
-        self.arrays: dict[str, npt.NDArray[np.generic]] = {}
+        self.arrays: dict[str, Array] = {}
 
-    def take(self, rows: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    def take(self, rows: npt.NDArray[np.int64], values: Mapping[str, Array]) -> None:
         """Keep the outputs of one run."""
         if self.are_too_large:
             return

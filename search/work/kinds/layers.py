@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from search.arrays import Array
 from search.calibration.collect import fresh_part
 from search.canonical import Json
 from search.encoding import decoded
@@ -20,7 +21,6 @@ from search.evaluation.configuration import Configuration
 from search.spec.job import Evaluator
 from search.targets.identity import Numerics
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Reference
 from search.work.inner_values import float_layers, quantized_layers, rounded_inputs
 from search.work.item_runner import ItemRunner, Raw

@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Array
 from search.calibration.collect import bounded, fresh_part, with_outputs
 from search.canonical import Json
 from search.data.source import SampleSource
@@ -28,7 +29,6 @@ from search.runtime.session import Level, Session
 from search.spec.job import Evaluator
 from search.targets.identity import Numerics
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Reference
 from search.work.inner_values import rounded_inputs, value_names
 from search.work.item_runner import ItemRunner, Raw

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from search.arrays import Array
 from search.calibration.collect import with_outputs
 from search.canonical import Json
 from search.encoding import decoded
@@ -23,7 +24,6 @@ from search.sensitivity.tails import positions, tail
 from search.spec.output_part import output_of
 from search.targets.identity import Numerics
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Reference
 from search.work.float_values import Run
 from search.work.item_runner import ItemRunner, Raw

@@ -14,13 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from search.arrays import Array
 from search.canonical import Json
 from search.encoding import decoded
 from search.evaluation.configuration import Configuration
 from search.runtime.session import Level, Session
 from search.runtime.stopwatch import Steady, interleave, steady
 from search.tasks import Kind
-from search.work.arrays import Array
 from search.work.conditions import Reference
 from search.work.item_runner import ItemRunner, Raw
 
