@@ -7,6 +7,7 @@ one line for each network that could not be exported. Nothing of the project is 
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import shutil
@@ -113,12 +114,13 @@ def complete_torchvision() -> None:
     import torch  # noqa: PLC0415
 
     try:
-        pass
+        importlib.import_module("torchvision")
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _KEPT.append(library)
+        importlib.import_module("torchvision")
 
 
 _KEPT: list[Any] = []

@@ -117,9 +117,9 @@ def captured(node: ir.Node) -> tuple[ir.Value, ...]:
     return tuple(value for value in captured_values(node) if is_activation(value))
 
 
-def data_free_values(graph: ir.Graph) -> set[ir.Value]:
-    """Values that depend on constants and on shapes only, never on the data."""
-    free: set[ir.Value] = set()
+def data_free_values(graph: ir.Graph, given: Collection[str] = ()) -> set[ir.Value]:
+    """Values that depend on constants, on shapes and on the model inputs ``given`` only, never on the data."""
+    free: set[ir.Value] = {value for value in graph.inputs if value.name in given}
     varying: set[ir.Value] = set()
     for node in graph:
         reads = [value for value in (*node.inputs, *captured_values(node)) if value is not None]

@@ -7,7 +7,7 @@ place of its chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -18,9 +18,14 @@ from search.graph.values import Scope
 MAX_BYTES = 64 * 2**20  # a larger value stays computed: folding it would bloat every copy of the model
 
 
-def shape_values(graph: ir.Graph) -> tuple[str, ...]:
-    """Names of values that depend on shapes only and are read by something that depends on data (or are outputs)."""
-    free = data_free_values(graph)
+def shape_values(graph: ir.Graph, given: Collection[str] = ()) -> tuple[str, ...]:
+    """Names of values that depend on shapes only and are read by something that depends on data (or are outputs).
+
+    Args:
+        graph: The model.
+        given: Inputs that have one value for all samples, and count as shapes do.
+    """
+    free = data_free_values(graph, given)
     return tuple(
         value.name or ""
         for node in graph

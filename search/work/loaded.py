@@ -21,6 +21,7 @@ from search.graph.fusion import Fusion
 from search.graph.load import UserModel
 from search.graph.network import Network
 from search.graph.notes import Fate, Note
+from search.graph.operators import is_float
 from search.graph.prepared import prepare, simplify_again
 from search.graph.quantized_input import FixedScales
 from search.graph.shape_values import fold_shape_values, shape_values
@@ -104,9 +105,10 @@ def take_in(
     prepared = prepare(user, _evaluate)
     graph = prepared.model.graph
     runs = _probe_runs(samples, feeding)
-    traced, removed = _fold_shapes(prepared.model, runs)
+    given = _given(graph, arrangement)
+    traced, removed = _fold_shapes(prepared.model, runs, given)
     while simplify_again(prepared, _evaluate):
-        traced, more = _fold_shapes(prepared.model, runs)
+        traced, more = _fold_shapes(prepared.model, runs, given)
         removed += more
     fates = {
         **prepared.fates,
@@ -128,7 +130,7 @@ def take_in(
         structure=structure,
         template=make_template(ir.to_proto(prepared.model), structure, _sizes(traced)),
         fates=fates,
-        notes=prepared.notes,
+        notes=(*prepared.notes, *_computed_once(graph, given, runs[0])),
         fixed_scales=prepared.fixed,
         ranking=ranking,
         was_quantized=prepared.was_quantized,
@@ -202,12 +204,39 @@ def _ranks_inside(ranking: Mapping[str, tuple[str, ...]]) -> bool:
     return any(name not in ranking for values in ranking.values() for name in values)
 
 
-def _fold_shapes(model: ir.Model, runs: list[dict[str, Array]]) -> tuple[list[dict[str, Array]], tuple[str, ...]]:
+def _given(graph: ir.Graph, arrangement: Arrangement) -> frozenset[str]:
+    """Inputs of whole numbers or truth values that are read and have one value for all samples: rates, flags, modes."""
+    constant = {name for name, one in arrangement.layouts.items() if one.constant}
+    return frozenset(
+        value.name or "" for value in graph.inputs if value.name in constant and not is_float(value) and value.uses()
+    )
+
+
+def _computed_once(graph: ir.Graph, given: frozenset[str], run: Mapping[str, Array]) -> list[Note]:
+    """One note for each of ``given`` that nothing reads any more."""
+    unread = [value.name or "" for value in graph.inputs if value.name in given and not value.uses()]
+    return [
+        Note(
+            "constant-input",
+            f"Input {name!r} is the same for every sample ({_shown(run[name])}): what depends on it alone was computed "
+            "once, so what is delivered holds for this value only.",
+        )
+        for name in unread
+    ]
+
+
+def _shown(array: Array) -> str:
+    return np.array2string(np.asarray(array).reshape(-1), threshold=4, separator=", ").strip("[]")
+
+
+def _fold_shapes(
+    model: ir.Model, runs: list[dict[str, Array]], given: frozenset[str]
+) -> tuple[list[dict[str, Array]], tuple[str, ...]]:
     """Trace every run, and fold what depends on shapes only; return what was traced, and the names of nodes gone."""
     graph = model.graph
     traced = _trace(model, runs)
     _set_types(graph, traced[0])
-    names = tuple(name for name in shape_values(graph) if name in traced[0])  # sequences are not traced
+    names = tuple(name for name in shape_values(graph, given) if name in traced[0])  # sequences are not traced
     removed = fold_shape_values(graph, [{name: run[name] for name in names} for run in traced]) if names else ()
     return traced, removed
 

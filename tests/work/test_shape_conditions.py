@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import pytest
 
+from search.work.item_runner import ItemRunner
 from search.work.without_data import load_without_data
 from tests.builders import conv, graph, model, node, save
+from tests.builders import run as execute
+from tests.study.memory import MemoryRun, local_problem
+from tests.study.small import Files
 
 RNG = np.random.default_rng(2)
 WEIGHTS = {"w": RNG.normal(size=(4, 3, 3, 3)), "v": RNG.normal(size=(4, 4, 3, 3))}
@@ -65,3 +71,39 @@ def test_a_condition_that_depends_on_the_batch_stays(tmp_path):
     zero.raw_data = np.array(0).tobytes()
     gather.input[1] = "zero"
     assert ("If", "if") in groups(proto, tmp_path)[1]
+
+
+def rated():
+    """One of two networks, by a sampling rate that is an input."""
+    nodes = [
+        node("Equal", "rate wanted", "on", "equal"),
+        node("If", "on", "y", "if",
+             then_branch=graph([conv("high", "x", "t", weight="w")], [], ["t[N,4,H,W]"], name="then"),
+             else_branch=graph([conv("low", "x", "e", weight="u")], [], ["e[N,4,H,W]"], name="else")),
+    ]  # fmt: skip
+    constants = {"w": WEIGHTS["w"], "u": WEIGHTS["w"] * 2, "wanted": np.array(16000)}
+    return model(nodes, ["x[N,3,8,8]", "rate:int64[]"], ["y[N,4,6,6]"], constants, opset=18)
+
+
+def taken(folder, **settings):
+    """What a study with ``inputs`` makes of ``rated``."""
+    files = Files(save(rated(), folder), folder / "c.npz", folder / "e.npz")
+    for path in (files.calibration, files.evaluation):
+        np.savez(path, x=RNG.normal(size=(20, 3, 8, 8)).astype(np.float32))
+    goal = [{"metric": "sqnr_db", "output": "y", "min_value": 10.0}]
+    run = MemoryRun(local_problem(files, goal=goal, inputs=settings))
+    return run, run.document(run.run())
+
+
+@pytest.mark.parametrize(("rate", "name"), [(16000, "if/high"), (8000, "if/low")])
+def test_an_input_that_is_the_same_for_every_sample_decides_too_and_is_told(tmp_path, rate, name):
+    run, document = taken(tmp_path, rate={"constant": rate})
+    assert [group.name for group in ItemRunner(run.problem, run).loaded.structure.network.groups] == [name]
+    assert document["outcome"] == "met"
+    told = {one["code"]: one["message"] for one in document["findings"]}
+    assert f"'rate' is the same for every sample ({rate})" in told["constant-input"]
+    feeds = {"x": np.ones((1, 3, 8, 8), np.float32), "rate": np.array(rate)}
+    delivered = onnx.load_from_string(run.files(run.run())["model.qdq.onnx"])
+    assert [value.name for value in delivered.graph.input] == ["x", "rate"]  # it is fed as before
+    expected = execute(rated(), feeds)["y"]
+    np.testing.assert_allclose(execute(delivered, feeds)["y"], expected, atol=0.05 * np.abs(expected).max())
