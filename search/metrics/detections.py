@@ -4,10 +4,13 @@
     coco_map50   mean over classes of the average precision at IoU 0.50
 
 Labels are one array ``[boxes, 5]`` per sample: class, then x1, y1, x2, y2 in the pixels of the model input. An output
-is either ``[n, detections, 6]``, x1, y1, x2, y2, score and class, where scores that are not above 0 are padding; or
-the raw head of YOLOv8, ``[n, 4 + classes, anchors]``: cx, cy, w, h and a score per class. Of a raw head the best class
-of each anchor counts, at most ``CANDIDATES`` scores above ``LOWEST_SCORE``, and greedy suppression per class at IoU
-``SUPPRESSED`` leaves at most ``KEPT``.
+is one of
+
+    [n, detections, 6]          x1, y1, x2, y2, score, class; scores that are not above 0 are padding
+    [n, 4 + classes, anchors]   the raw head of YOLOv8: cx, cy, w, h and a score per class
+
+Of a raw head the best class of each anchor counts, at most ``CANDIDATES`` scores above ``LOWEST_SCORE``, and greedy
+suppression per class at IoU ``SUPPRESSED`` leaves at most ``KEPT``.
 
 A record is ``[[class, boxes], ...], [[class, score, matched], ...]``: ``matched`` has a bit per IoU threshold. Matching
 and averaging are those of the COCO evaluation without crowds, over boxes of any area, ``PER_CLASS`` detections each:
