@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from search.deployment.deployment import Deployment
+from search.deployment.quantized_model import quantized_model
 from search.evaluation.subgraphs import rename_outer
 from search.graph.limits import opset_of
 from search.graph.lower_opset import lowest_opset
@@ -39,7 +40,7 @@ def horizon_float_model(deployment: Deployment) -> onnx.ModelProto:
 
 def horizon_loaded_model(deployment: Deployment) -> onnx.ModelProto:
     """Return the measured Q/DQ model at an opset that HMCT reads, if there is one."""
-    model = onnx.load_from_string(deployment.quantized)
+    model = quantized_model(deployment)
     if opset_of(model) > HIGHEST_OPSET:
         _with_wide_quantizers(model)
         model = lowest_opset(model)

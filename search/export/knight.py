@@ -13,9 +13,10 @@ from search.deployment.deployment import Deployment
 from search.deployment.float_model import FLOAT_MODEL
 from search.deployment.gap import Gap
 from search.deployment.knight_plan import KnightPlan
+from search.deployment.quantized_model import quantized_model
 from search.errors import UsageError
 from search.export.attempts import Make
-from search.export.knight_config import HIGHEST_OPSET, is_readable, run_config
+from search.export.knight_config import HIGHEST_OPSET, QDQ_FILE, is_readable, run_config
 from search.export.knight_mix import MODES, mix_config, mix_problems
 from search.export.knight_script import input_type, readme, run_script
 
@@ -44,6 +45,7 @@ class KnightFolder:
         deployment, plan, problems = self._deployment, self._plan, self._problems
         has_mix = plan.takes_mix and not problems
         makes: dict[str, Make] = {
+            QDQ_FILE: lambda: bytes(quantized_model(deployment).SerializeToString()),
             "knight/run_config.json": lambda: _json(run_config(deployment, plan, has_mix=has_mix)),
             "knight/run.sh": lambda: run_script(deployment, plan),
             "knight/README.md": lambda: readme(deployment, plan, mix_problems=problems),

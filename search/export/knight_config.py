@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from search.deployment.deployment import Deployment
-from search.deployment.float_model import FLOAT_MODEL, QDQ_MODEL
+from search.deployment.float_model import FLOAT_MODEL
 from search.deployment.knight_plan import KnightPlan
 from search.errors import UsageError
 from search.export.knight_mix import BIT_WIDTHS, MODES
@@ -23,7 +23,8 @@ from search.quant.observers.percentile import DEFAULT_SHARE
 
 SCRIPT = "./knight/infer.py"
 SAVE_DIR = "./knight/out"
-QDQ_PATH = f"./{QDQ_MODEL}"
+QDQ_FILE = "knight/model.qdq.onnx"
+QDQ_PATH = f"./{QDQ_FILE}"
 FLOAT_PATH = f"./{FLOAT_MODEL}"
 HIGHEST_OPSET = 19
 """Of ONNX 1.14, which the tools are built on."""

@@ -32,7 +32,7 @@ from search.quant.observers.percentile import DEFAULT_SHARE
 _HEAD = """#!/bin/sh
 # Runs the Knight tools with the settings the search found best. Start it in the folder that holds knight/:
 #   sh knight/run.sh            quantize and print the loss (knight/README.md says which model is read)
-#   sh knight/run.sh qdq        the same from model.qdq.onnx: the scales of the search as they are
+#   sh knight/run.sh qdq        the same from knight/model.qdq.onnx: the scales of the search as they are
 #   sh knight/run.sh calibrate  the same from the float model: the tool's own calibration
 #   sh knight/run.sh infer      the metric of the quantized model on the evaluation data
 #   sh knight/run.sh layers     all intermediate results of the quantized model
@@ -136,7 +136,7 @@ def readme(deployment: Deployment, plan: KnightPlan, *, mix_problems: Sequence[s
 def _which_model(deployment: Deployment, plan: KnightPlan) -> str:
     opset = opset_of(onnx.load_from_string(deployment.quantized))
     refused = f"It needs opset {opset}, and tools built on ONNX 1.14 read up to {HIGHEST_OPSET}. "
-    about = f"`model.qdq.onnx` (opset {opset}) carries the scales of the search, and the tool takes them over."
+    about = f"`knight/model.qdq.onnx` (opset {opset}) carries the scales of the search, and the tool takes them over."
     if plan.method not in MODES:
         return (
             f"`{plan.method}` takes the best method per tensor, which the tool has no name for, so it is given the "

@@ -8,7 +8,6 @@ from functools import reduce
 from operator import or_
 
 from search.evaluation.configuration import Configuration, Treatment
-from search.export.calibration_folder import FOLDER
 from search.metrics.goal_check import meets
 from search.records.missing import Missing
 from search.strategies.shared.batch import side_by_side
@@ -17,7 +16,7 @@ from search.strategies.shared.recheck import Shards, joined, packed, recheck
 from search.strategies.shared.session import TrialSession
 from search.strategies.shared.trial import Trial
 from search.study.described import Described
-from search.study.items import knight_data, output_precision
+from search.study.items import chooses_samples, knight_data, output_precision
 from search.study.opening import attempted
 from search.study.results import Results
 from search.targets.legalise import uniform
@@ -113,7 +112,8 @@ def _export_item(problem: Problem, session: TrialSession, chosen: Trial | None, 
             requested=uniform(setting.network, setting.target, "low") if chosen is None else chosen.requested,
             reasons=reasons,
             ratio=achieved_ratio(session, chosen),
-            calibration_dir=FOLDER if problem.exports_calibration else None,
+            exports_calibration=problem.exports_calibration,
+            seeded=chooses_samples(problem),
             pins=problem.spec.pins,
             knight=knight_data(problem, uses, seeded=bool(setting.calibrations)),
         ),

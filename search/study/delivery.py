@@ -7,11 +7,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from search.data.order import Subset
 from search.data.source import SampleSource
 from search.export.calibration_folder import sample_path
+from search.study.plan import Finished
 
 RESULT = "result.json"
 """Written last: who sees it sees everything it names."""
+
+
+def delivered_samples(finished: Finished, calibration: SampleSource) -> SampleSource | None:
+    """Return the calibration samples that the files of a study name; None where they name none."""
+    export = finished.results.export
+    rows = None if export is None else export.value.calibration_rows
+    return None if rows is None else Subset(calibration, np.array(rows, np.intp))
 
 
 def sample_names(samples: SampleSource) -> tuple[str, ...]:

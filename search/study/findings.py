@@ -25,6 +25,7 @@ from search.diagnosis.remaining import remaining_findings
 from search.diagnosis.shared_scale import shared_scale_findings
 from search.diagnosis.tables import both_sides_findings, order_findings, tail_findings
 from search.diagnosis.timing import timing_findings
+from search.diagnosis.toolchain import toolchain_findings
 from search.export.attempts import missing
 from search.records.finding import Finding
 from search.records.missing import Missing
@@ -72,6 +73,7 @@ def _as_far_as_possible(found: Iterator[Finding]) -> Iterator[Finding]:
 
 def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     session, chosen, results = finished.session, finished.chosen, finished.results
+    yield from toolchain_findings(problem.target)
     if problem.is_random:
         yield Finding(
             code="random-calibration",

@@ -41,7 +41,8 @@ class Delivery:
         requested: Before the chip rules.
         reasons: Group index to why its precision was changed.
         ratio: Smallest ratio of a goal's value to that of the float model.
-        calibration_dir: Folder of calibration samples, where they are delivered.
+        exports_calibration: Whether calibration samples are asked for, whatever their size.
+        seeded: Whether they were taken in the seeded order.
         pins: Precisions the user fixed.
         knight: What the Knight tools are told; None for other targets.
     """
@@ -50,6 +51,7 @@ class Delivery:
     requested: Assignment
     reasons: Mapping[int, str]
     ratio: float | None
-    calibration_dir: str | None
+    exports_calibration: bool
+    seeded: bool
     pins: tuple[Pin, ...]
     knight: KnightData | None

@@ -16,6 +16,7 @@ from search.deployment.deployment import (
     WeightGrid,
 )
 from search.evaluation.biases import GridSource
+from search.export.calibration_folder import FOLDER
 from search.graph.network import Network
 from search.precision import Format
 from search.targets.pins import resolve_pins
@@ -26,8 +27,14 @@ from search.work.knight import knight_plan
 from search.work.problem import Problem
 
 
-def make_deployment(runner: ItemRunner, delivery: Delivery) -> Deployment:
-    """Everything the exporters say, from the configuration and the calibration."""
+def make_deployment(runner: ItemRunner, delivery: Delivery, *, has_samples: bool) -> Deployment:
+    """Everything the exporters say, from the configuration and the calibration.
+
+    Args:
+        runner: Of the study.
+        delivery: What is exported.
+        has_samples: Whether calibration samples are delivered beside the files.
+    """
     configuration, reasons = delivery.configuration, delivery.reasons
     loaded, target = runner.loaded, runner.problem.target
     network = loaded.structure.network
@@ -70,7 +77,7 @@ def make_deployment(runner: ItemRunner, delivery: Delivery) -> Deployment:
         achieved_ratio=delivery.ratio,
         passes=_passes(runner),
         prescale=configuration.treatment.prescale,
-        calibration_dir=delivery.calibration_dir,
+        calibration_dir=FOLDER if has_samples else None,
         knight=knight_plan(runner, configuration, delivery.knight),
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.canonical import Json
-from search.data.order import Subset, sample_order
+from search.data.order import Subset
 from search.deployment.knight_plan import KnightMetric, KnightPlan
 from search.evaluation.configuration import Configuration
 from search.graph.load import read_model
 from search.precision import Format
 from search.spec.metric_names import is_python
 from search.spec.output_part import read_part
+from search.work.calibration_samples import used_rows
 from search.work.conditions import MetricUse
 from search.work.delivery import KnightData
 from search.work.fixing import input_tensors
@@ -30,7 +31,7 @@ def knight_plan(runner: ItemRunner, configuration: Configuration, stated: Knight
         family=tool.family,
         takes_mix=tool.mix_config,
         method=configuration.calibration.method_8,
-        order=() if problem.is_random else _order(runner, configuration.calibration.samples, stated.seeded),
+        order=() if problem.is_random else _order(runner, configuration, seeded=stated.seeded),
         n_calibration=runner.calibration.n_samples,
         seed=stated.seed,
         fixed_batch=loaded.feeding.batch if loaded.feeding.fixed else None,
@@ -45,12 +46,10 @@ def knight_plan(runner: ItemRunner, configuration: Configuration, stated: Knight
     )
 
 
-def _order(runner: ItemRunner, samples: int, seeded: bool) -> tuple[int, ...]:
+def _order(runner: ItemRunner, configuration: Configuration, *, seeded: bool) -> tuple[int, ...]:
     """Calibration samples in use: the first of the order that ``calibrate`` took."""
-    if not seeded:
-        return tuple(range(samples))
-    order = sample_order(runner.calibration.n_samples, seed=runner.problem.spec.search.seed)
-    return tuple(int(sample) for sample in order[:samples])
+    seed = runner.problem.spec.search.seed if seeded else None
+    return used_rows(runner.calibration, configuration, seed=seed)
 
 
 def _metric(runner: ItemRunner, uses: Sequence[MetricUse]) -> KnightMetric | None:

@@ -13,7 +13,7 @@ from search.metrics.custom import MetricFailedError
 from search.metrics.user_metric import UserMetric
 from search.records.result import Result
 from search.spec.job import JobSpec
-from search.study.delivery import RESULT
+from search.study.delivery import RESULT, delivered_samples
 from search.study.plan import Replay
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
@@ -127,6 +127,6 @@ def _limits(local: LocalProblem) -> Limits:
 def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome) -> Result:
     measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
     files = compose(local.problem, outcome.finished, measured, store.get)
-    samples = runner.calibration if local.problem.exports_calibration else None
+    samples = delivered_samples(outcome.finished, runner.calibration)
     deliver(store, files, samples, large_files(outcome.finished))
     return Result.from_json(json.loads(files[RESULT]))

@@ -63,7 +63,7 @@ def test_the_run_configuration_holds_what_the_search_chose():
     document = json.loads(knight_files(deployment())[0]["knight/run_config.json"])
     assert document["chip"] == "TX5105C"
     quant = document["quant"]
-    assert (quant["model"], quant["quant-mode"], quant["bit-width"]) == ("./model.qdq.onnx", "kl", 8)
+    assert (quant["model"], quant["quant-mode"], quant["bit-width"]) == ("./knight/model.qdq.onnx", "kl", 8)
     assert quant["batch-size"] * quant["iteration"] == 48
     assert (quant["infer-func"], quant["user-defined-script"]) == ("bitbudget_calibrate", "./knight/infer.py")
     assert document["compile"]["onnx"] == "./knight/out/model.qdq_quantize.onnx"
@@ -79,9 +79,9 @@ def test_batches_leave_no_rest_unless_the_model_fixes_them(samples, fixed, batch
 
 def test_a_method_that_is_ours_alone_hands_over_the_model_with_its_scales():
     document = run_config(deployment(), plan(method="mix"), has_mix=False)
-    assert document["quant"]["model"] == "./model.qdq.onnx"
+    assert document["quant"]["model"] == "./knight/model.qdq.onnx"
     assert document["quant"]["quant-mode"] == "min_max"
-    assert "MODEL=${MODEL:-./model.qdq.onnx}" in run_script(deployment(), plan(method="mix"))
+    assert "MODEL=${MODEL:-./knight/model.qdq.onnx}" in run_script(deployment(), plan(method="mix"))
 
 
 def test_a_model_the_tool_cannot_read_is_left_aside_and_that_is_said():
@@ -153,13 +153,18 @@ def test_the_script_calls_the_tool_with_these_settings(tmp_path):
     assert code == 0
     assert words[:4] == ["--chip", "TX5105C", "quant", "onnx"]
     found = options(words)
-    assert (found["-m"], found["-d"], found["-qm"], found["-b"]) == ("./model.qdq.onnx", "./calib.npz", "kl", "8")
+    assert (found["-m"], found["-d"], found["-qm"], found["-b"]) == (
+        "./knight/model.qdq.onnx",
+        "./calib.npz",
+        "kl",
+        "8",
+    )
     assert (found["-if"], found["-uds"], found["-qid"]) == ("bitbudget_calibrate", "./knight/infer.py", "uint8")
     assert int(found["-bs"]) * int(found["-i"]) == 48
     code, words = calls(tmp_path, script, "infer", EVALUATION="other data.npz")
     assert (options(words)["-if"], options(words)["-d"]) == ("bitbudget_evaluate", "other data.npz")
     assert (options(words)["-m"], options(words)["-r"]) == ("./knight/out/model.qdq_quantize.onnx", "infer")
-    assert options(calls(tmp_path, script, "qdq")[1])["-m"] == "./model.qdq.onnx"
+    assert options(calls(tmp_path, script, "qdq")[1])["-m"] == "./knight/model.qdq.onnx"
     assert options(calls(tmp_path, script, "calibrate")[1])["-m"] == "./ort_float.onnx"
     layers = options(calls(tmp_path, script, "layers")[1])
     assert layers["-m"] == "./knight/out/steps/output_all_layers_quantize.onnx"

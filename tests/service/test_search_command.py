@@ -14,7 +14,7 @@ import onnx
 import pytest
 import yaml
 
-from tests.builders import save
+from tests.builders import run, save
 from tests.service.command import bitbudget, result_of, search, tree
 from tests.study.memory import without_times
 from tests.study.small import Files, conv_net, pictures, write
@@ -227,8 +227,33 @@ def test_calibration_samples_are_delivered_on_request(files, finished, tmp_path)
     assert without_times(result_of(out)) == without_times(plain)
     before = results(out)
     assert search(files, out).code == MET  # delivery is no part of the spec
-    assert not (out / "calibration").exists()
+    assert (out / "calibration").exists()  # so little is delivered anyway, since Horizon's compiler needs it
     assert results(out).startswith(before)
+
+
+def test_the_compiler_of_the_vendor_needs_nothing_but_the_folder(finished):
+    for name in ("hb_compile.yaml", "hb_compile_load.yaml"):
+        document = yaml.safe_load((finished / "horizon" / name).read_text())
+        calibration = document["calibration_parameters"]
+        named = [document["model_parameters"]["onnx_model"], calibration["quant_config"]]
+        assert all((finished / path).is_file() for path in named)
+        samples = list((finished / calibration["cal_data_dir"]).iterdir())
+        (shape,) = {np.load(sample).shape for sample in samples}
+        assert "x".join(map(str, shape)) == document["input_parameters"]["input_shape"]
+        config = json.loads((finished / calibration["quant_config"]).read_text())["node_config"]
+        graph = onnx.load(finished / named[0]).graph
+        assert set(config) <= {node.name for node in graph.node}
+        told = {"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
+        assert {node.name for node in graph.node if node.op_type not in told} == set(config)
+
+
+def test_the_float_model_of_the_vendor_folder_is_the_one_that_was_given(files, finished):
+    model = onnx.load(finished / "horizon" / "model.onnx")
+    assert any("tolerance" in one.value for one in model.metadata_props)
+    feeds = {"x": np.load(files.calibration)["x"][:2]}
+    expected = run(onnx.load(files.model), feeds)
+    for name, values in run(model, feeds).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6)
 
 
 def test_exported_samples_stay_inside_whatever_the_input_is_called(files, tmp_path):

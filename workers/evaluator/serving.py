@@ -16,7 +16,7 @@ from typing import Any
 
 from search.errors import SearchError
 from search.runtime.session import versions
-from search.study.delivery import RESULT, sample_files
+from search.study.delivery import RESULT, delivered_samples, sample_files
 from search.study.intake import first_look
 from search.study.plan import Replay
 from search.study.result import Measured, compose
@@ -156,8 +156,9 @@ class _Session:
             raise ValueError("The study is not finished.")
         measured = Measured(seconds=message["seconds"], stopped=replay.progress.stopping)
         files = compose(self._runner.problem, replay.finished, measured, self._files.get)
-        if self._runner.problem.exports_calibration:
-            for name, data in sample_files(self._runner.calibration):
+        samples = delivered_samples(replay.finished, self._runner.calibration)
+        if samples is not None:
+            for name, data in sample_files(samples):
                 self._pipe.send("file", name=name, file=self._put(data))
         for name in sorted(files, key=lambda one: (one == RESULT, one)):
             self._pipe.send("file", name=name, file=self._put(files[name]))

@@ -13,10 +13,13 @@ from search.deployment.float_model import QDQ_MODEL
 from search.deployment.gap import Gap
 from search.encoding import decoded
 from search.export.files import SCRIPT, export_files
+from search.export.horizon_model import FLOAT_MODEL
 from search.graph.network import Network
 from search.records.missing import Missing
 from search.tasks import Kind
+from search.work.calibration_samples import delivered_rows
 from search.work.conditions import Reference
+from search.work.delivered_float import difference_gaps, largest_difference, with_self_test
 from search.work.delivery import Delivery
 from search.work.deploying import make_deployment
 from search.work.item_runner import ItemRunner, Raw
@@ -48,6 +51,7 @@ class Written:
         missing: Files that could not be written.
         command: The file whose run by the vendor's tool gives the network that was measured.
         recalibrates: A file that has the tool calibrate by a method that was not measured.
+        calibration_rows: Calibration samples to deliver beside the files, in their order; None for none.
     """
 
     outputs: Mapping[str, OutputForm]
@@ -57,6 +61,7 @@ class Written:
     missing: tuple[Missing, ...]
     command: str | None
     recalibrates: str | None
+    calibration_rows: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +89,12 @@ class Export:
 
     def run(self, runner: ItemRunner) -> Raw[Written]:
         """Write the files."""
-        deployment = make_deployment(runner, self.delivery)
+        rows = delivered_rows(runner, self.delivery)
+        deployment = make_deployment(runner, self.delivery, has_samples=rows is not None)
         exported = export_files(deployment)
         files = dict(exported.files)
         missing = (*exported.missing, *_tried(files))
+        tested = _self_test(runner, files)
         if self.model is None:
             files[QDQ_MODEL] = deployment.quantized
         network = deployment.network
@@ -95,10 +102,11 @@ class Export:
             outputs=deployment.outputs,
             shares=tuple(_share(network, g) for g in range(len(network.groups))),
             files=tuple(sorted(files)),
-            gaps=exported.gaps,
+            gaps=(*exported.gaps, *tested),
             missing=missing,
             command=exported.command,
             recalibrates=exported.recalibrates,
+            calibration_rows=rows,
         )
         blobs = {f"{FILE}{path}": content for path, content in files.items()}
         return Raw(value, blobs | {NODES: json.dumps(_assignment(runner, deployment)).encode()})
@@ -111,6 +119,15 @@ def _tried(files: dict[str, bytes]) -> tuple[Missing, ...]:
         return ()
     del files[SCRIPT]
     return (Missing(what=SCRIPT, why=f"it fails on this model ({why}); ort_overrides.json stands", is_fault=True),)
+
+
+def _self_test(runner: ItemRunner, files: dict[str, bytes]) -> tuple[Gap, ...]:
+    """Run the float model of Horizon's folder beside the user's; the outcome is noted in the file."""
+    if FLOAT_MODEL not in files:
+        return ()
+    difference = largest_difference(runner.loaded, runner.calibration, files[FLOAT_MODEL])
+    files[FLOAT_MODEL] = with_self_test(files[FLOAT_MODEL], difference)
+    return difference_gaps(FLOAT_MODEL, difference)
 
 
 def _share(network: Network, group: int) -> float:
