@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import importlib
 import json
 import os
@@ -256,16 +257,17 @@ def main() -> None:
     text = f"{table(runs)}\n\n{reasons(runs)}\n"
     print(text)
     if options.write is not None:
-        options.write.write_text(f"{HEAD}\n{text}")
+        part = "every model" if options.every == 1 else f"one model in {options.every}, from the first on"
+        options.write.write_text(f"{HEAD.format(date=datetime.date.today().isoformat(), part=part)}\n{text}")
 
 
 HEAD = """# Public collections of small models
 
-Written by `make bench-suites SUITES="DIR ..."` (`benchmarks/suites.py`). The folders given are not part of the
-repository: here the 779 models below 100 kB of ONNX Runtime's own tests, many of them odd on purpose; beside them those
-that the installed onnx package brings. `check` reads a model and lays the rules of a chip over it; `search` runs the
-whole pipeline on random samples for the models with small inputs of fixed size. Wanted: accepted, or refused with a
-reason that says what, where and the way out; the last four columns are 0.
+{date}; written by `make bench-suites SUITES="DIR ..."` (`benchmarks/suites.py`) on {part}.
+The folders given are not part of the repository: here the 779 models below 100 kB of ONNX Runtime's own tests, many of
+them odd on purpose; beside them those that the installed onnx package brings. `check` reads a model and lays the rules
+of a chip over it; `search` runs the whole pipeline on random samples for the models with small inputs of fixed size.
+Wanted: accepted, or refused with a reason that says what, where and the way out; the last four columns are 0.
 """
 
 

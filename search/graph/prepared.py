@@ -19,7 +19,7 @@ from search.graph.passes.affine import fold_affine_steps
 from search.graph.passes.batch_norm import fold_batch_norms, rewrite_batch_norms
 from search.graph.passes.bounds import write_bounds_as_clips
 from search.graph.passes.computed_bias import split_computed_bias
-from search.graph.passes.conditions import take_known_branches
+from search.graph.passes.conditions import is_decided, take_known_branches
 from search.graph.passes.constants import lift_constants
 from search.graph.passes.einsum import write_einsums_as_products
 from search.graph.passes.fold_constants import QUANTIZERS, Evaluate, fold_constants
@@ -30,7 +30,7 @@ from search.graph.passes.no_effect import drop_no_effect
 from search.graph.passes.unused import remove_unused
 from search.graph.quantized_input import FixedScale, FixedScales, restore_float
 from search.graph.repeatable import check_repeatable
-from search.graph.values import constant_array, parse_model, value_names
+from search.graph.values import parse_model, value_names
 from search.graph.weights import split_weights
 
 _GEMM_OPERATORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
@@ -117,7 +117,7 @@ def simplify_again(prepared: Prepared, evaluate: Evaluate) -> bool:
         evaluate: As for ``prepare``.
     """
     graph = prepared.model.graph
-    if not any(node.op_type == "If" and constant_array(node.inputs[0]) is not None for node in graph):
+    if not any(is_decided(node) for node in graph):
         return False
     changes = _simplify(prepared.model, evaluate, are_sizes_known=True)
     for name, fate in prepared.fates.items():

@@ -105,7 +105,7 @@ def take_in(
     prepared = prepare(user, _evaluate)
     graph = prepared.model.graph
     runs = _probe_runs(samples, feeding)
-    given = _given(graph, arrangement)
+    given = _given(graph, arrangement, runs[0])
     traced, removed = _fold_shapes(prepared.model, runs, given)
     while simplify_again(prepared, _evaluate):
         traced, more = _fold_shapes(prepared.model, runs, given)
@@ -204,9 +204,12 @@ def _ranks_inside(ranking: Mapping[str, tuple[str, ...]]) -> bool:
     return any(name not in ranking for values in ranking.values() for name in values)
 
 
-def _given(graph: ir.Graph, arrangement: Arrangement) -> frozenset[str]:
-    """Inputs of whole numbers or truth values that are read and have one value for all samples: rates, flags, modes."""
-    constant = {name for name, one in arrangement.layouts.items() if one.constant}
+def _given(graph: ir.Graph, arrangement: Arrangement, run: Mapping[str, Array]) -> frozenset[str]:
+    """Inputs of one whole number or truth value that is the same for all samples: rates, flags, modes.
+
+    Masks and indices are left alone: they may be stored once and still change when the network is used.
+    """
+    constant = {name for name, one in arrangement.layouts.items() if one.constant and run[name].size == 1}
     return frozenset(
         value.name or "" for value in graph.inputs if value.name in constant and not is_float(value) and value.uses()
     )

@@ -95,6 +95,18 @@ def taken(folder, **settings):
     return run, run.document(run.run())
 
 
+def test_indices_that_are_stored_once_are_left_alone(tmp_path):
+    """Positions may be the same for all samples here and others when the network is used."""
+    nodes = [node("Gather", "table places", "rows", "lookup"), node("Add", "x rows", "y", "add")]
+    proto = model(nodes, ["x[N,5,4]", "places:int64[5]"], ["y[N,5,4]"], {"table": RNG.normal(size=(9, 4))}, opset=18)
+    files = Files(save(proto, tmp_path), tmp_path / "c.npz", tmp_path / "e.npz")
+    for path in (files.calibration, files.evaluation):
+        np.savez(path, x=RNG.normal(size=(20, 5, 4)).astype(np.float32), places=np.arange(5))
+    goal = [{"metric": "sqnr_db", "output": "y", "min_value": 10.0}]
+    run = MemoryRun(local_problem(files, goal=goal, inputs={"places": {"constant": "data"}}))
+    assert "lookup" in [group.name for group in ItemRunner(run.problem, run).loaded.structure.network.groups]
+
+
 @pytest.mark.parametrize(("rate", "name"), [(16000, "if/high"), (8000, "if/low")])
 def test_an_input_that_is_the_same_for_every_sample_decides_too_and_is_told(tmp_path, rate, name):
     run, document = taken(tmp_path, rate={"constant": rate})

@@ -21,15 +21,16 @@ def take_known_branches(graph: ir.Graph) -> Changes:
     """
     changes = Changes()
     scope = Scope.of(graph)
-    waiting = [node for node in graph if _is_known(node)]
+    waiting = [node for node in graph if is_decided(node)]
     while waiting:
         node = waiting.pop(0)
         moved = _take(scope, node, changes)
-        waiting += [inner for inner in moved if _is_known(inner)]
+        waiting += [inner for inner in moved if is_decided(inner)]
     return changes
 
 
-def _is_known(node: ir.Node) -> bool:
+def is_decided(node: ir.Node) -> bool:
+    """Whether ``node`` is an If whose condition is an initializer."""
     return node.op_type == "If" and node.domain == "" and constant_array(node.inputs[0]) is not None
 
 
