@@ -15,3 +15,4 @@ Array: TypeAlias = npt.NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
 Floating: TypeAlias = np.floating[Any]
 Integer: TypeAlias = np.integer[Any]
+Slice: TypeAlias = "slice[Any, Any, Any]"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def constant_form(info: InputInfo, settings: InputSettings) -> tuple[Form, Array
     Raises:
         ValueError: If the value does not fit the shape or the type of the input.
     """
-    value: Any = settings.constant
+    value = settings.constant
     shape = tuple(1 if size is None else size for size in declared_shape(info, settings))
     given = np.asarray(value)
     made = given.astype(info.dtype)

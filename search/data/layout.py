@@ -8,7 +8,6 @@ sample (a sample rate, a projection matrix).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -62,10 +61,6 @@ class InputLayout:
         if self.axis is None:
             return sample
         return (*sample[: self.axis], self.per_run or 1, *sample[self.axis :])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {"name": self.name, "axis": self.axis, "constant": self.constant}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from search.arrays import Array, DType, Integer
+from search.arrays import Array, DType, Integer, Slice
 
-Indices: TypeAlias = slice | Sequence[int] | npt.NDArray[Integer]
+Indices: TypeAlias = Slice | Sequence[int] | npt.NDArray[Integer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from search.arrays import Slice
+from search.canonical import Json
 
 MAX_BATCH = 32
 
@@ -26,7 +28,7 @@ class KnightMetric:
     name: str
     output: str
     labels: str | None
-    part: tuple[slice, ...] = ()
+    part: tuple[Slice, ...] = ()
     percentile: float | None = None
     is_fidelity: bool = False
     graph: bytes | None = None
@@ -67,7 +69,7 @@ class KnightPlan:
     evaluation_rows: tuple[int, ...] | None
     calibration_file: str | None
     evaluation_file: str | None
-    preprocess: Mapping[str, Any] | None
+    preprocess: Mapping[str, Json] | None
     metric: KnightMetric | None
     exact: Mapping[str, str]
     ranks: Mapping[str, int]

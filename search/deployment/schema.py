@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import TypeAdapter
 
+from search.canonical import Json
 from search.deployment.document import SCHEMA, DeployDocument
 
 
-def deploy_schema() -> dict[str, Any]:
+def deploy_schema() -> dict[str, Json]:
     """Return the published JSON Schema: every key is there, and no other."""
     schema = TypeAdapter(DeployDocument).json_schema()
     for one in (schema, *schema["$defs"].values()):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from search.arrays import Array
+from search.canonical import Json
 from search.quant.fp16 import LARGEST_FP16, round_fp16
 from search.quant.grid import Grid, fake_quantize
 
@@ -97,7 +97,7 @@ class Agreement:
             self._ee += float(np.square(found - exact).sum())
             self._rr += float(np.square(alone - exact).sum())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return the figures; None, with a ``reason``, where there is none."""
         reason = self._reason()
         rounds = self._rounding.ends is not None

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from search.arrays import Array
 from search.quant.grid import Grid
 
 SUFFIXES = (
@@ -33,7 +33,7 @@ class Parts:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
-    def constant(self, name: str, value: np.generic | Array) -> str:
+    def constant(self, name: str, value: npt.ArrayLike) -> str:
         """Add an initializer unless one of that name exists; return the name."""
         if name not in self.initializers:
             self.initializers[name] = numpy_helper.from_array(np.asarray(value), name)

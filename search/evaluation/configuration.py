@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from search.assignment import Assignment
-from search.canonical import digest_json
+from search.canonical import Json, digest_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +34,16 @@ class Calibration:
     exact: tuple[int, ...] = ()
     method_other: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return a JSON value."""
-        stated = {"blob": self.blob, "method_8": self.method_8, "method_16": self.method_16, "samples": self.samples}
-        exact = {"exact": list(self.exact)} if self.exact else {}
+        stated: dict[str, Json] = {
+            "blob": self.blob,
+            "method_8": self.method_8,
+            "method_16": self.method_16,
+            "samples": self.samples,
+        }
+        exact: dict[str, Json] = {"exact": list(self.exact)} if self.exact else {}
         return {**stated, **exact, **({"method_other": self.method_other} if self.method_other else {})}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Calibration:
-        """Read what ``to_json`` wrote."""
-        return Calibration(**{**value, "exact": tuple(value.get("exact", ()))})
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,12 @@ class Treatment:
     prescale: Mapping[int, int] = field(default_factory=dict)
     ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return a JSON value; keys are tensor indices as text."""
         return {
             "prescale": {str(t): k for t, k in sorted(self.prescale.items())},
             "ranges": {str(t): list(r) for t, r in sorted(self.ranges.items())},
         }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Treatment:
-        """Read what ``to_json`` wrote."""
-        return Treatment(
-            prescale={int(t): int(k) for t, k in value["prescale"].items()},
-            ranges={int(t): (float(r[0]), float(r[1])) for t, r in value["ranges"].items()},
-        )
 
 
 @dataclass(frozen=True)
@@ -88,19 +79,10 @@ class Configuration:
         """Identity."""
         return digest_json(self.to_json())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return a JSON value."""
         return {
             "effective": self.effective.to_json(),
             "calibration": self.calibration.to_json(),
             "treatment": self.treatment.to_json(),
         }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Configuration:
-        """Read what ``to_json`` wrote."""
-        return Configuration(
-            effective=Assignment.from_json(value["effective"]),
-            calibration=Calibration.from_json(value["calibration"]),
-            treatment=Treatment.from_json(value["treatment"]),
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -239,7 +239,7 @@ def _part(
             float_rows = exact[use.output]
             return metric.measure(comparable(values[use.output], float_rows), float_rows, targets)
 
-        def give(rows: Sequence[int]) -> tuple[dict[str, Array], dict[str, Any]]:
+        def give(rows: Sequence[int]) -> tuple[dict[str, Array], dict[str, object]]:
             picked = np.asarray(rows, np.int64)
             return {name: values[name][picked] for name in use.outputs}, batch_labels(labels, batch[picked])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +75,6 @@ def _where(found: re.Match[str] | None) -> str:
     return f"Node {name!r}" if name else "A node of the model"
 
 
-def _described(array: Any) -> str:
+def _described(array: object) -> str:
     value = np.asarray(array)
     return f"{value.dtype}{list(value.shape)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
+from search.canonical import Json
 from search.evaluation.configuration import Calibration
 from search.study.calibrations import Candidate, candidates
 from search.study.plan import Finished
@@ -13,7 +13,7 @@ from search.work.kinds.calibrate import Calibrated
 from search.work.problem import Problem
 
 
-def calibration_result(problem: Problem, finished: Finished) -> dict[str, Any]:
+def calibration_result(problem: Problem, finished: Finished) -> dict[str, Json]:
     """Return the entry; its lists are empty and its values null where the study stopped before."""
     used, calibrate = _used(finished), finished.results.calibrate
     found = () if calibrate is None else candidates(problem, calibrate)
@@ -40,13 +40,13 @@ def _used(finished: Finished) -> Calibration | None:
     return None if finished.session is None else finished.session.setting.calibration
 
 
-def _order(problem: Problem, calibrate: Answer[Calibrated] | None) -> dict[str, Any]:
+def _order(problem: Problem, calibrate: Answer[Calibrated] | None) -> dict[str, Json]:
     """How calibration samples were taken: as they lie in the file, or in the order that the seed gives."""
     seeded = calibrate is not None and bool(calibrate.value.sizes)
     return {"kind": "seeded" if seeded else "stored", "seed": problem.spec.search.seed if seeded else None}
 
 
-def _row(finished: Finished, candidate: Candidate) -> dict[str, Any]:
+def _row(finished: Finished, candidate: Candidate) -> dict[str, Json]:
     trials = () if finished.session is None else finished.session.trials
     number = next((t.number for t in trials if t.configuration.calibration == candidate.calibration), None)
     return {

@@ -8,12 +8,12 @@ file states at 8 bit asks for nothing: the search may go higher, never lower.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from search.canonical import Json
 from search.errors import PinConflictError, UsageError
 from search.export.overrides_input import TensorPin, overrides_of, pins_from_overrides
 from search.graph.network import Network, OpClass, SlotKind
@@ -57,7 +57,7 @@ class Stated:
     weights: Mapping[tuple[int, int], tuple[tuple[float, ...], tuple[int, ...]]] = field(default_factory=dict)
 
 
-def locate(document: Mapping[str, Any], loaded: Loaded) -> dict[str, Place]:
+def locate(document: Mapping[str, Json], loaded: Loaded) -> dict[str, Place]:
     """Find every tensor of a file of overrides in the prepared model, by its name there or in the user's file.
 
     Raises:
@@ -66,7 +66,7 @@ def locate(document: Mapping[str, Any], loaded: Loaded) -> dict[str, Place]:
     return {name: _place(name, loaded) for name in sorted(overrides_of(document))}
 
 
-def translate(document: Mapping[str, Any], network: Network, target: Target, places: Places) -> Stated:
+def translate(document: Mapping[str, Json], network: Network, target: Target, places: Places) -> Stated:
     """Turn a file of overrides into pins and scales.
 
     Raises:
@@ -166,11 +166,11 @@ def _at_least(network: Network, group: int, side: str) -> Pin:
     return Pin(match=network.groups[group].name, at_least="a16w8" if side == "activation" else "a8w16")
 
 
-def _float_pins(document: Mapping[str, Any], book: Rulebook) -> Iterator[Pin]:
+def _float_pins(document: Mapping[str, Json], book: Rulebook) -> Iterator[Pin]:
     """Pins of groups that our own file leaves out of quantization."""
     meta = document.get("meta") if isinstance(document.get("schema"), str) else None
-    excluded: Iterable[str] = meta.get("nodes_to_exclude", ()) if isinstance(meta, Mapping) else ()
-    left_out = set(excluded)
+    named = meta.get("nodes_to_exclude") if isinstance(meta, Mapping) else None
+    left_out = {str(one) for one in named} if isinstance(named, Sequence) else set()
     for group in book.network.groups:
         if group.name in left_out and group.op_class is not OpClass.FLOAT:
             yield Pin(match=group.name, at_least=Precision.FP16.value)

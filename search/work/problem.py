@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from search.canonical import digest_json
+from search.canonical import Json, digest_json
 from search.metrics.user_metric import UserMetric
 from search.spec.job import Evaluator, JobSpec
 from search.targets.target import Target
@@ -55,7 +55,7 @@ class Problem:
     calibration: str | None
     evaluation: str | None
     confirmation: str | None = None
-    overrides: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Json] | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
     own_metrics: Mapping[str, UserMetric] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.assignment import Assignment
+from search.encoding import decoded, encoded
 from search.evaluation.configuration import Calibration, Configuration, Treatment
 from search.precision import Precision
 
@@ -17,7 +18,7 @@ BASE = Configuration(
 
 
 def test_a_configuration_survives_json():
-    again = Configuration.from_json(json.loads(json.dumps(BASE.to_json())))
+    again = decoded(Configuration, json.loads(json.dumps(encoded(BASE))))
     assert again == BASE
     assert again.digest == BASE.digest
 

@@ -24,7 +24,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self._taken = set(taken)
-        self._known: dict[tuple[Any, ...], str] = {}
+        self._known: dict[tuple[object, ...], str] = {}
         self._count = 0
 
     def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Floating
 from search.simulator.making.infeasible import Infeasible
 from search.simulator.program import Warned
 from search.simulator.rescale import Int64Array, along
@@ -37,7 +38,7 @@ class GemmConstants:
 
 
 def bias_integers(
-    bias: npt.NDArray[np.floating] | None,
+    bias: npt.NDArray[Floating] | None,
     input_scale: float,
     weight_scales: npt.ArrayLike,
     *,

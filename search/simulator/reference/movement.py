@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -44,7 +43,7 @@ class Operators:
     def __init__(self, program: Program) -> None:
         """Make no session yet."""
         self._program = program
-        self._sessions: dict[tuple[Any, ...], Session] = {}
+        self._sessions: dict[tuple[object, ...], Session] = {}
 
     def run_float(self, step: Float, values: Values) -> dict[str, Array]:
         """Run the node on its values as they are."""

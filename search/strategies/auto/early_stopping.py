@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
 from search.metrics.part import Part, is_finite, merge
@@ -29,6 +30,8 @@ from search.strategies.auto.goal_model import GoalModel
 from search.strategies.auto.tuning import DEFAULT, StoppingTuning
 from search.strategies.shared.flip_probability import FAR, flip_probability
 from search.strategies.shared.stopping import Decision, Look
+
+_Floats = npt.NDArray[np.float64]
 
 STEPS = np.linspace(-3.0, 3.0, 31)
 
@@ -110,7 +113,7 @@ class EarlyStopping:
         return float(weight @ scipy.special.ndtr((allowed + 0.5 - drop) / sd))
 
 
-def _flips(margins: np.ndarray, log_x: np.ndarray, uneven: float) -> tuple[np.ndarray, np.ndarray]:
+def _flips(margins: _Floats, log_x: _Floats, uneven: float) -> tuple[_Floats, _Floats]:
     """Expected losses and gains among samples, for every ``x``."""
     scale = np.exp(-0.5 * log_x)[:, None]
     near = margins[np.abs(margins) < FAR / float(scale.min())]

@@ -12,9 +12,14 @@ of its ``tried`` range.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from search.strategies.shared.flip_probability import UNEVEN
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 SMALL = "python -m benchmarks.search --parts small"
 SHARED = "python -m benchmarks.search --parts small shared"
@@ -45,19 +50,19 @@ class Meaning:
     command: str
 
 
-def _value(default: Any, text: str, unit: str, ranges: tuple[Ends, Ends], command: str) -> Any:
+def _value(default: T, text: str, unit: str, ranges: tuple[Ends, Ends], command: str) -> T:
     """A field with its meaning; ``ranges`` are what it may be and what is tried."""
     (low, high), tried = ranges
     meaning = Meaning(text=text, unit=unit, low=low, high=high, tried=tried, command=command)
     return field(default=default, metadata={"meaning": meaning})
 
 
-def meanings(part: type[Any]) -> dict[str, Meaning]:
+def meanings(part: type[DataclassInstance]) -> dict[str, Meaning]:
     """Return the meaning of every value of one part, by name."""
     return {one.name: one.metadata["meaning"] for one in fields(part)}
 
 
-def _check(part: Any) -> None:
+def _check(part: DataclassInstance) -> None:
     """Refuse values outside of what they may be.
 
     Raises:

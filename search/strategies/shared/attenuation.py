@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from search.arrays import Integer
 from search.assignment import Assignment
 from search.precision import Format, Precision
 from search.sensitivity.points import Point, PointKind
@@ -53,7 +54,7 @@ class ChoiceSpace:
         """
         return np.array([own.index(p) for own, p in zip(self.choices, assignment.precisions, strict=True)], np.uint8)
 
-    def decode(self, row: npt.NDArray[np.integer]) -> Assignment:
+    def decode(self, row: npt.NDArray[Integer]) -> Assignment:
         """Return the assignment of one row of indices."""
         return Assignment(tuple(own[int(i)] for own, i in zip(self.choices, row, strict=True)))
 
