@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from search.arrays import Array, DType, Integer, Slice
 
-Indices: TypeAlias = Slice | Sequence[int] | npt.NDArray[Integer]
+Indices: TypeAlias = "Slice | Sequence[int] | npt.NDArray[Integer]"
 
 
 @dataclass(frozen=True, slots=True)
