@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from search.arrays import Array
 from search.errors import UsageError
+from search.spec.goal_text import goal_from
 from search.spec.goals import Goal
 
 Direction: TypeAlias = Literal["higher", "lower"]
@@ -98,6 +99,8 @@ class UserMetric:
         main = inspect.unwrap(self.main)
         named = main if hasattr(main, "__qualname__") else type(main)
         module = getattr(named, "__module__", None) or "own"
+        if not all(part.isidentifier() for part in module.split(".")):  # run as text, not as a module
+            module = "own"
         words = str(named.__qualname__).replace("<locals>.", "").replace("<lambda>", "unnamed")
         return f"python:{module}:{words.replace('.', '_')}"
 
@@ -131,10 +134,7 @@ class UserMetric:
         given = {
             key: value for key, value in {**limits, "output": output, "labels": labels}.items() if value is not None
         }
-        try:
-            found = Goal.model_validate({"metric": self.id, **given})
-        except ValueError as error:
-            raise UsageError(f"This is no goal of metric {self.id!r}: {error}") from None
+        found = goal_from({"metric": self.id, **given}, where="goal")
         found.remember(self)
         return found
 

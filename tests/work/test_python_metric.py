@@ -323,3 +323,9 @@ def test_a_metric_that_is_installed_needs_no_trust(files: Files, place: Path) ->
     ended = run(files, "plugin:right,max-drop=0.01")
     assert ended.code == 0, ended.err
     assert result_of(place / "out")["metrics"][0]["id"] == "plugin:right@logits"
+
+
+def test_a_goal_without_a_limit_is_a_wrong_request() -> None:
+    own = bitbudget.metric(lambda outputs, labels: labels["labels"])
+    with pytest.raises(bitbudget.UsageError, match=r"goal: .*needs exactly one limit of max_drop"):
+        own.goal()
