@@ -26,3 +26,8 @@ def memory_bytes() -> int:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else ""
     return min(most, int(text)) if text.isdecimal() else most
+
+
+def described(name: str) -> str:
+    """The processor called ``name``, how many of them, and the system: no name of the machine or of anybody."""
+    return f"{name}, {os.cpu_count() or 1} processors, {platform.system()} {platform.machine()}"

@@ -49,6 +49,7 @@ class ModelDescription:
         opset: Opset of the file and of the prepared model.
         self_test: Output to the largest difference of the rewritten graph, relative to its largest absolute value.
         parts: Output to the texts of its parts (``y[:, :4]``), where their ranges are too different for one goal.
+        exporter: Program and version that wrote the file, as it says.
     """
 
     network: StoredNetwork
@@ -62,6 +63,7 @@ class ModelDescription:
     opset: tuple[int, int]
     self_test: Mapping[str, float]
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exporter: str = ""
 
 
 def stored_network(checked: Mapping[str, Json]) -> Network | None:

@@ -10,6 +10,7 @@ from typing import Any
 from search.records.document import read, to_json
 from search.records.finding import Finding
 from search.records.goal import GoalRecord, Interval
+from search.records.provenance import Provenance
 from search.records.quantized import QuantizedRecord
 from search.records.timing import TimingRecord
 from search.records.trial import TrialRecord
@@ -109,6 +110,7 @@ class Result:
         front: Cheapest first.
         findings: Most serious first.
         artifacts: Short name to relative path of every delivered file.
+        provenance: Model, data, job, versions, machine and date; None in files of before.
     """
 
     schema: str = SCHEMA
@@ -133,6 +135,7 @@ class Result:
     front: tuple[FrontPoint, ...] = ()
     findings: tuple[Finding, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Result:

@@ -30,6 +30,7 @@ from search.study.findings import by_severity, findings_of
 from search.study.goal_records import goal_records
 from search.study.lines import sensitivity_lines
 from search.study.plan import Finished
+from search.study.provenance import Circumstances, provenance_of
 from search.study.quantized import quantized_of
 from search.study.timing import timing_of
 from search.study.trial_records import trial_records
@@ -47,10 +48,12 @@ class Measured:
     Attributes:
         seconds: Search time over all sittings.
         stopped: Why the study ended early, or None.
+        made: Command, machine and date.
     """
 
     seconds: float
     stopped: str | None
+    made: Circumstances | None = None
 
 
 def compose(problem: Problem, finished: Finished, measured: Measured, blob: Blob) -> dict[str, bytes]:
@@ -125,6 +128,7 @@ def study_result(problem: Problem, finished: Finished, measured: Measured, blob:
             FrontPoint(trial=trial.no, cost=trial.cost, values=dict(trial.seen)) for trial in front(trials, lower)
         ),
         findings=findings_of(problem, finished),
+        provenance=provenance_of(problem, finished.results, measured.made, seconds=measured.seconds),
     )
 
 

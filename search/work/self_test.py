@@ -48,6 +48,7 @@ def describe_model(loaded: Loaded, samples: SampleSource) -> ModelDescription:
         ranking=loaded.ranking,
         notes=loaded.notes,
         opset=loaded.opset,
+        exporter=f"{loaded.user.proto.producer_name} {loaded.user.proto.producer_version}".strip(),
     )
 
 

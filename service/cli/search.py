@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -114,6 +115,7 @@ def search(  # noqa: PLR0917  one parameter per option
             dump_layers=dump_layers,
             trusts_python=trust_python,
             processes=jobs,
+            command=shlex.join(["bitbudget", *sys.argv[1:]]),
         )
         result = run_job(run, watch)
     if as_json:

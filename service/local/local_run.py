@@ -18,6 +18,7 @@ from search.study.plan import Replay
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
 from search.work.item_runner import ItemRunner
+from service.local.circumstances import circumstances
 from service.local.deliver import deliver
 from service.local.driver import Driver, Outcome, State, Watch, interrupts
 from service.local.inputs import LocalFiles, LocalProblem, open_problem
@@ -42,6 +43,7 @@ class LocalRun:
         trusts_python: Whether metrics that are Python code may run.
         own_metrics: Metrics that a program gave as objects, by the name of their goal.
         processes: How many compute at the same time.
+        command: What was typed, for the result; None where it is no command.
     """
 
     job: JobSpec
@@ -55,6 +57,7 @@ class LocalRun:
     trusts_python: bool = False
     own_metrics: Mapping[str, UserMetric] = field(default_factory=dict)
     processes: int = 1
+    command: str | None = None
 
 
 def run_job(run: LocalRun, watch: Watch) -> Result:
@@ -89,7 +92,7 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
             with processes(run.processes, local, run.out) as pool:
                 driver = Driver(local.problem, runner, store, _limits(local), other, watch, asked, began, pool)
                 outcome = driver.run()
-            return _deliver(local, runner, store, outcome)
+            return _deliver(local, runner, store, outcome, run.command)
         except MetricFailedError:
             raise  # another metric can go on with what is stored, by reuse
         except (UsageError, InvalidModelError, InvalidDataError):
@@ -124,8 +127,9 @@ def _limits(local: LocalProblem) -> Limits:
     return Limits(max_seconds=search_spec.max_seconds, max_evaluations=search_spec.max_evaluations)
 
 
-def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome) -> Result:
-    measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped)
+def _deliver(local: LocalProblem, runner: ItemRunner, store: RunStore, outcome: Outcome, command: str | None) -> Result:
+    made = circumstances(store.out / RESULT, outcome.seconds, command)
+    measured = Measured(seconds=outcome.seconds, stopped=outcome.stopped, made=made)
     files = compose(local.problem, outcome.finished, measured, store.get)
     samples = delivered_samples(outcome.finished, runner.calibration)
     deliver(store, files, samples, large_files(outcome.finished))

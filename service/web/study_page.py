@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
 from search.export.report.metrics import MetricRow, metric_rows
+from search.export.report.provenance import provenance_rows
 from search.export.report.verdict import Banner, Fact, facts, verdict
 from service.http.context import PartsDep, Reader
 from service.problems import not_found
@@ -54,6 +55,7 @@ class Overview:
         verdict: Banner of a study that has a result.
         facts: Figures under it.
         metrics: Goals with what was reached.
+        provenance: What the result rests on.
         search: Trials and charts.
         seen: Newest event when this was read: the stream goes on behind it.
     """
@@ -63,6 +65,7 @@ class Overview:
     verdict: Banner | None
     facts: tuple[Fact, ...]
     metrics: tuple[MetricRow, ...]
+    provenance: tuple[tuple[str, str], ...]
     search: SearchView
     seen: int
 
@@ -110,6 +113,7 @@ def overview(connection: Connection, study: Study) -> Overview:
         verdict=None if result is None else verdict(result),
         facts=() if result is None else facts(result),
         metrics=() if result is None else metric_rows(result.metrics),
+        provenance=() if result is None else provenance_rows(result.provenance),
         search=search_view(connection, study),
         seen=seen,
     )

@@ -113,4 +113,6 @@ def without_times(document: Mapping[str, Any]) -> dict[str, Any]:
     """A result without the fields in which equal studies may differ."""
     search = {key: value for key, value in document["search"].items() if key not in MEASURED}
     trials = [{**trial, "seconds": 0.0} for trial in document["trials"]]
-    return {**document, "search": search, "trials": trials}
+    made = dict.fromkeys(("command", "machine", "date", "seconds"))
+    provenance = {**document["provenance"], **made, "job": {}, "versions": {}}
+    return {**document, "search": search, "trials": trials, "provenance": provenance}

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from search.runtime.session import versions
 from search.study.delivery import RESULT, delivered_samples, sample_files
 from search.study.intake import first_look
 from search.study.plan import Replay
+from search.study.provenance import Circumstances
 from search.study.result import Measured, compose
 from search.tasks import AnyItem, ItemResult, Task
 from search.work.item_runner import ItemRunner, Raw
 from search.work.kinds import check
 from search.work.kinds.registry import item_from_json, run_items
-from service.machine import processor
+from service.machine import described, processor
 from workers.evaluator.confinement import confine
 from workers.evaluator.guard import allow_cpu
 from workers.evaluator.lines import Pipe
@@ -154,7 +156,9 @@ class _Session:
         replay.advance(results, message["stopped"])
         if replay.finished is None:
             raise ValueError("The study is not finished.")
-        measured = Measured(seconds=message["seconds"], stopped=replay.progress.stopping)
+        machine = described(self._runner.problem.environment["processor"])  # walls may hide that file by now
+        made = Circumstances(command=None, machine=machine, date=datetime.now(UTC).isoformat(timespec="seconds"))
+        measured = Measured(seconds=message["seconds"], stopped=replay.progress.stopping, made=made)
         files = compose(self._runner.problem, replay.finished, measured, self._files.get)
         samples = delivered_samples(replay.finished, self._runner.calibration)
         if samples is not None:

@@ -14,6 +14,7 @@ from search.export.report.findings import FindingRow, finding_rows
 from search.export.report.layers_view import LayersView, layers_view
 from search.export.report.map_view import MapView, map_view
 from search.export.report.metrics import MetricRow, metric_rows, tightest_first
+from search.export.report.provenance import provenance_rows
 from search.export.report.sensitivity import SensitivityPanel, filtered_data, sensitivity_panels
 from search.export.report.trials import marked
 from search.export.report.verdict import Banner, Fact, facts, verdict
@@ -47,6 +48,7 @@ class ReportView:
     artifacts: tuple[Artifact, ...]
     outputs: tuple[tuple[str, str, str, str], ...]
     calibration: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...] = ()
 
     @property
     def chart_data(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def report_view(
         artifacts=artifacts(result.artifacts),
         outputs=_outputs(result.outputs),
         calibration=_calibration(result.calibration or {}),
+        provenance=provenance_rows(result.provenance),
     )
 
 

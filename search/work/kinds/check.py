@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from search.canonical import Json
+from search.data.class_counts import class_counts
 from search.data.extremes import Extremes, extremes_of
 from search.encoding import decoded
 from search.graph.description import CHECK, ModelDescription
@@ -30,6 +31,8 @@ class Checked:
         n_calibration: Calibration samples.
         extremes: What the largest values of the calibration data say.
         override_places: Tensor of the file of overrides to what it is in the network.
+        model_bytes: Size of the model file.
+        classes: Label array to class to number of evaluation samples.
     """
 
     model: ModelDescription
@@ -38,6 +41,8 @@ class Checked:
     n_calibration: int
     extremes: Extremes
     override_places: Mapping[str, Place]
+    model_bytes: int | None = None
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +86,7 @@ class Check:
                     {tensor.op_name for tensor in loaded.structure.network.tensors if tensor.writer is None},
                 ),
                 override_places={} if overrides is None else locate(overrides, loaded),
+                model_bytes=runner.files.path(runner.problem.model).stat().st_size,
+                classes=class_counts(runner.evaluation) if evaluated else {},
             )
         )
