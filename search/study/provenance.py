@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from search.records.provenance import DataRecord, InputRecord, ModelRecord, Provenance
 from search.study.results import Results
@@ -19,11 +20,13 @@ class Circumstances:
         command: What was typed; None where it was no command.
         machine: Processor, their number, system.
         date: Now, UTC, as ISO 8601.
+        job: The job of the sitting that computed last, where this one only prints its result again.
     """
 
     command: str | None
     machine: str
     date: str
+    job: Mapping[str, Any] | None = None
 
 
 def provenance_of(problem: Problem, results: Results, made: Circumstances | None, *, seconds: float) -> Provenance:
@@ -38,7 +41,7 @@ def provenance_of(problem: Problem, results: Results, made: Circumstances | None
     return Provenance(
         model=_model(problem, results),
         data=tuple(_data(problem, results)),
-        job=problem.spec.to_json(),
+        job=problem.spec.to_json() if made is None or made.job is None else made.job,
         versions=dict(problem.environment),
         command=None if made is None else made.command,
         machine=None if made is None else made.machine,

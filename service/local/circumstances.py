@@ -21,7 +21,12 @@ def circumstances(result: Path, seconds: float, command: str | None) -> Circumst
     """
     before = _before(result)
     if before is not None and before.get("seconds") == round(seconds, 3) and before.get("date"):
-        return Circumstances(command=before.get("command"), machine=str(before.get("machine")), date=before["date"])
+        return Circumstances(
+            command=before.get("command"),
+            machine=str(before.get("machine")),
+            date=before["date"],
+            job=before.get("job"),
+        )
     return Circumstances(
         command=command, machine=described(processor()), date=datetime.now(UTC).isoformat(timespec="seconds")
     )
