@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ class Provenance:
 
     model: ModelRecord
     data: tuple[DataRecord, ...] = ()
-    job: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     command: str | None = None
     machine: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from search.records.provenance import DataRecord, InputRecord, ModelRecord, Provenance
 from search.study.results import Results
@@ -26,7 +25,7 @@ class Circumstances:
     command: str | None
     machine: str
     date: str
-    job: Mapping[str, Any] | None = None
+    job: Mapping[str, object] | None = None
 
 
 def provenance_of(problem: Problem, results: Results, made: Circumstances | None, *, seconds: float) -> Provenance:
