@@ -5,6 +5,7 @@
         PinConflictError    a pin asks for what a chip rule forbids
       InvalidModelError     the model file: not ONNX, truncated, too large           -> exit 4
         UnsupportedModelError   readable, but nothing here can take it
+          OutOfMemoryError      not in the memory there is
       InvalidDataError      the data does not fit the model: names, shapes, values   -> exit 4
       SelfTestError         our rewriting changed the network: our fault             -> exit 5
       ExportMismatchError   an exported file does not behave as it was measured      -> exit 5
@@ -33,6 +34,10 @@ class InvalidModelError(SearchError):
 
 class UnsupportedModelError(InvalidModelError):
     """The model is valid ONNX, but uses something that cannot be evaluated here."""
+
+
+class OutOfMemoryError(UnsupportedModelError):
+    """The model, or a run of it, does not fit into the memory that this process may use."""
 
 
 class InvalidDataError(SearchError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
+from service.log_lines import begin_log
 from service.store.settings import Settings
 from workers.main import run_worker
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    run_worker(Settings.from_env())
+    given = Settings.from_env()
+    begin_log(given.log_format, given.log_level)
+    run_worker(given)

@@ -23,6 +23,8 @@ from workers.fork_server import EvaluatorDiedError, EvaluatorHandle
 
 KEPT_ERRORS = 40
 END_S = 5.0
+NO_MEMORY = ("std::bad_alloc", "MemoryError", "Cannot allocate memory", "can't start new thread")
+"""What a process prints that ends because it got no memory: native code cannot report it itself."""
 _ADDRESS_SPACE = "Max address space"
 COPY_BYTES = 2**20
 Fetch = Callable[[str], "Path | None"]
@@ -203,6 +205,8 @@ class EvaluatorProcess:
             return EvaluatorDiedError("The evaluator closed its pipe.")
         if code == -signal.SIGXCPU:
             return StudyFailedError("cpu-limit", "limit", "One step of the evaluation used up its processor time.")
+        if any(sign in line for line in self._errors for sign in NO_MEMORY):
+            return StudyFailedError("memory-limit", "limit", "The evaluation needs more memory than an evaluator has.")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         last = self._errors[-1] if self._errors else ""
         return EvaluatorDiedError(f"The evaluator ended with {how}{': ' + last if last else ''}.")

@@ -13,6 +13,7 @@ from search.errors import (
     ExportMismatchError,
     InvalidDataError,
     InvalidModelError,
+    OutOfMemoryError,
     PinConflictError,
     SearchError,
     SelfTestError,
@@ -47,6 +48,7 @@ HINTS: Mapping[str, str] = {
 _CODES: tuple[tuple[type[SearchError], str, str], ...] = (
     (PinConflictError, "pin-conflict", "user"),
     (UsageError, "invalid-spec", "user"),
+    (OutOfMemoryError, "memory-limit", "limit"),
     (UnsupportedModelError, "unsupported-model", "user"),
     (InvalidModelError, "invalid-model", "user"),
     (InvalidDataError, "invalid-data", "user"),

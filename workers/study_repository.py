@@ -225,7 +225,7 @@ class StudyRepository:
             return stored, seconds
 
         stored, seconds = write(self._database, work)
-        _log.info("item %s %s of study %s", result.digest, "stored" if stored else "known", hold.study.id)
+        _log.debug("item %s %s of study %s", result.digest, "stored" if stored else "known", hold.study.id)
         return seconds
 
     def end_task(self, hold: Hold, state: str, error: Mapping[str, Any] | None = None) -> None:

@@ -11,12 +11,12 @@ import typer
 import uvicorn
 
 from bitbudget._commands.embedded import EmbeddedWorkers
-from bitbudget._commands.worker import begin_log
 from search.errors import UsageError
 from service.app import create_app
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, open_database, read_settings
 from service.http.gate import is_loopback
 from service.http.protocol import HttpProtocol
+from service.log_lines import begin_log
 from service.store.db.engine import Database
 from service.store.db.migrate import prepare
 from service.store.settings import Settings, SettingsError
@@ -45,8 +45,8 @@ def serve(  # noqa: PLR0917  one parameter per option
 ) -> None:
     """Serve the REST interface, with workers; SIGTERM finishes the items at hand and leaves."""
     hide()
-    begin_log()
     settings = read_settings(host=host, port=port, slots=slots, data_dir=data_dir, database_url=database_url)
+    begin_log(settings.log_format, settings.log_level)
     if no_auth and not is_loopback(settings.host):
         raise UsageError(f"--no-auth is for 127.0.0.1 and ::1 only, not for {settings.host!r}. Leave it away.")
     database = open_database(settings)

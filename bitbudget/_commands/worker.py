@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Annotated
@@ -10,10 +9,9 @@ from typing import Annotated
 import typer
 
 from service.cli.installation import DatabaseOption, DataDirOption, database_errors, read_settings
+from service.log_lines import begin_log
 from service.store.settings import Settings
 from workers.main import run_worker
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def worker(
@@ -22,17 +20,10 @@ def worker(
     database_url: DatabaseOption = None,
 ) -> None:
     """Work on queued studies; SIGTERM finishes the items at hand and leaves."""
-    begin_log()
     settings = read_settings(slots=slots, data_dir=data_dir, database_url=database_url)
+    begin_log(settings.log_format, settings.log_level)
     with database_errors(settings):
         run_worker(settings)
-
-
-def begin_log() -> None:
-    """Write the log of a process that stays to standard error; of libraries only what matters."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    for name in ("alembic", "dbos", "httpx", "uvicorn"):  # httpx tells addresses of webhooks, which may be secret
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def work_for(parent: int, settings: Settings) -> None:
@@ -41,5 +32,6 @@ def work_for(parent: int, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    begin_log()
-    work_for(int(sys.argv[1]), Settings.from_env())
+    given = Settings.from_env()
+    begin_log(given.log_format, given.log_level)
+    work_for(int(sys.argv[1]), given)

@@ -17,9 +17,22 @@ _NO_KERNEL = re.compile(r"implementation for (?P<op>\w+)\(\d+\) node with name '
 _IN_NODE = re.compile(r"(?:in|of) node \((?P<name>[^)]*)\)")
 _UNKNOWN = re.compile(r"In Node, \(\"?(?P<name>[^\",]*)\"?, (?P<op>\w+),.*No Op registered")
 _BAD_NODE = re.compile(r"Node ?\((?P<name>[^)]*)\)|node with name '(?P<name2>[^']*)'")
-_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate", "Available memory")
+_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate",
+    "Available memory",
+    "Cannot allocate memory",
+    "cannot allocate memory",
+    "pthread_create failed",
+)
 _TYPES = ("Type Error", "bound to different types", "type inference failed", "TypeInferenceError")
 _WRONG_INPUT = re.compile(r"(?:for input|input name|Invalid Feed Input Name|for input:)\s*:?\s*(?P<name>[\w./:-]+)")
+
+
+def is_out_of_memory(text: str) -> bool:
+    """Whether the runtime's own words say that memory did not suffice."""
+    return any(word in text for word in _MEMORY)
 
 
 def load_refusal(text: str) -> str:
@@ -28,7 +41,7 @@ def load_refusal(text: str) -> str:
     Args:
         text: The runtime's own words.
     """
-    if any(word in text for word in _MEMORY):
+    if is_out_of_memory(text):
         return "The model does not fit into memory. Search it on a machine with more, or cut it."
     kernel = _NO_KERNEL.search(text)
     if kernel is not None:
@@ -56,7 +69,7 @@ def run_refusal(text: str, feeds: Mapping[str, npt.ArrayLike]) -> str:
         feeds: What the model was fed with.
     """
     fed = ", ".join(f"{name} {_described(array)}" for name, array in list(feeds.items())[:4]) or "no inputs"
-    if any(word in text for word in _MEMORY):
+    if is_out_of_memory(text):
         return f"A run of the model on {fed} does not fit into memory. Use smaller inputs, or more memory."
     nodes = list(_RUNNING.finditer(text))
     if nodes:

@@ -22,9 +22,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from search.arrays import Array
-from search.errors import UnsupportedModelError
+from search.errors import OutOfMemoryError, UnsupportedModelError
 from search.runtime.defects import REWRITES_OF_CONSTANTS, TRANSPOSE_FUSION, has_cast_between_transpose_and_product
-from search.runtime.refusals import load_refusal, run_refusal
+from search.runtime.refusals import is_out_of_memory, load_refusal, run_refusal
 from search.spec.output_part import output_of, outputs_of_parts
 
 _RUNTIME_ERRORS = (
@@ -55,7 +55,7 @@ class Session:
         """Load ``model``.
 
         Raises:
-            UnsupportedModelError: If the runtime cannot take the model; the message carries its reason.
+            UnsupportedModelError: If the runtime cannot take the model; ``OutOfMemoryError`` for want of memory.
         """
         data = model if isinstance(model, bytes) else model.SerializeToString()
         try:
@@ -66,7 +66,10 @@ class Session:
                 disabled_optimizers=_disabled(model, level),
             )
         except _RUNTIME_ERRORS as error:
-            raise UnsupportedModelError(load_refusal(str(error))) from error
+            kind = OutOfMemoryError if is_out_of_memory(str(error)) else UnsupportedModelError
+            raise kind(load_refusal(str(error))) from error
+        except MemoryError as error:
+            raise OutOfMemoryError(load_refusal("bad_alloc")) from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
         self.tensor_outputs: tuple[str, ...] = tuple(
@@ -80,7 +83,7 @@ class Session:
         feeding, which takes the part.
 
         Raises:
-            UnsupportedModelError: If the runtime refuses the inputs or an operator fails.
+            UnsupportedModelError: If the runtime refuses the inputs or an operator fails; ``OutOfMemoryError``.
             ValueError: If an input is missing.
         """
         asked = tuple(outputs) if outputs is not None else self.outputs
@@ -91,7 +94,10 @@ class Session:
             # A scalar that came out of NumPy as a number must go in as an array of no axes.
             values = self._session.run(list(names), {name: np.asarray(value) for name, value in feeds.items()})
         except _RUNTIME_ERRORS as error:
-            raise UnsupportedModelError(run_refusal(str(error), feeds)) from error
+            kind = OutOfMemoryError if is_out_of_memory(str(error)) else UnsupportedModelError
+            raise kind(run_refusal(str(error), feeds)) from error
+        except MemoryError as error:
+            raise OutOfMemoryError(run_refusal("bad_alloc", feeds)) from error
         found = {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
         return {text: found[output_of(text)] for text in asked}
 

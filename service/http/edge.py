@@ -15,9 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.answers import internal_error
 from service.http.metrics import UNMATCHED, Metrics
+from service.log_lines import REQUEST, tell
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _LOG = logging.getLogger("bitbudget.api")
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds."""
 PROTECTION = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -43,6 +46,7 @@ class Edge:
             return
         request_id = _request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST.set(request_id)
         answer = _Answer(send, request_id)
         began = time.perf_counter()
         try:
@@ -53,12 +57,10 @@ class Edge:
                 raise  # too late for a body: the connection is cut, which no client takes for the end
             await internal_error(scope)(scope, receive, answer.send)
         finally:
-            self._metrics.count(
-                method=scope["method"],
-                route=str(getattr(scope.get("route"), "path", UNMATCHED)),
-                status=answer.status or 499,
-                seconds=time.perf_counter() - began,
-            )
+            route = str(getattr(scope.get("route"), "path", UNMATCHED))
+            status, seconds = answer.status or 499, time.perf_counter() - began
+            self._metrics.count(method=scope["method"], route=route, status=status, seconds=seconds)
+            _note(scope, route, status, seconds)
 
 
 class _Answer:
@@ -77,6 +79,23 @@ class _Answer:
             for name, value in PROTECTION.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+def _note(scope: Scope, route: str, status: int, seconds: float) -> None:
+    """Write the request's line."""
+    principal = scope["state"].get("principal")
+    tell(
+        _LOG,
+        logging.DEBUG if route in PROBES else logging.INFO,
+        "request",
+        method=scope["method"],
+        route=route,
+        status=status,
+        seconds=round(seconds, 6),
+        tenant=getattr(principal, "tenant_id", None),
+        actor=getattr(principal, "actor", None),
+        study=scope.get("path_params", {}).get("study_id"),
+    )
 
 
 def _request_id(headers: Headers) -> str:

@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from service.log_lines import Format, Level
+
 PREFIX = "BITBUDGET_"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -108,6 +110,8 @@ class Settings(BaseModel):
         webhooks: Whether webhooks may be registered and are sent.
         webhook_networks: Private networks that webhooks may go to, also without TLS.
         tenant_quota_bytes: What a tenant may store; None sets no limit.
+        log_format: ``json``, ``text``, or ``auto``: text on a terminal, JSON lines everywhere else.
+        log_level: The least that is written.
         upkeep_s: How often a worker forgets what is past its time.
     """
 
@@ -154,6 +158,8 @@ class Settings(BaseModel):
     webhooks: bool = False
     webhook_networks: tuple[IPvAnyNetwork, ...] = ()
     tenant_quota_bytes: Count | None = None
+    log_format: Format = "auto"
+    log_level: Level = "info"
     upkeep_s: Positive = 3600.0
 
     @field_validator("webhook_networks", mode="before")

@@ -197,6 +197,7 @@ class Worker:
             "evaluator_wall_s": settings.evaluator_wall_s,
             "evaluator_cpu_s": settings.evaluator_cpu_s,
             "evaluator_memory_bytes": settings.evaluator_memory_bytes,
+            "log_level": "debug",  # which items were stored
             **changes,
         }
         environment = {key: value for key, value in os.environ.items() if not key.startswith("BITBUDGET_")}

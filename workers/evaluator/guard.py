@@ -56,6 +56,16 @@ def hide() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def address_space_left() -> int:
+    """Return the bytes of address space that this process may still take; very many without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or sys.platform != "linux":
+        return sys.maxsize
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    return limit - pages * resource.getpagesize()
+
+
 def allow_cpu(seconds: float) -> None:
     """Give the next item this much processor time on top of what is used; beyond it the kernel ends the process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -5,6 +5,7 @@ Arrays and files go to ``out/`` in its own directory, one numbered file each; th
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import traceback
@@ -28,12 +29,15 @@ from search.work.kinds import check
 from search.work.kinds.registry import item_from_json, run_items
 from service.machine import described, processor
 from workers.evaluator.confinement import confine
-from workers.evaluator.guard import allow_cpu
+from workers.evaluator.guard import address_space_left, allow_cpu
 from workers.evaluator.lines import Pipe
 from workers.failures import StudyFailedError, failure_of
 from workers.problem import study_problem
 
 OUT = "out"
+MIB = 2**20
+LEAST_ROOM = 256 * MIB
+"""Address space that an evaluator must have left before it opens a study."""
 
 
 def environment() -> dict[str, str]:
@@ -61,16 +65,25 @@ def serve(pipe: Pipe) -> None:
         except SearchError as error:
             pipe.send("error", error=failure_of(error).to_json())
         except MemoryError:
-            text = "The evaluation needs more memory than an evaluator has."
-            pipe.send("error", error=StudyFailedError("memory-limit", "limit", text).to_json())
+            pipe.send("error", error=_no_memory().to_json())
         except OSError as error:
-            # The disk is full, or the like: nobody's input is wrong, and it may pass.
-            pipe.send("error", transient=True, message=f"{error.strerror} ({error.errno})")
+            _tell_of_system(pipe, error)
         except Exception:  # noqa: BLE001  # a mistake of ours: the study fails, the worker goes on
             traceback.print_exc()
             text = traceback.format_exc().strip().splitlines()[-1]
             pipe.send("error", error=StudyFailedError("internal-error", "system", text).to_json())
         message = pipe.receive()
+
+
+def _no_memory() -> StudyFailedError:
+    return StudyFailedError("memory-limit", "limit", "The evaluation needs more memory than an evaluator has.")
+
+
+def _tell_of_system(pipe: Pipe, error: OSError) -> None:
+    if error.errno == errno.ENOMEM:
+        pipe.send("error", error=_no_memory().to_json())
+    else:  # the disk is full, or the like: nobody's input is wrong, and it may pass
+        pipe.send("error", transient=True, message=f"{error.strerror} ({error.errno})")
 
 
 def _confine(message: Mapping[str, Any]) -> None:
@@ -79,7 +92,24 @@ def _confine(message: Mapping[str, Any]) -> None:
     confine(Path.cwd(), map(Path, message.get("paths", {}).values()), None if lent is None else Path(lent))
 
 
+def _check_room() -> None:
+    """Refuse to begin where libraries that fail for want of memory would wait for threads they never got.
+
+    Raises:
+        StudyFailedError: ``memory-limit``.
+    """
+    left = address_space_left()
+    if left < LEAST_ROOM:
+        raise StudyFailedError(
+            "memory-limit",
+            "limit",
+            f"An evaluator of this server has {max(left, 0) // MIB} MiB of address space beside its libraries; "
+            f"{LEAST_ROOM // MIB} MiB are the least that any model needs (evaluator_memory_bytes).",
+        )
+
+
 def _open(pipe: Pipe, message: Mapping[str, Any]) -> _Session:
+    _check_room()
     files = _Files(pipe, {digest: Path(path) for digest, path in message["paths"].items()})
     study = study_problem(message["spec"], message["problem"], message["environment"], files.get)
     return _Session(pipe, ItemRunner(study.problem, files), files)

@@ -6,6 +6,7 @@ PostgreSQL this needs a lock from the first event of a transaction to its end: a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from service.log_lines import tell
 from service.store.db.columns import now
 from service.store.db.schema import events
 
 _LOCK = 0x65766E74
+
+
+_LOG = logging.getLogger("bitbudget.studies")
+TOLD = frozenset({"state", "from", "to", "phase", "outcome", "stopped", "no", "verdict", "cost"})
+"""Parts of an event that its line in the log has: no texts of users."""
+OFTEN = frozenset({"progress"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,21 @@ def append(connection: Connection, *, study_id: str, tenant_id: str, kind: str, 
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     values = {"study_id": study_id, "tenant_id": tenant_id, "kind": kind, "data": dict(data)}
+    _note_when_committed(connection, study_id, tenant_id, kind, data)
     return int(connection.execute(events.insert().values(**values).returning(events.c.id)).scalar_one())
+
+
+def _note_when_committed(
+    connection: Connection, study_id: str, tenant_id: str, kind: str, data: Mapping[str, Any]
+) -> None:
+    """Write the event's line to the log once others can see the event."""
+    plain = {key: one for key, one in data.items() if key in TOLD and isinstance(one, str | int | float)}
+    level = logging.DEBUG if kind in OFTEN else logging.INFO
+
+    def note(_: Connection) -> None:
+        tell(_LOG, level, "study", study=study_id, tenant=tenant_id, kind=kind, **plain)
+
+    sa.event.listen(connection, "commit", note)  # a connection lives as long as its transaction
 
 
 def after(
