@@ -61,13 +61,15 @@ def main() -> None:
     parser.add_argument("--targets", nargs="*", default=list(TARGETS))
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for environment, models and the record")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--only-write", action="store_true", help="run nothing; the table of what is recorded")
     options = parser.parse_args()
     listed = read_list()
     networks = [one for one in listed.networks if not options.only or one.name in options.only]
     models, record = options.folder / "models", options.folder / "rows.jsonl"
-    make(networks, install(listed, options.folder), models)
-    for row in rows(networks, options.targets, models, record):
-        print("  ".join(row.cells()), flush=True)
+    if not options.only_write:
+        make(networks, install(listed, options.folder), models)
+        for row in rows(networks, options.targets, models, record):
+            print("  ".join(row.cells()), flush=True)
     order = [(one.name, target) for one in networks for target in options.targets]
     kept = sorted(
         (row for row in recorded(record) if (row.network, row.target) in order),
@@ -75,7 +77,14 @@ def main() -> None:
     )
     text = markdown([list(Row.HEAD), *(row.cells() for row in kept)])
     if options.write is not None:
-        options.write.write_text(f"{head()}\n{text}\n")
+        options.write.write_text(f"{head()}\n{text}\n{not_run(order, kept)}")
+
+
+def not_run(order: Sequence[tuple[str, str]], kept: Sequence[Row]) -> str:
+    """A line that names the rows which are missing; empty where none is."""
+    done = {(row.network, row.target) for row in kept}
+    missing = [f"{network} {target}" for network, target in order if (network, target) not in done]
+    return f"\nNot run, for want of time: {', '.join(missing)}.\n" if missing else ""
 
 
 def head() -> str:
