@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -84,7 +85,8 @@ def not_run(order: Sequence[tuple[str, str]], kept: Sequence[Row]) -> str:
     """A line that names the rows which are missing; empty where none is."""
     done = {(row.network, row.target) for row in kept}
     missing = [f"{network} {target}" for network, target in order if (network, target) not in done]
-    return f"\nNot run, for want of time: {', '.join(missing)}.\n" if missing else ""
+    told = textwrap.fill(f"Not run, for want of time: {', '.join(missing)}.", 118)
+    return f"\n{told}\n" if missing else ""
 
 
 def head() -> str:
