@@ -114,5 +114,7 @@ def without_times(document: Mapping[str, Any]) -> dict[str, Any]:
     search = {key: value for key, value in document["search"].items() if key not in MEASURED}
     trials = [{**trial, "seconds": 0.0} for trial in document["trials"]]
     made = dict.fromkeys(("command", "machine", "date", "seconds"))
-    provenance = {**document["provenance"], **made, "job": {}, "versions": {}}
+    given = document["provenance"]  # a server knows files by their content, not by the names they had
+    named = {"model": {**given["model"], "file": ""}, "data": [{**one, "file": ""} for one in given["data"]]}
+    provenance = {**given, **made, **named, "job": {}, "versions": {}}
     return {**document, "search": search, "trials": trials, "provenance": provenance}
