@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test slow browser check lint audit lock bench-cases bench-search bench-suites bench-real clean
+.PHONY: setup demo test slow browser check lint audit lock bench-cases bench-deliver bench-search bench-suites bench-real clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ lock: $(STAMP)  ## raise the locked versions: once a month, and when audit names
 CASES ?= cases
 bench-cases: $(STAMP)  ## every folder of CASES on j6m and j6p
 	$(BIN)/python -m benchmarks.cases --cases $(CASES) --write benchmarks/cases.md
+
+bench-deliver: $(STAMP)  ## every folder of CASES on four targets: what of it reaches the vendors' files
+	$(BIN)/python -m benchmarks.deliver --cases $(CASES) --write benchmarks/deliver.md
 
 bench-search: $(STAMP)  ## every strategy on small networks and on the folders of CASES
 	$(BIN)/python -m benchmarks.search --cases $(CASES) --write benchmarks/search.md
