@@ -150,7 +150,7 @@ def recovery_s(n: int, n_workers: int) -> list[float]:
     with serving(n_workers) as server, server.client() as client:
         spec = spec_of(client)
         for _ in range(n):
-            until(lambda: sum(one.silent_s < 12 for one in client.server.workers()) == n_workers)
+            until(lambda: sum(one.silent_s < 12 for one in client.operator.workers()) == n_workers)
             study = client.studies.submit(spec).id
             until(lambda study=study: n_items(client, study) >= 3)
             os.kill(computing(client), signal.SIGKILL)
@@ -165,7 +165,7 @@ def recovery_s(n: int, n_workers: int) -> list[float]:
 def computing(client: Client) -> int:
     """Process id of a worker that has an evaluator; its only child forks them."""
     while True:
-        for worker in client.server.workers():
+        for worker in client.operator.workers():
             if any(children_of(fork_server) for fork_server in children_of(worker.pid)):
                 return worker.pid
 

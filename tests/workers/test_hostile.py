@@ -109,7 +109,7 @@ def fought(small: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 
 def worker_of(client: Client) -> int:
     """Process id of the only worker, once it is there."""
-    while not (found := client.server.workers()):
+    while not (found := client.operator.workers()):
         pass
     (one,) = found
     return int(one.pid)
@@ -142,12 +142,12 @@ def check_end(fought: Fight, attack: Attack, study: Study) -> None:
         return
     assert study.state == "failed", study
     assert study.error is not None
-    assert study.error["code"] in attack.codes, study.error
-    assert study.error["blame"] == attack.blames(study.error["code"])
-    assert study.error["hint"]
-    assert attack.words in study.error["message"]
-    assert str(fought.server.folder) not in study.error["message"]
-    assert "/tmp" not in study.error["message"]
+    assert study.error.code in attack.codes, study.error
+    assert study.error.blame == attack.blames(study.error.code)
+    assert study.error.hint
+    assert attack.words in study.error.message
+    assert str(fought.server.folder) not in study.error.message
+    assert "/tmp" not in study.error.message
     assert study.attempts == (3 if attack.codes == DIED else 0)
 
 

@@ -146,11 +146,11 @@ def test_a_dead_worker_is_forgotten_at_once_and_replaced(tmp_path: Path) -> None
         served(tmp_path / "server", BITBUDGET_HEARTBEAT_S="1", BITBUDGET_DEAD_S="600") as server,
         server.client() as client,
     ):
-        until(client.server.workers)
-        (first,) = client.server.workers()
+        until(client.operator.workers)
+        (first,) = client.operator.workers()
         os.kill(first.pid, signal.SIGKILL)
-        until(lambda: first.pid not in [one.pid for one in client.server.workers()])  # long before 600 s of silence
-        until(client.server.workers)
+        until(lambda: first.pid not in [one.pid for one in client.operator.workers()])  # long before 600 s of silence
+        until(client.operator.workers)
         assert f"worker process {first.pid} has died (signal SIGKILL)" in server.log
 
 
@@ -159,7 +159,7 @@ def test_workers_leave_with_a_server_that_is_killed_and_with_one_that_is_told_to
         for end in (server.kill, server.end):
             assert server.process is not None
             with server.client() as client:
-                until(lambda client=client: len(client.server.workers()) >= 2)
+                until(lambda client=client: len(client.operator.workers()) >= 2)
             pids = children_of(server.process.pid)
             assert len(pids) == 2
             end()
@@ -214,7 +214,7 @@ def test_no_auth_is_for_this_machine_only(tmp_path: Path) -> None:
     with served(tmp_path / "server", "--no-auth", "--workers", "0") as server:
         assert server.key == ""
         with Client(server.url) as client:
-            assert client.server.version()["api"] == "v1"
+            assert client.server.version().api == "v1"
 
 
 def test_a_second_server_at_the_same_address_is_refused(tmp_path: Path) -> None:
