@@ -283,11 +283,17 @@ def _refusal(stored: Stored, inputs: Sequence[InputInfo], tried: Sequence[tuple[
         else "does not grow with the number of samples"
     )
     keys = " and ".join(f"inputs.{info.name}.batch_axis" for info in varying)
+    is_fixed = any((form.layout.per_run or 1) > 1 for form in reading.values())
+    way_out = (
+        "; a batch that the model fixes above 1 cannot be run one by one: export it with a batch of 1 where the answer "
+        "is meant to depend on the batch."
+        if is_fixed
+        else " (0 also where the answer is meant to depend on the batch: samples then run one by one)."
+    )
     return InvalidDataError(
         f"{stored.name}: it cannot be told which axis of {told} is the sample: read with "
         f"{_described(_layouts(reading).values())}, output {proof.output!r} {why}. Set {keys} to the axis along which "
-        "samples lie, or to none where every run takes one whole sample (0 also where the answer is meant to depend on "
-        "the batch: samples then run one by one)."
+        f"samples lie, or to none where every run takes one whole sample{way_out}"
     )
 
 

@@ -229,6 +229,13 @@ def test_two_readings_that_give_different_answers_are_asked_for(tmp_path):
     np.testing.assert_array_equal(got["y"], x + x.T)  # the documented form: both have the sample first
 
 
+def test_a_fixed_batch_whose_samples_mix_is_offered_no_axis_that_does_not_help(tmp_path):
+    nodes = [node("ReduceMean", "x", "m", "mean", axes=[0], keepdims=1), node("Sub", "x m", "y", "sub")]
+    proto = model(nodes, ["x[4,3]"], ["y[4,3]"])
+    with pytest.raises(InvalidDataError, match=r"changes by .*cannot be run one by one: export it with a batch of 1"):
+        arranged(tmp_path, proto, {"x": f(12, 3)})
+
+
 def test_equal_samples_hide_no_mixing(tmp_path):
     proto = recurrent(["x[T,1,5]"])
     with pytest.raises(InvalidDataError, match="it cannot be told which axis"):
