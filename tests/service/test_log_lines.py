@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -106,15 +107,17 @@ def test_an_event_that_was_not_committed_is_not_told(lines: Lines, sqlite_databa
     assert (told[0]["cost"], "secret" in told[0]) == (1.5, False)
 
 
-def test_a_line_stays_one_line_whatever_is_in_it(lines: Lines) -> None:
+def test_a_line_stays_one_line_whatever_is_in_it() -> None:
     token = REQUEST.set("r")
     try:
         raise ValueError("a\nb\ud800\x1b[31m")
     except ValueError:
-        logging.getLogger("x").exception('told "%s"', "c\r\nd\u2028")
+        args = ("x", logging.ERROR, "", 0, 'told "%s"', ("c\r\nd\u2028",), sys.exc_info())
+        text = JsonLines().format(logging.LogRecord(*args))
     finally:
         REQUEST.reset(token)
-    (line,) = lines.all()
+    assert (len(text.splitlines()), text.isascii()) == (1, True)
+    line = json.loads(text)
     assert (line["level"], line["logger"], line["request_id"]) == ("error", "x", "r")
     assert line["message"] == 'told "c\r\nd\u2028"'
     assert "ValueError" in line["exception"]
