@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    from search.arrays import Array  # a client that reads goals needs no NumPy
 
 _TEXT = re.compile(r"(?P<output>.+)\[\s*(?P<entries>:[^\[\]]*)\]")
 _ENTRY = re.compile(r"(?P<index>-?\d+)|(?P<start>-?\d*):(?P<stop>-?\d*)(?::(?P<step>\d*))?")
@@ -30,7 +31,7 @@ class OutputPart:
     output: str
     slices: tuple[slice, ...] = ()
 
-    def take(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def take(self, rows: Array) -> Array:
         """Return the part of ``rows``, samples first; a view."""
         return rows[self.slices] if self.slices else rows
 

@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from search.errors import UsageError
@@ -23,11 +22,9 @@ from search.metrics.recorded import recorded_metric
 from search.metrics.reductions import Direction
 from search.metrics.user_metric import UserMetric, user_metric
 from search.spec.goals import Goal
+from search.spec.installed_metrics import check_installed, installed_metrics
 from search.spec.metric_names import PLUGIN_PREFIX, PYTHON_PREFIX
-from search.spec.suggestion import did_you_mean, listing
 from search.work.metric_identity import metric_digest
-
-GROUP = "bitbudget.metrics"
 
 
 def known_metric(name: str, own: Mapping[str, UserMetric]) -> UserMetric:
@@ -119,24 +116,6 @@ def metric_source(name: str) -> Path:
     return Path(spec.origin)
 
 
-def check_installed(name: str) -> None:
-    """Refuse a ``plugin:`` metric that no package brings; nothing is loaded.
-
-    Raises:
-        UsageError: Names those there are.
-    """
-    known, wanted = sorted(_entry_points()), name.removeprefix(PLUGIN_PREFIX)
-    if wanted not in known:
-        near = did_you_mean(wanted, known)
-        raise UsageError(
-            f"Metric {name!r}: no installed package brings a metric {wanted!r}{near}; installed: {listing(known)}."
-        )
-
-
-def _entry_points() -> dict[str, EntryPoint]:
-    return {one.name: one for one in entry_points(group=GROUP)}
-
-
 def _installed(name: str) -> UserMetric:
     check_installed(name)
     return _loaded_plugin(name)
@@ -145,7 +124,7 @@ def _installed(name: str) -> UserMetric:
 @lru_cache(maxsize=64)
 def _loaded_plugin(name: str) -> UserMetric:
     try:
-        found = _entry_points()[name.removeprefix(PLUGIN_PREFIX)].load()
+        found = installed_metrics()[name.removeprefix(PLUGIN_PREFIX)].load()
     except Exception as error:  # noqa: BLE001  code of another package may raise anything
         raise UsageError(f"Metric {name!r} cannot be loaded: {type(error).__name__}: {error}") from None
     return user_metric(found, name=name)

@@ -23,6 +23,9 @@ from tests.study.small import write
 from tests.targets.fitting.chips import J6M, TRUTH, changed, network, times
 from tests.targets.fitting.test_reports import PROFILER, hbm_perf
 
+CHIP = ("j6m", "--toolchain", "3.0.17")
+"""The rules of the chip of equations."""
+
 
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
@@ -67,7 +70,7 @@ def test_only_this_machine_is_measured(tmp_path):
 
 def test_a_fit_is_printed_with_its_error_and_written(measured, tmp_path):
     out = tmp_path / "board.toml"
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--out", out, "--name", "board-7")
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", measured, "--out", out, "--name", "board-7")
     assert ended.code == 0, ended.err
     for told in (
         "36 different assignments of 2 models",
@@ -83,13 +86,13 @@ def test_a_fit_is_printed_with_its_error_and_written(measured, tmp_path):
     target = load_target(str(out), toolchain=None)
     assert (target.name, target.march) == ("board-7", "nash-m")
     assert CostModel(network(0), target).unit == "us"
-    again = bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--out", out)
+    again = bitbudget("calibrate-cost", *CHIP, "--measurements", measured, "--out", out)
     assert (again.code, "--force" in again.err) == (2, True)
-    assert bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--out", out, "--force").code == 0
+    assert bitbudget("calibrate-cost", *CHIP, "--measurements", measured, "--out", out, "--force").code == 0
 
 
 def test_the_same_as_json_and_nothing_written(measured):
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--json")
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", measured, "--json")
     document = json.loads(ended.out)
     assert (document["measurements"], document["models"], document["out"]) == (36, 2, None)
     assert 0 < document["mape"] < 0.1
@@ -101,7 +104,7 @@ def test_too_little_data_is_refused_saying_what_is_missing(tmp_path):
     data = times(J6M, [network(0)], n=2)
     path = tmp_path / "few.json"
     path.write_text(measurements_json(data, target="j6m", measured_on="", noise_floor=0.0))
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", path, "--out", tmp_path / "t.toml")
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", path, "--out", tmp_path / "t.toml")
     assert ended.code == 4
     assert "10 more are needed" in ended.err
     assert "have gemms at a16w8" in ended.err
@@ -128,7 +131,7 @@ def test_compiler_reports_are_fitted_from_their_own_counts(tmp_path):
         path = tmp_path / f"r{i}.json"
         path.write_text(json.dumps(report))
         files += ["--measurements", path]
-    ended = bitbudget("calibrate-cost", "j6m", *files, "--json")
+    ended = bitbudget("calibrate-cost", *CHIP, *files, "--json")
     assert ended.code == 0, ended.err
     document = json.loads(ended.out)
     assert (document["measurements"], document["models"]) == (14, 1)
@@ -142,7 +145,7 @@ def test_compiler_reports_are_fitted_from_their_own_counts(tmp_path):
 def test_a_profiler_log_alone_does_not_say_what_ran(tmp_path):
     log = tmp_path / "profiler.log"
     log.write_text(PROFILER)
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", log)
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", log)
     assert ended.code == 4
     assert "Give the search it comes from with --result" in ended.err
 
@@ -154,7 +157,7 @@ def test_measurements_of_other_rules_are_refused(tmp_path):
     assert len(data) == len(mixes(book, 13, seed=0))
     path = tmp_path / "ort.json"
     path.write_text(measurements_json(data, target="ort-cpu", measured_on="", noise_floor=0.0))
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", path)
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", path)
     assert ended.code == 4
     assert "which target 'j6m' does not allow" in ended.err
 
@@ -173,7 +176,7 @@ def test_measurements_of_other_rules_are_refused(tmp_path):
 )
 def test_paths_that_are_wrong_are_exit_2(options, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ended = bitbudget("calibrate-cost", "j6m", *options)
+    ended = bitbudget("calibrate-cost", *CHIP, *options)
     assert ended.code == 2, ended.err
     assert told in ended.err
 
@@ -205,14 +208,14 @@ def test_reports_and_tables_are_about_what_a_search_chose(run, tmp_path):
     assert taken.measured[0].assignment.to_json() == [by_group[f"g{g}"] for g in range(len(by_group))]
     by_model = read_all(J6M, [table], models=[files.model])
     assert [one.assignment for one in by_model.measured] == uniforms
-    ended = bitbudget("calibrate-cost", "j6m", "--measurements", log, "--result", out, "--result", out)
+    ended = bitbudget("calibrate-cost", *CHIP, "--measurements", log, "--result", out, "--result", out)
     assert (ended.code, "1 reports and 2 --result directories" in ended.err) == (2, True)
 
 
 def test_a_search_on_a_fitted_target_gives_microseconds_with_an_error_bar(run, measured, tmp_path):
     files, out = run
     board = tmp_path / "board.toml"
-    assert bitbudget("calibrate-cost", "j6m", "--measurements", measured, "--out", board).code == 0
+    assert bitbudget("calibrate-cost", *CHIP, "--measurements", measured, "--out", board).code == 0
     ended = search(files, tmp_path / "fitted", "--strategy", "ladder", target=str(board))
     assert ended.code == 0, ended.err
     assert "us, nine in ten within" in ended.out

@@ -35,7 +35,7 @@ def test_the_chip_needs_no_strategy_by_name(finished):
     assert result["cost"]["chosen"] == 1.0
     assert all((finished / path).is_file() for path in result["artifacts"].values())
     knight = {path.name for path in (finished / "knight").iterdir()}
-    assert knight == {"run_config.json", "infer.py", "run.sh", "README.md"}
+    assert knight == {"model.qdq.onnx", "run_config.json", "infer.py", "run.sh", "README.md"}
 
 
 def test_a_ladder_on_this_chip_is_a_usage_error(files, tmp_path):

@@ -235,7 +235,7 @@ def _turned(site: Site, read: Quantity, order: tuple[int, ...]) -> str:
 
 
 def _transpose(site: Site, source: str, output: str, order: tuple[int, ...]) -> Move:
-    node = onnx.helper.make_node("Transpose", [source], [output], name=site.name, perm=list(order))
+    node = onnx.helper.make_node("Transpose", [source], [output], name=f"{site.name}/{output}", perm=list(order))
     return Move(name=site.name, output=output, node=node)
 
 

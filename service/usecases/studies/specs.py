@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from search.errors import UsageError
+from search.spec.installed_metrics import check_installed
 from search.spec.job import JobSpec
 from search.spec.load import check_available, read_spec
 from search.spec.messages import Mistake, mistakes
@@ -19,7 +20,6 @@ from search.spec.resolve import resolve_target
 from search.spec.suggestion import did_you_mean
 from search.targets.document import target_names
 from search.targets.toolchain import parse_version
-from search.work.python_metric import check_installed
 from service.problems import Pointer, ServiceError
 
 MAX_POINTERS = 50
