@@ -1,7 +1,7 @@
 """Studies: submitted once, moved from state to state by compare-and-set, listed by pages.
 
 queued -> running -> succeeded | failed          paused <-> queued | running
-queued | running | paused -> cancelling -> cancelled (or what it became before it heard of it)
+queued | paused -> cancelled                     running -> cancelling -> cancelled (or what it became before)
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from service.store.db.pages import Order, Page, read_page
 from service.store.db.schema import STUDY_STATES, TERMINAL, studies
 
 MOVES: Mapping[str, frozenset[str]] = {
-    "queued": frozenset({"running", "paused", "cancelling", "cancelled", "failed"}),
+    "queued": frozenset({"running", "paused", "cancelled", "failed"}),
     "running": frozenset({"queued", "paused", "cancelling", "cancelled", "succeeded", "failed"}),
-    "paused": frozenset({"queued", "running", "cancelling", "cancelled", "failed"}),
+    "paused": frozenset({"queued", "running", "cancelled", "failed"}),
     "cancelling": frozenset({"cancelled", "succeeded", "failed"}),
     **{state: frozenset() for state in TERMINAL},
 }
