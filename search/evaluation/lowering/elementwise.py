@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from search.evaluation.lowering.site import Quantity, Site
+from search.evaluation.lowering.group_context import GroupContext, Quantity
 from search.simulator.making.factors import sum_factors
 from search.simulator.program import Fixed, Product, Quotient, Sum
 
@@ -18,57 +18,57 @@ _NUMERATOR = 2**15 - 1
 """A scalar that is divided is held as this integer, so that the quotient keeps its bits."""
 
 
-def lower_elementwise(site: Site) -> bool:
+def lower_elementwise(context: GroupContext) -> bool:
     """Append the operator; False where it has no integer form."""
-    other = _OTHER_ARITY.get(site.nodes[0].op_type)
+    other = _OTHER_ARITY.get(context.nodes[0].op_type)
     if other is not None:
-        return other(site)
-    node = site.nodes[0]
-    if len(node.input) != 2 or not _is_bounded_by_its_grid(site):
+        return other(context)
+    node = context.nodes[0]
+    if len(node.input) != 2 or not _is_bounded_by_its_grid(context):
         return False
-    a, b = _operand(site, node, 0), _operand(site, node, 1)
+    a, b = _operand(context, node, 0), _operand(context, node, 1)
     if a is None or b is None or (isinstance(a, float) and isinstance(b, float)):
         return False
     op_type = node.op_type
     if op_type in ("Add", "Sub"):
-        return _sum(site, [(a, 1), (b, -1 if op_type == "Sub" else 1)])
+        return _sum(context, [(a, 1), (b, -1 if op_type == "Sub" else 1)])
     if op_type == "Mul":
-        return _product(site, a, b)
-    return _quotient(site, a, b) if op_type == "Div" else False
+        return _product(context, a, b)
+    return _quotient(context, a, b) if op_type == "Div" else False
 
 
-def _many(site: Site) -> bool:
-    operands = [_operand(site, site.node, i) for i in range(len(site.node.input))]
+def _many(context: GroupContext) -> bool:
+    operands = [_operand(context, context.node, i) for i in range(len(context.node.input))]
     values = [one for one in operands if one is not None]
-    return len(values) == len(operands) and _sum(site, [(value, 1) for value in values])
+    return len(values) == len(operands) and _sum(context, [(value, 1) for value in values])
 
 
-def _is_bounded_by_its_grid(site: Site) -> bool:
+def _is_bounded_by_its_grid(context: GroupContext) -> bool:
     """Whether a Relu that joined the operator is the lower end of the grid it writes; true where nothing joined."""
-    behind = site.nodes[1:]
-    return not behind or (behind[0].op_type == "Relu" and site.out_grid is not None and site.out_grid.low == 0.0)
+    behind = context.nodes[1:]
+    return not behind or (behind[0].op_type == "Relu" and context.out_grid is not None and context.out_grid.low == 0.0)
 
 
-def _operand(site: Site, node: onnx.NodeProto, index: int) -> Quantity | float | None:
+def _operand(context: GroupContext, node: onnx.NodeProto, index: int) -> Quantity | float | None:
     """Integers, a scalar, or None for what is neither."""
-    return site.operand(node, index) or site.scalar(node, index)
+    return context.operand(node, index) or context.scalar(node, index)
 
 
-def _sum(site: Site, signed: list[tuple[Quantity | float, int]]) -> bool:
+def _sum(context: GroupContext, signed: list[tuple[Quantity | float, int]]) -> bool:
     values = [(one, sign) for one, sign in signed if isinstance(one, Quantity)]
-    scale = _out_scale(site)
+    scale = _out_scale(context)
     made = sum_factors(
         [one.scale / scale for one, _ in values],
-        site.widths,
-        node=site.name,
+        context.widths,
+        node=context.name,
         reach=[one.reach for one, _ in values],
         constant=sum(one * sign for one, sign in signed if isinstance(one, float)) / scale,
     )
-    site.warn(made.warnings)
-    return site.done(
+    context.warn(made.warnings)
+    return context.done(
         Sum(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             operands=tuple(one.operand for one, _ in values),
             signs=tuple(sign for _, sign in values),
             multipliers=made.multipliers,
@@ -78,46 +78,50 @@ def _sum(site: Site, signed: list[tuple[Quantity | float, int]]) -> bool:
     )
 
 
-def _product(site: Site, a: Quantity | float, b: Quantity | float) -> bool:
+def _product(context: GroupContext, a: Quantity | float, b: Quantity | float) -> bool:
     if isinstance(a, float):
         a, b = b, a
     if isinstance(a, float):
         return False
     if isinstance(b, float):
-        return _scaled(site, a, b)
+        return _scaled(context, a, b)
     if isinstance(a.operand, Fixed):
         a, b = b, a
-    rescale = site.rescale(a.scale * b.scale / _out_scale(site))
-    return site.done(Product(name=site.name, output=site.output, a=a.operand, b=b.operand, sign=1, rescale=rescale))
+    rescale = context.rescale(a.scale * b.scale / _out_scale(context))
+    return context.done(
+        Product(name=context.name, output=context.output, a=a.operand, b=b.operand, sign=1, rescale=rescale)
+    )
 
 
-def _scaled(site: Site, a: Quantity, factor: float) -> bool:
+def _scaled(context: GroupContext, a: Quantity, factor: float) -> bool:
     """``a`` times a number."""
-    rescale = site.rescale(abs(factor) * a.scale / _out_scale(site))
+    rescale = context.rescale(abs(factor) * a.scale / _out_scale(context))
     sign = -1 if factor < 0 else 1
-    return site.done(Product(name=site.name, output=site.output, a=a.operand, b=None, sign=sign, rescale=rescale))
+    return context.done(
+        Product(name=context.name, output=context.output, a=a.operand, b=None, sign=sign, rescale=rescale)
+    )
 
 
-def _quotient(site: Site, a: Quantity | float, b: Quantity | float) -> bool:
+def _quotient(context: GroupContext, a: Quantity | float, b: Quantity | float) -> bool:
     if isinstance(b, float):
-        return False if b == 0 or isinstance(a, float) else _scaled(site, a, 1.0 / b)
+        return False if b == 0 or isinstance(a, float) else _scaled(context, a, 1.0 / b)
     if isinstance(a, float):
         sign = (a > 0) - (a < 0)
         scale = abs(a) / _NUMERATOR if a else 1.0
         a = Quantity(Fixed(np.asarray(sign * _NUMERATOR, np.int64)), scale, _NUMERATOR)
-    rescale = site.rescale(a.scale / (b.scale * _out_scale(site)))
-    return site.done(Quotient(name=site.name, output=site.output, a=a.operand, b=b.operand, rescale=rescale))
+    rescale = context.rescale(a.scale / (b.scale * _out_scale(context)))
+    return context.done(Quotient(name=context.name, output=context.output, a=a.operand, b=b.operand, rescale=rescale))
 
 
-def _negated(site: Site) -> bool:
-    read = site.operand(site.node, 0)
-    return read is not None and _scaled(site, read, -1.0)
+def _negated(context: GroupContext) -> bool:
+    read = context.operand(context.node, 0)
+    return read is not None and _scaled(context, read, -1.0)
 
 
-_OTHER_ARITY: dict[str, Callable[[Site], bool]] = {"Sum": _many, "Neg": _negated}
+_OTHER_ARITY: dict[str, Callable[[GroupContext], bool]] = {"Sum": _many, "Neg": _negated}
 
 
-def _out_scale(site: Site) -> float:
-    if site.out_grid is None:
-        raise ValueError(f"{site.name!r} writes no integers.")
-    return site.out_grid.scale
+def _out_scale(context: GroupContext) -> float:
+    if context.out_grid is None:
+        raise ValueError(f"{context.name!r} writes no integers.")
+    return context.out_grid.scale

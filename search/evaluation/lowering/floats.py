@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from search.evaluation.biases import Bias, accumulator_scales
-from search.evaluation.lowering.ledger import Ledger
+from search.evaluation.lowering.program_builder import ProgramBuilder
 from search.evaluation.subgraphs import rename_outer
 from search.graph.build import CAPTURED
 from search.graph.network import OpClass
@@ -20,11 +20,11 @@ from search.simulator.program import Float
 class FloatNodes:
     """Takes nodes into the program as they are; lives only inside ``lower``."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._template = ledger.template
-        self._placement = ledger.placement
-        self._network = ledger.template.network
+    def __init__(self, builder: ProgramBuilder) -> None:
+        self._ledger = builder
+        self._template = builder.template
+        self._placement = builder.placement
+        self._network = builder.template.network
         self._slots: dict[tuple[str, int], tuple[int, Format]] = {}
         self._captured: dict[str, dict[int, Format]] = {}
         for group, formats in zip(self._network.groups, self._placement.read, strict=True):
@@ -38,7 +38,7 @@ class FloatNodes:
 
     def add(self, node: onnx.NodeProto, name: str) -> None:
         """Append ``node``; ``name`` is what messages call it. Its results are stored as the placement says."""
-        ledger = self._ledger
+        builder = self._ledger
         new = onnx.NodeProto()
         new.CopyFrom(node)
         for index, value in enumerate(node.input):
@@ -50,7 +50,7 @@ class FloatNodes:
         for index, value in enumerate(node.output):
             new.output[index] = written.get(value, "")
         names = list(written.values())
-        ledger.steps.append(Float(name=name, output=names[0], node=new, more=tuple(names[1:])))
+        builder.steps.append(Float(name=name, output=names[0], node=new, more=tuple(names[1:])))
         self._store(written, name)
 
     def _written(self, value: str) -> str:

@@ -16,7 +16,7 @@ import onnx
 from search.evaluation.lowering import attributes
 from search.evaluation.lowering.gemm_sides import Sides, rows_per_channel, sides_of, transposed_again
 from search.evaluation.lowering.gemm_sum import FittedWeights, coarse_sum, fit_weights, lift_for, spare_bits
-from search.evaluation.lowering.site import Quantity, Site
+from search.evaluation.lowering.group_context import GroupContext, Quantity
 from search.graph.network import SlotKind
 from search.precision import Format, Precision
 from search.simulator.making.factors import preload_rescale, requantizer
@@ -44,15 +44,15 @@ class GemmForm:
         remaining: Nodes that follow in float, because the summed input is read in float.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._anchor = next(node for node in site.nodes if node.name == site.name)
+    def __init__(self, context: GroupContext) -> None:
+        self._site = context
+        self._anchor = next(node for node in context.nodes if node.name == context.name)
         self._bias: Place | None = None
         self._sum: Place | None = None
         self._activation: onnx.NodeProto | None = None
         self.remaining: tuple[onnx.NodeProto, ...] = ()
         self._lift = 0
-        self._sides = sides_of(site, self._anchor)
+        self._sides = sides_of(context, self._anchor)
         self._window = None if self._sides is None else self._geometry(self._sides)
         is_fit = self._sides is not None and (self._window is not None or not self._is_convolution)
         self.is_integer = is_fit and self._take_third() and self._take_tail()
@@ -79,21 +79,21 @@ class GemmForm:
         first = self.remaining[0]
         inside = {name for node in self._site.nodes for name in node.output}
         value = next(name for name in first.input if name in inside)
-        output = self._site.ledger.name_for_written(value, None)
-        self._site.ledger.steps.append(self._step(sides, constants, output))
-        self._site.ledger.hold(value, output)
+        output = self._site.builder.name_for_written(value, None)
+        self._site.builder.steps.append(self._step(sides, constants, output))
+        self._site.builder.hold(value, output)
 
     def _append_float(self, sides: Sides, constants: GemmConstants) -> None:
         """The accumulator as float32 or binary16."""
-        site = self._site
-        ledger, tensor = site.ledger, site.tensor
-        half = site.out_format is Format.FP16 and not ledger.prescale.get(tensor, 0)
-        output = ledger.name_for_written(site.value, None if half else tensor)
-        ledger.steps.append(self._step(sides, constants, output, half=half))
+        context = self._site
+        builder, tensor = context.builder, context.tensor
+        half = context.out_format is Format.FP16 and not builder.prescale.get(tensor, 0)
+        output = builder.name_for_written(context.value, None if half else tensor)
+        builder.steps.append(self._step(sides, constants, output, half=half))
         if half:
-            ledger.hold(site.value, output)
+            builder.hold(context.value, output)
         else:
-            ledger.store(site.value, output, tensor, site.name)
+            builder.store(context.value, output, tensor, context.name)
 
     @property
     def _is_convolution(self) -> bool:

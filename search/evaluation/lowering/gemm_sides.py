@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 
 from search.evaluation.lowering import attributes
-from search.evaluation.lowering.site import Quantity, Site, without_zero_point
+from search.evaluation.lowering.group_context import GroupContext, Quantity, without_zero_point
 from search.precision import Precision
 from search.simulator.program import Fixed, Operand
 from search.simulator.rescale import Int64Array
@@ -55,9 +55,9 @@ class Sides:
         return max(value.reach for value in self.values.values())
 
 
-def sides_of(site: Site, anchor: onnx.NodeProto) -> Sides | None:
+def sides_of(context: GroupContext, anchor: onnx.NodeProto) -> Sides | None:
     """Both factors of ``anchor``; None where one of them is no integer."""
-    values = {i: quantity for i in (0, 1) if (quantity := site.read(anchor, i)) is not None}
+    values = {i: quantity for i in (0, 1) if (quantity := context.read(anchor, i)) is not None}
     alpha = attributes.number(anchor, "alpha", 1.0) if anchor.op_type == "Gemm" else 1.0
     if not values or alpha == 0 or not np.isfinite(alpha):
         return None
@@ -65,15 +65,17 @@ def sides_of(site: Site, anchor: onnx.NodeProto) -> Sides | None:
     for quantity in values.values():
         scale *= quantity.scale
     if len(values) == 2:
-        return None if alpha < 0 or anchor.op_type in _CONVOLUTIONS else _two_values(site, anchor, values, scale)
-    found = _with_weights(site, anchor, values, scale)
+        return None if alpha < 0 or anchor.op_type in _CONVOLUTIONS else _two_values(context, anchor, values, scale)
+    found = _with_weights(context, anchor, values, scale)
     if found is None or alpha > 0 or found.weights is None:
         return found
     return replace(found, weights=-found.weights)
 
 
-def _two_values(site: Site, anchor: onnx.NodeProto, values: dict[int, Quantity], scale: float) -> Sides | None:
-    formats = site.format(anchor, 0), site.format(anchor, 1)
+def _two_values(
+    context: GroupContext, anchor: onnx.NodeProto, values: dict[int, Quantity], scale: float
+) -> Sides | None:
+    formats = context.format(anchor, 0), context.format(anchor, 1)
     if formats[0] is None or formats[1] is None:
         return None
     return Sides(
@@ -87,9 +89,11 @@ def _two_values(site: Site, anchor: onnx.NodeProto, values: dict[int, Quantity],
     )
 
 
-def _with_weights(site: Site, anchor: onnx.NodeProto, values: dict[int, Quantity], scale: float) -> Sides | None:
+def _with_weights(
+    context: GroupContext, anchor: onnx.NodeProto, values: dict[int, Quantity], scale: float
+) -> Sides | None:
     index = 1 - next(iter(values))
-    grid, fmt = site.weight(anchor, index), site.format(anchor, 1 - index)
+    grid, fmt = context.weight(anchor, index), context.format(anchor, 1 - index)
     if grid is None or fmt is None or (index == 0 and anchor.op_type in _CONVOLUTIONS):
         return None
     return Sides(
@@ -99,7 +103,7 @@ def _with_weights(site: Site, anchor: onnx.NodeProto, values: dict[int, Quantity
         weight_index=index,
         weight_scales=grid.scales.astype(np.float64),
         weight_axis=grid.axis if grid.scales.ndim else None,
-        precision=Precision.pair(fmt, site.weight_format(anchor, index)),
+        precision=Precision.pair(fmt, context.weight_format(anchor, index)),
     )
 
 

@@ -15,14 +15,14 @@ from search.evaluation.biases import GridSource
 from search.evaluation.lowering.elementwise import lower_elementwise
 from search.evaluation.lowering.floats import FloatNodes
 from search.evaluation.lowering.gemm import GemmForm
-from search.evaluation.lowering.ledger import Ledger
+from search.evaluation.lowering.group_context import GroupContext
 from search.evaluation.lowering.movement import lower_embedding, lower_movement
 from search.evaluation.lowering.norms import lower_norm
 from search.evaluation.lowering.pooling import lower_pool
+from search.evaluation.lowering.program_builder import ProgramBuilder
 from search.evaluation.lowering.rectify import lower_activation
 from search.evaluation.lowering.resizing import lower_resize
 from search.evaluation.lowering.selection import SELECTING, lower_selection
-from search.evaluation.lowering.site import Site
 from search.evaluation.lowering.tables import lower_table
 from search.evaluation.template import Template
 from search.graph.network import Group, OpClass, SlotKind
@@ -30,7 +30,7 @@ from search.simulator.program import Move, Program, Widths
 from search.targets.placement import Placement
 from search.targets.settings import Arithmetic
 
-_FAMILIES: dict[OpClass, Callable[[Site], bool]] = {
+_FAMILIES: dict[OpClass, Callable[[GroupContext], bool]] = {
     OpClass.ELEMENTWISE: lower_elementwise,
     OpClass.ACTIVATION: lower_activation,
     OpClass.LUT: lower_table,
@@ -42,11 +42,11 @@ _FAMILIES: dict[OpClass, Callable[[Site], bool]] = {
 }
 
 
-_EXACT: dict[str, Callable[[Site], bool]] = {"Abs": lower_activation, "Neg": lower_elementwise}
+_EXACT: dict[str, Callable[[GroupContext], bool]] = {"Abs": lower_activation, "Neg": lower_elementwise}
 """Functions of the table family that a chip computes without one: they have a corner, or are straight."""
 
 
-def _form(group: Group) -> Callable[[Site], bool]:
+def _form(group: Group) -> Callable[[GroupContext], bool]:
     """What lowers a group that writes integers: by its operator, else by its class."""
     if group.op_type in SELECTING:
         return lower_selection
@@ -99,16 +99,16 @@ class _Lowering:
         self._template = template
         self._placement = placement
         self._arithmetic = arithmetic
-        self._ledger = Ledger(template, placement, grids, widths, prescale)
+        self._ledger = ProgramBuilder(template, placement, grids, widths, prescale)
         self._floats = FloatNodes(self._ledger)
         self._waiting: dict[int, list[onnx.NodeProto]] = {}
         self._float_interior: list[str] = []
 
     def program(self, extra_outputs: Sequence[str]) -> Program:
-        source, ledger = self._template.model, self._ledger
+        source, builder = self._template.model, self._ledger
         for value in source.graph.input:
             if value.name in self._template.roots:
-                ledger.store(value.name, value.name, self._template.roots[value.name], value.name)
+                builder.store(value.name, value.name, self._template.roots[value.name], value.name)
         for node in source.graph.node:
             self._node(node)
         inputs = {value.name for value in source.graph.input}
@@ -116,16 +116,16 @@ class _Lowering:
         for name in (*self._template.outputs, *extra):
             self._deliver(name, is_input=name in inputs)
         return Program(
-            steps=tuple(ledger.steps),
-            grids=ledger.grids,
-            constants=ledger.constants,
+            steps=tuple(builder.steps),
+            grids=builder.grids,
+            constants=builder.constants,
             inputs=tuple(source.graph.input),
             outputs=(*source.graph.output, *(_float_info(name) for name in extra)),
-            widths=ledger.widths,
+            widths=builder.widths,
             opset=tuple(source.opset_import),
             ir_version=source.ir_version,
             float_interior=tuple(self._float_interior),
-            warnings=tuple(ledger.warnings),
+            warnings=tuple(builder.warnings),
         )
 
     def _deliver(self, name: str, *, is_input: bool) -> None:
@@ -167,7 +167,7 @@ class _Lowering:
         )
 
     def _move(self, node: onnx.NodeProto, held: str) -> None:
-        ledger = self._ledger
+        builder = self._ledger
         new = onnx.NodeProto()
         new.CopyFrom(node)
         new.input[0] = held
@@ -175,34 +175,34 @@ class _Lowering:
             if node.op_type == "Pad" and index == 2:
                 new.input[index] = ""  # integers are padded with the zero point
             elif name in self._template.initializers:
-                ledger.use(name)
+                builder.use(name)
             elif name:
-                new.input[index] = ledger.held(name)
-        names = {name: ledger.integer_name(name, ledger.grids[held]) for name in node.output if name}
+                new.input[index] = builder.held(name)
+        names = {name: builder.integer_name(name, builder.grids[held]) for name in node.output if name}
         for index, name in enumerate(node.output):
             new.output[index] = names.get(name, "")
         first, *more = names.values()
-        ledger.steps.append(Move(name=node.name, output=first, node=new, more=tuple(more)))
+        builder.steps.append(Move(name=node.name, output=first, node=new, more=tuple(more)))
         for name, integers in names.items():
-            ledger.hold(name, integers)
+            builder.hold(name, integers)
 
     def _group(self, index: int, group: Group, nodes: Sequence[onnx.NodeProto]) -> None:
-        site = Site(self._ledger, index, nodes, self._arithmetic)
-        if group.op_class is OpClass.GEMM and site.writes_one_value:
-            form = GemmForm(site)
+        context = GroupContext(self._ledger, index, nodes, self._arithmetic)
+        if group.op_class is OpClass.GEMM and context.writes_one_value:
+            form = GemmForm(context)
             if form.is_integer:
                 form.append()
                 self._add_floats(form.remaining, group.name)
                 return
-        elif self._has_integer_ends(site) and _form(group)(site):
+        elif self._has_integer_ends(context) and _form(group)(context):
             return
         if group.op_class is not OpClass.FLOAT and self._is_quantized(index):
             self._float_interior.append(group.name)
         self._add_floats(nodes, group.name)
 
-    def _has_integer_ends(self, site: Site) -> bool:
+    def _has_integer_ends(self, context: GroupContext) -> bool:
         """Whether a group of a known family writes one value, as integers."""
-        return site.group.op_class in _FAMILIES and site.writes_one_value and site.out_grid is not None
+        return context.group.op_class in _FAMILIES and context.writes_one_value and context.out_grid is not None
 
     def _is_quantized(self, index: int) -> bool:
         """Whether the group reads integers throughout, recurrent states excepted."""

@@ -7,31 +7,31 @@ import numpy.typing as npt
 import onnx
 
 from search.evaluation.lowering import attributes
-from search.evaluation.lowering.site import Site
+from search.evaluation.lowering.group_context import GroupContext
 from search.quant.grid import Grid, quantize
 from search.quant.weights import dequantize_weights
 from search.simulator.program import Concat, Fixed, Lookup, Operand, PadWith, Rescale
 
 
-def lower_movement(site: Site) -> bool:
+def lower_movement(context: GroupContext) -> bool:
     """Append a Concat or Pad; False where it has no integer form."""
-    if site.out_grid is None:
+    if context.out_grid is None:
         return False
-    if site.node.op_type == "Concat":
-        return _concat(site, site.out_grid)
-    return site.node.op_type == "Pad" and _pad(site, site.out_grid)
+    if context.node.op_type == "Concat":
+        return _concat(context, context.out_grid)
+    return context.node.op_type == "Pad" and _pad(context, context.out_grid)
 
 
-def _concat(site: Site, grid: Grid) -> bool:
-    parts = [_part(site, site.node, i, grid) for i in range(len(site.node.input))]
+def _concat(context: GroupContext, grid: Grid) -> bool:
+    parts = [_part(context, context.node, i, grid) for i in range(len(context.node.input))]
     found = [part for part in parts if part is not None]
     if len(found) != len(parts):
         return False
-    axis = attributes.integer(site.node, "axis", 0)
-    return site.done(
+    axis = attributes.integer(context.node, "axis", 0)
+    return context.done(
         Concat(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             operands=tuple(operand for operand, _ in found),
             rescales=tuple(rescale for _, rescale in found),
             axis=axis,
@@ -39,16 +39,16 @@ def _concat(site: Site, grid: Grid) -> bool:
     )
 
 
-def _part(site: Site, node: onnx.NodeProto, index: int, grid: Grid) -> tuple[Operand, Rescale | None] | None:
+def _part(context: GroupContext, node: onnx.NodeProto, index: int, grid: Grid) -> tuple[Operand, Rescale | None] | None:
     """One operand; a constant is put on the output's grid here, as the Q/DQ model rounds it."""
-    read = site.read(node, index)
+    read = context.read(node, index)
     if read is not None:
-        return read.operand, site.move_rescale(read)
-    weight = site.weight(node, index)
+        return read.operand, context.move_rescale(read)
+    weight = context.weight(node, index)
     if weight is not None:
         real = dequantize_weights(weight.values, weight.scales, weight.zero_points, weight.axis)
-    elif site.constant(node, index) is not None and not site.is_point(node, index):
-        real = np.asarray(site.constant(node, index), np.float32)
+    elif context.constant(node, index) is not None and not context.is_point(node, index):
+        real = np.asarray(context.constant(node, index), np.float32)
     else:
         return None
     return Fixed(_on(grid, real) - grid.zero_point), None
@@ -58,30 +58,32 @@ def _on(grid: Grid, real: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     return quantize(np.asarray(real, np.float32), grid).astype(np.int64)
 
 
-def _pad(site: Site, grid: Grid) -> bool:
-    node = site.node
-    read, pads = site.read(node, 0), _pads(site)
-    value = site.scalar(node, 2)
+def _pad(context: GroupContext, grid: Grid) -> bool:
+    node = context.node
+    read, pads = context.read(node, 0), _pads(context)
+    value = context.scalar(node, 2)
     if read is None or pads is None or value is None or attributes.text(node, "mode", "constant") != "constant":
         return False
-    rescale = site.move_rescale(read)
+    rescale = context.move_rescale(read)
     filling = int(_on(grid, np.asarray([value], np.float32))[0])
-    return site.done(
-        PadWith(name=site.name, output=site.output, input=str(read.operand), pads=pads, value=filling, rescale=rescale)
+    return context.done(
+        PadWith(
+            name=context.name, output=context.output, input=str(read.operand), pads=pads, value=filling, rescale=rescale
+        )
     )
 
 
-def _pads(site: Site) -> tuple[int, ...] | None:
+def _pads(context: GroupContext) -> tuple[int, ...] | None:
     """Pads of every axis, begins then ends; None where they are computed or the rank is unknown."""
-    node = site.node
-    given, sizes = site.constant(node, 1), site.sizes(node.input[0])
+    node = context.node
+    given, sizes = context.constant(node, 1), context.sizes(node.input[0])
     if given is None or sizes is None:
         return None
     pads = [int(pad) for pad in np.asarray(given).reshape(-1)]
     rank = len(sizes)
-    if site.is_absent(node, 3):
+    if context.is_absent(node, 3):
         return tuple(pads)
-    axes = site.constant(node, 3)
+    axes = context.constant(node, 3)
     if axes is None:
         return None
     found = [0] * (2 * rank)
@@ -91,13 +93,15 @@ def _pads(site: Site) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def lower_embedding(site: Site) -> bool:
+def lower_embedding(context: GroupContext) -> bool:
     """Append a Gather of a constant table, put on the output's grid; False where it has no integer form."""
-    node, grid = site.node, site.out_grid
-    weight = site.weight(node, 0)
-    if weight is None or grid is None or node.op_type != "Gather" or site.constant(node, 1) is not None:
+    node, grid = context.node, context.out_grid
+    weight = context.weight(node, 0)
+    if weight is None or grid is None or node.op_type != "Gather" or context.constant(node, 1) is not None:
         return False
     real = dequantize_weights(weight.values, weight.scales, weight.zero_points, weight.axis)
-    indices = site.ledger.real(site.ledger.held(node.input[1]))
+    indices = context.builder.real(context.builder.held(node.input[1]))
     axis = attributes.integer(node, "axis", 0)
-    return site.done(Lookup(name=site.name, output=site.output, table=_on(grid, real), indices=indices, axis=axis))
+    return context.done(
+        Lookup(name=context.name, output=context.output, table=_on(grid, real), indices=indices, axis=axis)
+    )

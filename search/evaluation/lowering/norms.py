@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from search.evaluation.lowering import attributes
-from search.evaluation.lowering.site import Quantity, Site, without_zero_point
+from search.evaluation.lowering.group_context import GroupContext, Quantity, without_zero_point
 from search.quant.grid import DoubleArray
 from search.simulator.making.norms import layer_norm_constants, root_fraction, softmax_tables
 from search.simulator.program import EuclideanNorm, LayerNorm, Move, Softmax
@@ -22,29 +22,29 @@ _NORMS = frozenset({"Softmax", "LayerNormalization", "InstanceNormalization", "G
 _NORMS |= {"LpNormalization", "ReduceL2"}
 
 
-def lower_norm(site: Site) -> bool:
+def lower_norm(context: GroupContext) -> bool:
     """Append the operator; False where it has no integer form."""
-    reads = [site.read(node, i) for node in site.nodes for i in range(len(node.input)) if site.slot(node, i)]
+    reads = [context.read(node, i) for node in context.nodes for i in range(len(node.input)) if context.slot(node, i)]
     if None in reads or len({read.operand for read in reads if read is not None}) != 1:
         return False
     read = reads[0]
-    if read is None or site.group.op_type not in _NORMS:
+    if read is None or context.group.op_type not in _NORMS:
         return False
-    if site.group.op_type == "ReduceL2":
-        return _length(site, read)
-    return _softmax(site, read) if site.group.op_type == "Softmax" else _layer_norm(site, read)
+    if context.group.op_type == "ReduceL2":
+        return _length(context, read)
+    return _softmax(context, read) if context.group.op_type == "Softmax" else _layer_norm(context, read)
 
 
-def _softmax(site: Site, read: Quantity) -> bool:
-    axis = _softmax_axis(site)
-    if axis is None or read.grid is None or site.out_grid is None:
+def _softmax(context: GroupContext, read: Quantity) -> bool:
+    axis = _softmax_axis(context)
+    if axis is None or read.grid is None or context.out_grid is None:
         return False
-    made = softmax_tables(read.grid, site.out_grid, site.widths, node=site.name)
-    site.warn(made.warnings)
-    return site.done(
+    made = softmax_tables(read.grid, context.out_grid, context.widths, node=context.name)
+    context.warn(made.warnings)
+    return context.done(
         Softmax(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
             axis=axis,
             entries=made.entries,
@@ -54,38 +54,38 @@ def _softmax(site: Site, read: Quantity) -> bool:
     )
 
 
-def _length(site: Site, read: Quantity) -> bool:
-    node, sizes = site.node, site.sizes(site.node.input[0])
-    if sizes is None or read.grid is None or site.out_grid is None:
+def _length(context: GroupContext, read: Quantity) -> bool:
+    node, sizes = context.node, context.sizes(context.node.input[0])
+    if sizes is None or read.grid is None or context.out_grid is None:
         return False
     rank = len(sizes)
-    axes = tuple(range(rank)) if site.is_absent(node, 1) else _constant_axes(site, node)
+    axes = tuple(range(rank)) if context.is_absent(node, 1) else _constant_axes(context, node)
     if not axes or any(sizes[axis] <= 0 for axis in axes) or attributes.integer(node, "noop_with_empty_axes", 0):
         return False
     fraction = root_fraction(read.grid, math.prod(sizes[axis] for axis in axes))
-    return site.done(
+    return context.done(
         EuclideanNorm(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
             axes=tuple(sorted(axis % rank for axis in axes)),
             keepdims=bool(attributes.integer(node, "keepdims", 1)),
             fraction=fraction,
-            rescale=site.rescale(read.grid.scale * 2.0**-fraction / site.out_grid.scale),
+            rescale=context.rescale(read.grid.scale * 2.0**-fraction / context.out_grid.scale),
         )
     )
 
 
-def _softmax_axis(site: Site) -> int | None:
-    if site.node.op_type == "Softmax":
-        return attributes.integer(site.node, "axis", -1)
-    total = next((node for node in site.nodes if node.op_type == "ReduceSum"), None)
-    axes = None if total is None else _constant_axes(site, total)
+def _softmax_axis(context: GroupContext) -> int | None:
+    if context.node.op_type == "Softmax":
+        return attributes.integer(context.node, "axis", -1)
+    total = next((node for node in context.nodes if node.op_type == "ReduceSum"), None)
+    axes = None if total is None else _constant_axes(context, total)
     return axes[0] if axes is not None and len(axes) == 1 else None
 
 
-def _constant_axes(site: Site, node: onnx.NodeProto) -> tuple[int, ...] | None:
-    given = site.constant(node, 1)
+def _constant_axes(context: GroupContext, node: onnx.NodeProto) -> tuple[int, ...] | None:
+    given = context.constant(node, 1)
     return None if given is None else tuple(int(axis) for axis in np.asarray(given, np.int64).reshape(-1))
 
 
@@ -113,41 +113,41 @@ class _Parts:
     factor: float = 1.0
 
 
-def _layer_norm(site: Site, read: Quantity) -> bool:
-    source = next(node.input[i] for node in site.nodes for i in range(len(node.input)) if site.slot(node, i))
-    sizes = site.sizes(source)
-    parts = None if sizes is None else _parts(site, len(sizes))
+def _layer_norm(context: GroupContext, read: Quantity) -> bool:
+    source = next(node.input[i] for node in context.nodes for i in range(len(node.input)) if context.slot(node, i))
+    sizes = context.sizes(source)
+    parts = None if sizes is None else _parts(context, len(sizes))
     if sizes is None or parts is None or any(sizes[axis] <= 0 for axis in parts.axes):
         return False
     if parts.groups is not None:
-        return _grouped_norm(site, read, parts, sizes, parts.groups)
+        return _grouped_norm(context, read, parts, sizes, parts.groups)
     rank = len(sizes)
     order = (*(axis for axis in range(rank) if axis not in parts.axes), *parts.axes)
     shape = tuple(sizes[axis] for axis in parts.axes)
-    gamma = _Constant(None, 1.0) if parts.gamma is None else _constant(site, parts.gamma, order, shape)
+    gamma = _Constant(None, 1.0) if parts.gamma is None else _constant(context, parts.gamma, order, shape)
     if parts.factor != 1.0:
         gamma = _Constant(np.ones((), np.int64), parts.factor)
-    beta = _Constant(None, 1.0) if parts.beta is None else _constant(site, parts.beta, order, shape)
-    if gamma is None or beta is None or read.grid is None or site.out_grid is None:
+    beta = _Constant(None, 1.0) if parts.beta is None else _constant(context, parts.beta, order, shape)
+    if gamma is None or beta is None or read.grid is None or context.out_grid is None:
         return False
     made = layer_norm_constants(
         read.grid,
-        site.out_grid,
-        site.widths,
+        context.out_grid,
+        context.widths,
         n=math.prod(shape),
         gamma=gamma.integers,
         gamma_scale=gamma.scale,
         beta=beta.real,
         epsilon=parts.epsilon,
-        node=site.name,
+        node=context.name,
     )
-    site.warn(made.warnings)
+    context.warn(made.warnings)
     is_turned = order != tuple(range(rank))
-    output = site.ledger.integer_name(f"{site.value}_turned", site.out_grid) if is_turned else site.output
+    output = context.builder.integer_name(f"{context.value}_turned", context.out_grid) if is_turned else context.output
     step = LayerNorm(
-        name=site.name,
+        name=context.name,
         output=output,
-        input=_turned(site, read, order) if is_turned else str(read.operand),
+        input=_turned(context, read, order) if is_turned else str(read.operand),
         axis=rank - len(shape),
         gamma=made.gamma,
         beta=made.beta,
@@ -158,36 +158,36 @@ def _layer_norm(site: Site, read: Quantity) -> bool:
         centred=parts.centred,
     )
     if not is_turned:
-        return site.done(step)
-    site.ledger.steps.append(step)
+        return context.done(step)
+    context.builder.steps.append(step)
     back = tuple(int(axis) for axis in np.argsort(order))
-    return site.done(_transpose(site, output, site.output, back))
+    return context.done(_transpose(context, output, context.output, back))
 
 
-def _grouped_norm(site: Site, read: Quantity, parts: _Parts, sizes: tuple[int, ...], groups: int) -> bool:
+def _grouped_norm(context: GroupContext, read: Quantity, parts: _Parts, sizes: tuple[int, ...], groups: int) -> bool:
     """Normalise ``[N, groups, C / groups, ...]`` over all but the first two axes; factor and addend per channel."""
-    if read.grid is None or site.out_grid is None or sizes[1] % groups or any(size <= 0 for size in sizes[1:]):
+    if read.grid is None or context.out_grid is None or sizes[1] % groups or any(size <= 0 for size in sizes[1:]):
         return False
     inside = (sizes[1] // groups, *sizes[2:])
-    gamma, beta = (_per_channel(site, place, groups, inside) for place in (parts.gamma, parts.beta))
+    gamma, beta = (_per_channel(context, place, groups, inside) for place in (parts.gamma, parts.beta))
     if gamma is None or beta is None:
         return False
     made = layer_norm_constants(
         read.grid,
-        site.out_grid,
-        site.widths,
+        context.out_grid,
+        context.widths,
         n=math.prod(inside),
         gamma=gamma.integers,
         gamma_scale=gamma.scale,
         beta=beta.real,
         epsilon=parts.epsilon,
-        node=site.name,
+        node=context.name,
     )
-    site.warn(made.warnings)
-    apart = site.ledger.integer_name(f"{read.operand}_groups", read.grid)
-    normalised = site.ledger.integer_name(f"{site.value}_groups", site.out_grid)
+    context.warn(made.warnings)
+    apart = context.builder.integer_name(f"{read.operand}_groups", read.grid)
+    normalised = context.builder.integer_name(f"{context.value}_groups", context.out_grid)
     step = LayerNorm(
-        name=site.name,
+        name=context.name,
         output=normalised,
         input=apart,
         axis=2,
@@ -198,24 +198,24 @@ def _grouped_norm(site: Site, read: Quantity, parts: _Parts, sizes: tuple[int, .
         result_bits=made.result_bits,
         rescale=made.rescale,
     )
-    return site.done(
-        _reshape(site, str(read.operand), apart, (0, groups, *inside)),
+    return context.done(
+        _reshape(context, str(read.operand), apart, (0, groups, *inside)),
         step,
-        _reshape(site, normalised, site.output, (0, *sizes[1:])),
+        _reshape(context, normalised, context.output, (0, *sizes[1:])),
     )
 
 
-def _reshape(site: Site, source: str, output: str, shape: tuple[int, ...]) -> Move:
-    target = site.ledger.constant(f"{output}_shape", np.asarray(shape, np.int64))
-    node = onnx.helper.make_node("Reshape", [source, target], [output], name=f"{site.name}/{output}")
-    return Move(name=site.name, output=output, node=node)
+def _reshape(context: GroupContext, source: str, output: str, shape: tuple[int, ...]) -> Move:
+    target = context.builder.constant(f"{output}_shape", np.asarray(shape, np.int64))
+    node = onnx.helper.make_node("Reshape", [source, target], [output], name=f"{context.name}/{output}")
+    return Move(name=context.name, output=output, node=node)
 
 
-def _per_channel(site: Site, place: Place | None, groups: int, inside: tuple[int, ...]) -> _Constant | None:
+def _per_channel(context: GroupContext, place: Place | None, groups: int, inside: tuple[int, ...]) -> _Constant | None:
     """A constant of one number per channel, or per group, against ``[groups, C / groups, ...]``."""
     if place is None:
         return _Constant(None, 1.0)
-    weight = site.weight(*place)
+    weight = context.weight(*place)
     if weight is None or weight.axis is not None:
         return None
     values = without_zero_point(weight)
@@ -225,69 +225,69 @@ def _per_channel(site: Site, place: Place | None, groups: int, inside: tuple[int
     return _Constant(values.reshape(groups, channels, *[1] * (len(inside) - 1)), float(weight.scales))
 
 
-def _turned(site: Site, read: Quantity, order: tuple[int, ...]) -> str:
+def _turned(context: GroupContext, read: Quantity, order: tuple[int, ...]) -> str:
     """The input with the normalised axes at the end."""
     if read.grid is None:
-        raise ValueError(f"{site.name!r} reads no value.")
-    output = site.ledger.integer_name(f"{read.operand}_turned", read.grid)
-    site.ledger.steps.append(_transpose(site, str(read.operand), output, order))
+        raise ValueError(f"{context.name!r} reads no value.")
+    output = context.builder.integer_name(f"{read.operand}_turned", read.grid)
+    context.builder.steps.append(_transpose(context, str(read.operand), output, order))
     return output
 
 
-def _transpose(site: Site, source: str, output: str, order: tuple[int, ...]) -> Move:
-    node = onnx.helper.make_node("Transpose", [source], [output], name=f"{site.name}/{output}", perm=list(order))
-    return Move(name=site.name, output=output, node=node)
+def _transpose(context: GroupContext, source: str, output: str, order: tuple[int, ...]) -> Move:
+    node = onnx.helper.make_node("Transpose", [source], [output], name=f"{context.name}/{output}", perm=list(order))
+    return Move(name=context.name, output=output, node=node)
 
 
-def _parts(site: Site, rank: int) -> _Parts | None:
-    node = site.node
+def _parts(context: GroupContext, rank: int) -> _Parts | None:
+    node = context.node
     if node.op_type == "LayerNormalization":
         first = attributes.integer(node, "axis", -1) % rank
-        beta = None if site.is_absent(node, 2) else (node, 2)
+        beta = None if context.is_absent(node, 2) else (node, 2)
         return _Parts(tuple(range(first, rank)), attributes.number(node, "epsilon", 1e-5), (node, 1), beta)
     if node.op_type in _RMS:
         first = attributes.integer(node, "axis", -1) % rank
         epsilon = attributes.number(node, "epsilon", 1e-5)
         return _Parts(tuple(range(first, rank)), epsilon, (node, 1), None, centred=False)
     if node.op_type == "LpNormalization":
-        return _unit_length(site, rank)
+        return _unit_length(context, rank)
     if node.op_type in ("InstanceNormalization", "GroupNormalization"):
-        sizes = site.sizes(node.input[0])
+        sizes = context.sizes(node.input[0])
         channels = sizes[1] if sizes is not None else 1
         groups = attributes.integer(node, "num_groups", channels)
         epsilon = attributes.number(node, "epsilon", 1e-5)
         return _Parts(tuple(range(2, rank)), epsilon, (node, 1), (node, 2), groups=groups)
-    return _written_out(site, rank)
+    return _written_out(context, rank)
 
 
-def _unit_length(site: Site, rank: int) -> _Parts | None:
+def _unit_length(context: GroupContext, rank: int) -> _Parts | None:
     """``x / |x|`` is RMSNorm without epsilon, divided by the root of how many values there are; None beside p = 2."""
-    axis = attributes.integer(site.node, "axis", -1) % rank
-    sizes = site.sizes(site.node.input[0])
-    if sizes is None or sizes[axis] <= 0 or attributes.integer(site.node, "p", 2) != 2:
+    axis = attributes.integer(context.node, "axis", -1) % rank
+    sizes = context.sizes(context.node.input[0])
+    if sizes is None or sizes[axis] <= 0 or attributes.integer(context.node, "p", 2) != 2:
         return None
     return _Parts((axis,), 0.0, None, None, centred=False, factor=1 / math.sqrt(sizes[axis]))
 
 
-def _written_out(site: Site, rank: int) -> _Parts | None:
-    writers = {name: one for one in site.nodes for name in one.output}
-    mean = next((one for one in site.nodes if one.op_type == "ReduceMean"), None)
-    axes = None if mean is None else _constant_axes(site, mean)
+def _written_out(context: GroupContext, rank: int) -> _Parts | None:
+    writers = {name: one for one in context.nodes for name in one.output}
+    mean = next((one for one in context.nodes if one.op_type == "ReduceMean"), None)
+    axes = None if mean is None else _constant_axes(context, mean)
     if axes is None:
         return None
     epsilon, gamma, addend = None, None, None
-    for one in site.nodes:
-        index = next((i for i in range(len(one.input)) if site.constant(one, i) is not None), None)
+    for one in context.nodes:
+        index = next((i for i in range(len(one.input)) if context.constant(one, i) is not None), None)
         if index is None or one.op_type not in ("Add", "Mul"):
             continue
         before = writers.get(one.input[1 - index])
         if one.op_type == "Mul":
             gamma = (one, index)
         elif before is not None and before.op_type == "ReduceMean":
-            epsilon = site.scalar(one, index)
+            epsilon = context.scalar(one, index)
         else:
             addend = (one, index)
-    centred = site.group.op_type not in _RMS
+    centred = context.group.op_type not in _RMS
     axes = tuple(sorted(axis % rank for axis in axes))
     return None if epsilon is None else _Parts(axes, epsilon, gamma, addend, centred=centred)
 
@@ -305,13 +305,13 @@ class _Constant:
         return None if self.integers is None else self.integers.astype(np.float64) * self.scale
 
 
-def _constant(site: Site, place: Place, order: tuple[int, ...], shape: tuple[int, ...]) -> _Constant | None:
+def _constant(context: GroupContext, place: Place, order: tuple[int, ...], shape: tuple[int, ...]) -> _Constant | None:
     """Gamma or beta along the normalised axes; None where it is no constant or not of integers."""
-    number = site.scalar(*place)
+    number = context.scalar(*place)
     if number is not None:
         sign = 1 if number >= 0 else -1
         return _Constant(np.full(shape, sign, np.int64), abs(number))
-    weight = site.weight(*place)
+    weight = context.weight(*place)
     if weight is None or weight.axis is not None:
         return None
     return _Constant(_along_axes(without_zero_point(weight), order, shape), float(weight.scales))

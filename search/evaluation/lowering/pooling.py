@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from search.evaluation.lowering import attributes
-from search.evaluation.lowering.site import Quantity, Site
+from search.evaluation.lowering.group_context import GroupContext, Quantity
 from search.quant.grid import Grid
 from search.simulator.making.means import mean_rescale, window_counts
 from search.simulator.program import Interpolate, MaxPool, Mean, Rescale
@@ -16,38 +16,40 @@ LONGEST = 4096
 """Places along the axis of a CumSum: its matrix has as many rows and columns."""
 
 
-def lower_pool(site: Site) -> bool:
+def lower_pool(context: GroupContext) -> bool:
     """Append the operator; False where it has no integer form."""
-    read = site.read(site.node, 0)
-    if read is None or read.grid is None or site.out_grid is None:
+    read = context.read(context.node, 0)
+    if read is None or read.grid is None or context.out_grid is None:
         return False
-    op_type = site.node.op_type
+    op_type = context.node.op_type
     if op_type == "MaxPool":
-        return _max_pool(site, read)
+        return _max_pool(context, read)
     if op_type == "AveragePool":
-        return _average_pool(site, read, read.grid, site.out_grid)
+        return _average_pool(context, read, read.grid, context.out_grid)
     if op_type == "CumSum":
-        return _cumulative(site, read)
-    axes = _axes(site)
-    return axes is not None and _mean(site, read, axes, keepdims=bool(attributes.integer(site.node, "keepdims", 1)))
+        return _cumulative(context, read)
+    axes = _axes(context)
+    return axes is not None and _mean(
+        context, read, axes, keepdims=bool(attributes.integer(context.node, "keepdims", 1))
+    )
 
 
-def _max_pool(site: Site, read: Quantity) -> bool:
-    node = site.node
-    sizes = site.sizes(node.input[0])
+def _max_pool(context: GroupContext, read: Quantity) -> bool:
+    node = context.node
+    sizes = context.sizes(node.input[0])
     kernel = attributes.integers(node, "kernel_shape", ())
     window = attributes.window(node, kernel, None if sizes is None else sizes[2:])
     if window is None or len([name for name in node.output if name]) != 1:
         return False
-    rescale = site.move_rescale(read)
-    return site.done(
-        MaxPool(name=site.name, output=site.output, input=str(read.operand), window=window, rescale=rescale)
+    rescale = context.move_rescale(read)
+    return context.done(
+        MaxPool(name=context.name, output=context.output, input=str(read.operand), window=window, rescale=rescale)
     )
 
 
-def _average_pool(site: Site, read: Quantity, grid: Grid, out_grid: Grid) -> bool:
-    node = site.node
-    sizes = site.sizes(node.input[0])
+def _average_pool(context: GroupContext, read: Quantity, grid: Grid, out_grid: Grid) -> bool:
+    node = context.node
+    sizes = context.sizes(node.input[0])
     if sizes is None or any(size < 0 for size in sizes[2:]):
         return False
     window = attributes.window(node, attributes.integers(node, "kernel_shape", ()), sizes[2:])
@@ -55,13 +57,13 @@ def _average_pool(site: Site, read: Quantity, grid: Grid, out_grid: Grid) -> boo
         return False
     include_pad = bool(attributes.integer(node, "count_include_pad", 0))
     counts = window_counts(sizes[2:], window, include_pad=include_pad)
-    made = mean_rescale(grid, out_grid, counts, site.widths, node=site.name)
-    site.warn(made.warnings)
+    made = mean_rescale(grid, out_grid, counts, context.widths, node=context.name)
+    context.warn(made.warnings)
     axes = tuple(range(2, len(sizes)))
-    return site.done(
+    return context.done(
         Mean(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
             axes=axes,
             keepdims=True,
@@ -71,10 +73,10 @@ def _average_pool(site: Site, read: Quantity, grid: Grid, out_grid: Grid) -> boo
     )
 
 
-def _axes(site: Site) -> tuple[int, ...] | None:
+def _axes(context: GroupContext) -> tuple[int, ...] | None:
     """Axes a mean runs over, counted from the front; None where they are unknown."""
-    node = site.node
-    sizes = site.sizes(node.input[0])
+    node = context.node
+    sizes = context.sizes(node.input[0])
     if sizes is None:
         return None
     rank = len(sizes)
@@ -82,29 +84,31 @@ def _axes(site: Site) -> tuple[int, ...] | None:
         return tuple(range(2, rank))
     if node.op_type not in ("ReduceMean", "ReduceSum"):
         return None
-    given = None if site.is_absent(node, 1) else site.constant(node, 1)
+    given = None if context.is_absent(node, 1) else context.constant(node, 1)
     if given is None:
-        is_all = site.is_absent(node, 1) and not attributes.integer(node, "noop_with_empty_axes", 0)
+        is_all = context.is_absent(node, 1) and not attributes.integer(node, "noop_with_empty_axes", 0)
         return tuple(range(rank)) if is_all else None
     if not given.size:
         return None
     return tuple(sorted(int(axis) % rank for axis in np.asarray(given, np.int64).reshape(-1)))
 
 
-def _mean(site: Site, read: Quantity, axes: tuple[int, ...], *, keepdims: bool) -> bool:
-    sizes = site.sizes(site.node.input[0])
-    if sizes is None or any(sizes[axis] <= 0 for axis in axes) or read.grid is None or site.out_grid is None:
+def _mean(context: GroupContext, read: Quantity, axes: tuple[int, ...], *, keepdims: bool) -> bool:
+    sizes = context.sizes(context.node.input[0])
+    if sizes is None or any(sizes[axis] <= 0 for axis in axes) or read.grid is None or context.out_grid is None:
         return False
-    count = 1 if site.node.op_type == "ReduceSum" else math.prod(sizes[axis] for axis in axes)
-    made = mean_rescale(read.grid, site.out_grid, count, site.widths, node=site.name)
-    site.warn(made.warnings)
-    return site.done(_mean_step(site, read, axes, made.rescale, keepdims=keepdims))
+    count = 1 if context.node.op_type == "ReduceSum" else math.prod(sizes[axis] for axis in axes)
+    made = mean_rescale(read.grid, context.out_grid, count, context.widths, node=context.name)
+    context.warn(made.warnings)
+    return context.done(_mean_step(context, read, axes, made.rescale, keepdims=keepdims))
 
 
-def _mean_step(site: Site, read: Quantity, axes: tuple[int, ...], rescale: Rescale, *, keepdims: bool) -> Mean:
+def _mean_step(
+    context: GroupContext, read: Quantity, axes: tuple[int, ...], rescale: Rescale, *, keepdims: bool
+) -> Mean:
     return Mean(
-        name=site.name,
-        output=site.output,
+        name=context.name,
+        output=context.output,
         input=str(read.operand),
         axes=axes,
         keepdims=keepdims,
@@ -113,20 +117,20 @@ def _mean_step(site: Site, read: Quantity, axes: tuple[int, ...], rescale: Resca
     )
 
 
-def _cumulative(site: Site, read: Quantity) -> bool:
+def _cumulative(context: GroupContext, read: Quantity) -> bool:
     """Sums up to each place: the axis times a matrix of ones below its diagonal."""
-    node, sizes = site.node, site.sizes(site.node.input[0])
-    axis = site.constant(node, 1)
-    if sizes is None or axis is None or site.out_grid is None:
+    node, sizes = context.node, context.sizes(context.node.input[0])
+    axis = context.constant(node, 1)
+    if sizes is None or axis is None or context.out_grid is None:
         return False
     place = int(np.asarray(axis).reshape(-1)[0]) % len(sizes)
     if not 0 < sizes[place] <= LONGEST:
         return False
     ones = np.tri(sizes[place], k=-attributes.integer(node, "exclusive", 0), dtype=np.int64)
     matrix = ones[::-1, ::-1].copy() if attributes.integer(node, "reverse", 0) else ones
-    rescale = site.rescale(read.scale / site.out_grid.scale)
-    return site.done(
+    rescale = context.rescale(read.scale / context.out_grid.scale)
+    return context.done(
         Interpolate(
-            name=site.name, output=site.output, input=str(read.operand), matrices={place: matrix}, rescale=rescale
+            name=context.name, output=context.output, input=str(read.operand), matrices={place: matrix}, rescale=rescale
         )
     )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 
 from search.evaluation.lowering import attributes
-from search.evaluation.lowering.site import Quantity, Site, without_zero_point
+from search.evaluation.lowering.group_context import GroupContext, Quantity, without_zero_point
 from search.quant.grid import Grid
 from search.simulator.program import Rectify
 
@@ -24,31 +24,31 @@ class _Slope:
     axis: int | None = None
 
 
-def lower_activation(site: Site) -> bool:
+def lower_activation(context: GroupContext) -> bool:
     """Append the operator; False where it has no integer form."""
-    node, grid = site.node, site.out_grid
-    read = site.read(node, 0)
+    node, grid = context.node, context.out_grid
+    read = context.read(node, 0)
     if read is None or grid is None or not isinstance(read.operand, str):
         return False
     if node.op_type == "Relu":
-        return _rectify(site, read, grid, _Slope(np.zeros(())))
+        return _rectify(context, read, grid, _Slope(np.zeros(())))
     if node.op_type == "Abs":
-        return _rectify(site, read, grid, _Slope(np.asarray(-1.0)))
+        return _rectify(context, read, grid, _Slope(np.asarray(-1.0)))
     if node.op_type == "Clip":
-        return _clip(site, read, grid)
-    slope = _slope(site, node)
-    return slope is not None and _rectify(site, read, grid, slope)
+        return _clip(context, read, grid)
+    slope = _slope(context, node)
+    return slope is not None and _rectify(context, read, grid, slope)
 
 
-def _slope(site: Site, node: onnx.NodeProto) -> _Slope | None:
+def _slope(context: GroupContext, node: onnx.NodeProto) -> _Slope | None:
     if node.op_type == "LeakyRelu":
         return _Slope(np.asarray(attributes.number(node, "alpha", 0.01)))
     if node.op_type != "PRelu":
         return None
-    number = site.scalar(node, 1)
+    number = context.scalar(node, 1)
     if number is not None:
         return _Slope(np.asarray(number))
-    weight = site.weight(node, 1)
+    weight = context.weight(node, 1)
     if weight is None or weight.axis is not None:
         return None
     slopes = without_zero_point(weight).astype(np.float64) * float(weight.scales)
@@ -56,15 +56,15 @@ def _slope(site: Site, node: onnx.NodeProto) -> _Slope | None:
     return _Slope(slopes.reshape(-1), wide[0]) if len(wide) == 1 else _Slope(slopes)
 
 
-def _rectify(site: Site, read: Quantity, grid: Grid, slope: _Slope) -> bool:
+def _rectify(context: GroupContext, read: Quantity, grid: Grid, slope: _Slope) -> bool:
     factor = read.scale / grid.scale
-    negative = None if not slope.values.any() else site.rescale(np.abs(slope.values) * factor)
-    return site.done(
+    negative = None if not slope.values.any() else context.rescale(np.abs(slope.values) * factor)
+    return context.done(
         Rectify(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
-            positive=site.rescale(factor),
+            positive=context.rescale(factor),
             negative=negative,
             negative_sign=np.where(slope.values < 0, -1, 1).astype(np.int64),
             axis=slope.axis,
@@ -72,21 +72,21 @@ def _rectify(site: Site, read: Quantity, grid: Grid, slope: _Slope) -> bool:
     )
 
 
-def _clip(site: Site, read: Quantity, grid: Grid) -> bool:
-    node = site.node
-    if any(not site.is_absent(node, i) and site.bound(node, i) is None for i in (1, 2)):
+def _clip(context: GroupContext, read: Quantity, grid: Grid) -> bool:
+    node = context.node
+    if any(not context.is_absent(node, i) and context.bound(node, i) is None for i in (1, 2)):
         return False
-    rescale = site.rescale(read.scale / grid.scale)
-    return site.done(
+    rescale = context.rescale(read.scale / grid.scale)
+    return context.done(
         Rectify(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
             positive=rescale,
             negative=rescale,
             negative_sign=np.ones((), np.int64),
-            low=_steps(site.bound(node, 1), grid),
-            high=_steps(site.bound(node, 2), grid),
+            low=_steps(context.bound(node, 1), grid),
+            high=_steps(context.bound(node, 2), grid),
         )
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from search.evaluation.lowering.site import Site
+from search.evaluation.lowering.group_context import GroupContext
 from search.quant.grid import DoubleArray, Grid
 from search.runtime.session import Level, Session
 from search.simulator.making.tables import entries_of, table_points
@@ -20,21 +20,21 @@ _JUMPING = frozenset({"Floor", "Ceil", "Round", "Sign"})
 """Functions that jump: a line between two entries would pass through values they never take."""
 
 
-def lower_table(site: Site) -> bool:
+def lower_table(context: GroupContext) -> bool:
     """Append the function as a table; False where it has no integer form."""
-    grid = site.out_grid
-    reads = [site.read(node, i) for node in site.nodes for i in range(len(node.input)) if site.slot(node, i)]
+    grid = context.out_grid
+    reads = [context.read(node, i) for node in context.nodes for i in range(len(node.input)) if context.slot(node, i)]
     names = {read.operand for read in reads if read is not None and isinstance(read.operand, str)}
-    if grid is None or None in reads or len(names) != 1 or not _is_self_contained(site):
+    if grid is None or None in reads or len(names) != 1 or not _is_self_contained(context):
         return False
     read = reads[0]
-    if read is None or read.grid is None or (read.grid.bits > 8 and site.node.op_type in _JUMPING):
+    if read is None or read.grid is None or (read.grid.bits > 8 and context.node.op_type in _JUMPING):
         return False
-    found = entries_of(_values(site, read.grid), read.grid, grid)
-    return site.done(
+    found = entries_of(_values(context, read.grid), read.grid, grid)
+    return context.done(
         Table(
-            name=site.name,
-            output=site.output,
+            name=context.name,
+            output=context.output,
             input=str(read.operand),
             entries=found.entries,
             segment_bits=found.segment_bits,
@@ -43,33 +43,34 @@ def lower_table(site: Site) -> bool:
     )
 
 
-def _is_self_contained(site: Site) -> bool:
+def _is_self_contained(context: GroupContext) -> bool:
     """Whether the nodes read nothing but the input, constants and each other."""
-    inside = {name for node in site.nodes for name in node.output}
+    inside = {name for node in context.nodes for name in node.output}
     return all(
-        not name or name in inside or site.slot(node, i) is not None or site.constant(node, i) is not None
-        for node in site.nodes
+        not name or name in inside or context.slot(node, i) is not None or context.constant(node, i) is not None
+        for node in context.nodes
         for i, name in enumerate(node.input)
     )
 
 
-def _values(site: Site, grid: Grid) -> DoubleArray:
+def _values(context: GroupContext, grid: Grid) -> DoubleArray:
     """The function at the points of the table, as the nodes compute it."""
     points = table_points(grid).astype(np.float32)
     with np.errstate(over="ignore"):
-        return Session(_model(site), level=Level.PLAIN).run({_POINTS: points})[_RESULT].reshape(-1).astype(np.float64)
+        found = Session(_model(context), level=Level.PLAIN).run({_POINTS: points})[_RESULT]
+    return found.reshape(-1).astype(np.float64)
 
 
-def _model(site: Site) -> onnx.ModelProto:
+def _model(context: GroupContext) -> onnx.ModelProto:
     nodes, constants = [], {}
-    for node in site.nodes:
+    for node in context.nodes:
         new = onnx.NodeProto()
         new.CopyFrom(node)
         for i, name in enumerate(node.input):
-            if site.slot(node, i) is not None:
+            if context.slot(node, i) is not None:
                 new.input[i] = _POINTS
-            elif site.constant(node, i) is not None:
-                constants[name] = site.initializer(name)
+            elif context.constant(node, i) is not None:
+                constants[name] = context.initializer(name)
         nodes.append(new)
     nodes[-1].output[0] = _RESULT
     info = helper.make_tensor_value_info
@@ -80,6 +81,6 @@ def _model(site: Site) -> onnx.ModelProto:
         [info(_RESULT, TensorProto.FLOAT, None)],
         list(constants.values()),
     )
-    model = helper.make_model(graph, opset_imports=site.opset)
-    model.ir_version = site.ir_version
+    model = helper.make_model(graph, opset_imports=context.opset)
+    model.ir_version = context.ir_version
     return model

@@ -98,11 +98,11 @@ class EarlyStopping:
         log_x = center + math.hypot(spread, self._tuning.prior_sd) * STEPS
         margins = goal.margins.astype(np.float64)
         front, rest = margins[: seen.n], margins[seen.n :]
-        losses, _ = _flips(front, log_x, curve.tuning.uneven)
+        losses, _ = _flip_probability(front, log_x, curve.tuning.uneven)
         variance = self._tuning.overdispersion * losses + 1.0
         weight = np.exp(-0.5 * STEPS**2 - 0.5 * (lost - losses) ** 2 / variance) / np.sqrt(losses + 1.0)
         weight /= weight.sum()
-        more_lost, more_gained = _flips(rest, log_x, curve.tuning.uneven)
+        more_lost, more_gained = _flip_probability(rest, log_x, curve.tuning.uneven)
         more_lost, more_gained = curve.tail * more_lost, curve.gamma * more_gained
         drop = lost - gained + more_lost - more_gained
         sd = np.sqrt(more_lost + more_gained + (self._tuning.tail * more_lost) ** 2 + 1e-6)
@@ -113,7 +113,7 @@ class EarlyStopping:
         return float(weight @ scipy.special.ndtr((allowed + 0.5 - drop) / sd))
 
 
-def _flips(margins: _Floats, log_x: _Floats, uneven: float) -> tuple[_Floats, _Floats]:
+def _flip_probability(margins: _Floats, log_x: _Floats, uneven: float) -> tuple[_Floats, _Floats]:
     """Expected losses and gains among samples, for every ``x``."""
     scale = np.exp(-0.5 * log_x)[:, None]
     near = margins[np.abs(margins) < FAR / float(scale.min())]

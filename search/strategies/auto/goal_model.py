@@ -182,7 +182,7 @@ class GoalModel:
         front = [float(np.interp(log_x, _LOG_GRID, one)) for one in self._expected_flips(seen.n)]
         expected = front[0] - self.gamma * front[1]
         flips = front[0] + self.gamma * front[1]
-        every = max(float(sum(self._flips(log_x))) * self._n, 1.0)
+        every = max(float(sum(self._flip_probability(log_x))) * self._n, 1.0)
         seen_share = min(1.0, max(flips, 0.5) / every)
         value = (counts[0] - counts[1] - expected) / math.sqrt(every)
         return Deviation(value / seen_share, 1.0 / seen_share - 1.0 + 0.05)
@@ -255,12 +255,12 @@ class GoalModel:
         self._lost_late += int(np.count_nonzero(lost[n:]))
         self._expected_late += float(np.interp(log_kappa + log_noise, _LOG_GRID, every - front))
 
-    def _flips(self, log_x: Floats | float) -> tuple[Floats, Floats]:
+    def _flip_probability(self, log_x: Floats | float) -> tuple[Floats, Floats]:
         losses = np.interp(log_x, _LOG_GRID, self._losses)
         return np.asarray(losses), np.asarray(self.gamma * np.interp(log_x, _LOG_GRID, self.shape.gains))
 
     def _chance_at(self, log_x: Floats, luck: Noise) -> Floats:
-        losses, gains = self._flips(log_x)
+        losses, gains = self._flip_probability(log_x)
         room = self.shape.allowed - (losses - gains)
         scatter = np.sqrt(np.maximum(losses + gains, 1.0 / self._n) / self._n)
         if self.goal.confidence is not None:

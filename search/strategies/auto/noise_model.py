@@ -28,17 +28,22 @@ class OutputNoise:
     """What is believed of one output.
 
     Args:
-        levels: Features.
+        attenuation: Features.
         powers: Noise power of each point alone, ``[points]``.
         limit: Noise power that matters; scales the prior of the floor.
         tuning: Priors, and how far powers add up.
     """
 
     def __init__(
-        self, levels: NoiseAttenuation, powers: Sequence[float], *, limit: float, tuning: NoiseTuning = DEFAULT.noise
+        self,
+        attenuation: NoiseAttenuation,
+        powers: Sequence[float],
+        *,
+        limit: float,
+        tuning: NoiseTuning = DEFAULT.noise,
     ) -> None:
         self._tuning = tuning
-        self._levels = levels
+        self._attenuation = attenuation
         self._powers = np.append(np.asarray(powers, np.float64), limit)  # the last one: the floor
         n = len(self._powers)
         self._mean = np.ones(n)
@@ -61,18 +66,18 @@ class OutputNoise:
         """Believed noise power that no choice removes."""
         return float(max(0.0, self._mean[-1]) * self._powers[-1])
 
-    def observe(self, levels: Floats, measured: float, *, relative: float = 0.0) -> None:
+    def observe(self, attenuation: Floats, measured: float, *, relative: float = 0.0) -> None:
         """Take in a measured noise power.
 
         Args:
-            levels: Of every point, ``[points]``.
+            attenuation: Of every point, ``[points]``.
             measured: Noise power.
             relative: Standard deviation of the measurement itself, relative.
         """
-        self._seen.append((levels, measured, relative))
-        features = np.append(levels, 1.0) * self._powers
+        self._seen.append((attenuation, measured, relative))
+        features = np.append(attenuation, 1.0) * self._powers
         predicted = float(features @ self._mean)
-        self._be_wary(levels, measured)
+        self._be_wary(attenuation, measured)
         spread = misfit(max(measured, 0.0), self._tuning) ** 2 + relative**2
         error = spread * max(measured, 1e-12) ** 2
         direction = self._cov @ features
@@ -80,41 +85,41 @@ class OutputNoise:
         self._mean = self._mean + gain * (measured - predicted)
         self._cov = self._cov - np.outer(gain, direction)
 
-    def predict(self, levels: Floats) -> Noise:
-        """Return the noise of assignments by their levels ``[n, points]``."""
-        mean = levels @ self.coefficients + self.floor
+    def predict(self, attenuation: Floats) -> Noise:
+        """Return the noise of assignments by their attenuation ``[n, points]``."""
+        mean = attenuation @ self.coefficients + self.floor
         scaled = self._cov * np.outer(self._powers, self._powers)
-        spread = levels @ scaled[:-1, :-1]
+        spread = attenuation @ scaled[:-1, :-1]
         spread += 2.0 * scaled[-1, :-1]
-        variance = np.maximum(np.einsum("ij,ij->i", spread, levels) + scaled[-1, -1], 0.0)
+        variance = np.maximum(np.einsum("ij,ij->i", spread, attenuation) + scaled[-1, -1], 0.0)
         safe = np.maximum(mean, 1e-30)
-        alike = self._misfits(levels)
+        alike = self._misfits(attenuation)
         error = self._tuning.misfit
         sd = np.sqrt(np.log1p(variance / safe**2) * alike.sd**2 + (error * alike.sd) ** 2)
         return Noise(mean * np.exp(error * alike.mean + self._optimism), sd)
 
-    def _be_wary(self, levels: Floats, measured: float) -> None:
+    def _be_wary(self, attenuation: Floats, measured: float) -> None:
         """Take in how much more noise there was than predicted.
 
         Assignments are chosen for a low prediction, so the chosen ones have more noise on the average. The first one
         only tells how loud everything is.
         """
-        predicted = float(levels @ self.coefficients) + self.floor
-        chosen = (levels < 1.0).any()
+        predicted = float(attenuation @ self.coefficients) + self.floor
+        chosen = (attenuation < 1.0).any()
         if self._has_chosen and chosen and measured > 0 and predicted > 0:
             most = self._tuning.largest_surprise
             surprise = float(np.clip(np.log(measured / predicted), -most, most))
             self._optimism += (surprise - self._optimism) * self._tuning.latest
         self._has_chosen = self._has_chosen or bool(chosen)
 
-    def _misfits(self, levels: Floats) -> Noise:
+    def _misfits(self, attenuation: Floats) -> Noise:
         """What measured assignments that are alike say about the error of a prediction, in units of ``misfit``."""
         correlation, error = ResidualCorrelation(signs=False), self._tuning.misfit
         for seen, measured, relative in self._seen:
             predicted = float(seen @ self.coefficients) + self.floor
             if measured > 0 and predicted > 0:
                 correlation.add(seen, float(np.log(measured / predicted)) / error, (relative / error) ** 2)
-        return correlation.expected(self.coefficients, levels)
+        return correlation.expected(self.coefficients, attenuation)
 
 
 def power(error: float, metric: str) -> float:
@@ -138,29 +143,29 @@ class NoiseModel:
     """Noise of all outputs.
 
     Args:
-        levels: Features.
+        attenuation: Features.
         outputs: Per output what is believed of it.
     """
 
-    def __init__(self, levels: NoiseAttenuation, outputs: dict[str, OutputNoise]) -> None:
-        self.levels = levels
+    def __init__(self, attenuation: NoiseAttenuation, outputs: dict[str, OutputNoise]) -> None:
+        self.attenuation = attenuation
         self.outputs = outputs
 
     def predict(self, index_array: Indices) -> dict[str, Noise]:
         """Return output to noise for assignments ``[n, groups]``."""
         stretches = [index_array[start : start + CHUNK] for start in range(0, len(index_array), CHUNK)] or [index_array]
         found: dict[str, list[Noise]] = {name: [] for name in self.outputs}
-        for levels in map(self.levels.of, stretches):
+        for attenuation in map(self.attenuation.of, stretches):
             for name, one in self.outputs.items():
-                found[name].append(one.predict(levels))
+                found[name].append(one.predict(attenuation))
         return {name: _joined(noises) for name, noises in found.items()}
 
     def observe(self, row: Indices, measured: dict[str, float], *, relative: float = 0.0) -> None:
         """Take in what one assignment gave."""
-        levels = self.levels.of(row[np.newaxis])[0]
+        attenuation = self.attenuation.of(row[np.newaxis])[0]
         for name, noise in measured.items():
             if name in self.outputs:
-                self.outputs[name].observe(levels, noise, relative=relative)
+                self.outputs[name].observe(attenuation, noise, relative=relative)
 
 
 def _joined(noises: Sequence[Noise]) -> Noise:

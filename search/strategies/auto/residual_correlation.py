@@ -45,23 +45,23 @@ class ResidualCorrelation:
     def __init__(self, *, signs: bool, largest: float = DEFAULT.goal.largest_deviation) -> None:
         self._largest = largest
         self._signs = signs
-        self._levels: list[Floats] = []
+        self._attenuation: list[Floats] = []
         self._values: list[float] = []
         self._variances: list[float] = []
 
-    def add(self, levels: Floats, value: float, variance: float) -> None:
-        """Take in the deviation of an assignment with these levels ``[points]``, and its own uncertainty."""
-        self._levels.append(levels)
+    def add(self, attenuation: Floats, value: float, variance: float) -> None:
+        """Take in the deviation of an assignment with these attenuation ``[points]``, and its own uncertainty."""
+        self._attenuation.append(attenuation)
         self._values.append(float(np.clip(value, -self._largest, self._largest)))
         self._variances.append(variance)
 
-    def expected(self, coefficients: Floats, levels: Floats) -> Noise:
-        """Return mean and standard deviation of the deviation of assignments with ``levels`` ``[n, points]``."""
-        n = len(levels)
+    def expected(self, coefficients: Floats, attenuation: Floats) -> Noise:
+        """Return mean and standard deviation of the deviation of assignments with ``attenuation`` ``[n, points]``."""
+        n = len(attenuation)
         if not self._values:
             return Noise(np.zeros(n), np.ones(n))
-        known = _parts(coefficients, np.array(self._levels))
-        fresh = _parts(coefficients, levels)
+        known = _parts(coefficients, np.array(self._attenuation))
+        fresh = _parts(coefficients, attenuation)
         own = self._correlation(known @ known.T) + np.diag(np.array(self._variances) + 1e-3)
         across = self._correlation(fresh @ known.T)
         solved = np.linalg.solve(own, np.column_stack([np.array(self._values), across.T]))
@@ -73,8 +73,8 @@ class ResidualCorrelation:
         return np.asarray(r**2 * np.arcsin(r) * (2.0 / np.pi) if self._signs else r**2)
 
 
-def _parts(coefficients: Floats, levels: Floats) -> Floats:
+def _parts(coefficients: Floats, attenuation: Floats) -> Floats:
     """Amplitude of each point's noise, scaled so that a row's squares add up to 1."""
-    amplitude = np.sqrt(np.maximum(levels * coefficients, 0.0))
+    amplitude = np.sqrt(np.maximum(attenuation * coefficients, 0.0))
     norm = np.linalg.norm(amplitude, axis=1, keepdims=True)
     return np.asarray(amplitude / np.maximum(norm, 1e-30))

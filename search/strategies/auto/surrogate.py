@@ -94,8 +94,8 @@ class Surrogate:
         base = start.base.configuration.effective
         self.options = ChoiceSpace(session.setting.book, base, tuple(self._choices(base)))
         points = tuple(dict.fromkeys(p for found in self._rows.values() for p in found))
-        self._levels = NoiseAttenuation(self.options, points, kept)
-        self._relaxation = LpRelaxation(self._levels, session.setting.cost)
+        self._attenuation = NoiseAttenuation(self.options, points, kept)
+        self._relaxation = LpRelaxation(self._attenuation, session.setting.cost)
         self.tried: dict[str, Trial] = {}
         self._lucks = {
             curve.goal.id: ResidualCorrelation(signs=curve.is_rate, largest=self._tuning.goal.largest_deviation)
@@ -104,10 +104,10 @@ class Surrogate:
         self._priced: dict[str, tuple[Indices, float]] = {}
         limits = self.limits()
         self._estimator = NoiseModel(
-            self._levels,
+            self._attenuation,
             {
                 output: OutputNoise(
-                    self._levels,
+                    self._attenuation,
                     [power(found[p], _metric(self._tables[output])) for p in points],
                     limit=limits.get(output, 1.0),
                     tuning=tuning.noise,
@@ -181,12 +181,12 @@ class Surrogate:
 
     def _chance_of(self, rows: Indices) -> Floats:
         noises: Mapping[str, Noise] = self._estimator.predict(rows)
-        levels = self._levels.of(rows)
+        attenuation = self._attenuation.of(rows)
         chances = []
         for curve in self.curves:
             output = curve.goal.output
             if output in noises:
-                luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, levels)
+                luck = self._lucks[curve.goal.id].expected(self._estimator.outputs[output].coefficients, attenuation)
                 chances.append(curve.chance(noises[output], luck))
         return all_met(chances, shared=self._tuning.goal.shared) if chances else np.ones(len(rows))
 
@@ -200,12 +200,12 @@ class Surrogate:
             measured, effective = self._measured(trial), trial.configuration.effective
             if not self.options.holds(effective):
                 continue
-            levels = self._levels.of(self.options.encode(effective)[np.newaxis])[0]
+            attenuation = self._attenuation.of(self.options.encode(effective)[np.newaxis])[0]
             for curve in self.curves:
                 noise = measured.get(curve.goal.output)
                 found = None if noise is None else curve.deviation(trial.parts[curve.goal.id], noise)
                 if found is not None:
-                    self._lucks[curve.goal.id].add(levels, found.value, found.variance)
+                    self._lucks[curve.goal.id].add(attenuation, found.value, found.variance)
 
     def _choices(self, base: Assignment) -> Iterator[tuple[Precision, ...]]:
         """Per group the base and what may be above it."""

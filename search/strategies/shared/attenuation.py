@@ -94,13 +94,13 @@ class Edge:
         point: Index of the point.
         first: Group whose choice counts, or None.
         second: Another one, or None.
-        levels: ``[choices of first, choices of second]``, one row or column where there is no group.
+        attenuation: ``[choices of first, choices of second]``, one row or column where there is no group.
     """
 
     point: int
     first: int | None
     second: int | None
-    levels: Floats
+    attenuation: Floats
 
 
 Ask = tuple[int | None, Mapping[Precision, Format] | Format]
@@ -136,13 +136,13 @@ class NoiseAttenuation:
 
 def _lookup(edge: Edge, columns: npt.NDArray[np.intp]) -> Floats | np.float64:
     """NoiseAttenuation of one edge for one chunk, ``columns`` of shape ``[groups, n]``."""
-    table = edge.levels.ravel()
+    table = edge.attenuation.ravel()
     if edge.first is None:
         key = None if edge.second is None else columns[edge.second]
     elif edge.second is None:
         key = columns[edge.first]
     else:
-        key = columns[edge.first] * edge.levels.shape[1] + columns[edge.second]
+        key = columns[edge.first] * edge.attenuation.shape[1] + columns[edge.second]
     if key is None:
         return np.float64(table[0])
     found: Floats = table.take(key)
@@ -189,17 +189,17 @@ def _tensor_edge(options: ChoiceSpace, part: Part, writer: int | None, ask: Ask)
     else:
         wanted = [formats[p] for p in options.choices[reader]]
     sources: Sequence[Precision | None] = (None,) if writer is None else options.choices[writer]
-    levels = [
+    attenuation = [
         [part.share * part.powers[counted(options.book, writer, source, fmt)] for fmt in wanted] for source in sources
     ]
-    return Edge(part.column, writer, reader, np.array(levels))
+    return Edge(part.column, writer, reader, np.array(attenuation))
 
 
 def _weight_edge(options: ChoiceSpace, j: int, point: Point, powers: Mapping[Format, float]) -> Edge:
     constant = options.book.network.constants[point.index]
     formats = [options.book.constant(constant, p) for p in options.choices[constant.group]]
-    levels = np.array([[powers[fmt]] for fmt in formats])
-    return Edge(j, constant.group, None, levels)
+    attenuation = np.array([[powers[fmt]] for fmt in formats])
+    return Edge(j, constant.group, None, attenuation)
 
 
 def counted(book: Rulebook, writer: int | None, source: Precision | None, ask: Format) -> Format:

@@ -58,15 +58,15 @@ class LpRelaxation:
     """Built once per set of choices and points; solved for many limits.
 
     Args:
-        levels: Choices, points and their edges.
+        attenuation: Choices, points and their edges.
         cost: Of the same network on the same target.
     """
 
-    def __init__(self, levels: NoiseAttenuation, cost: CostModel) -> None:
-        options = levels.options
+    def __init__(self, attenuation: NoiseAttenuation, cost: CostModel) -> None:
+        options = attenuation.options
         self._cost = cost
         self._options = options
-        self._levels = levels
+        self._attenuation = attenuation
         self._first: list[int] = []
         self._costs: list[float] = []
         for g, own in enumerate(options.choices):
@@ -77,10 +77,10 @@ class LpRelaxation:
         for g, own in enumerate(options.choices):
             self._ties.add({self._first[g] + i: 1.0 for i in range(len(own))}, 1.0, 1.0)
         self._noise: list[tuple[int, int, float]] = []  # variable, point, level
-        self._constant = np.zeros(len(levels.points))
+        self._constant = np.zeros(len(attenuation.points))
         by_tensor: dict[int, list[Edge]] = {}
-        for edge in levels.edges:
-            point = levels.points[edge.point]
+        for edge in attenuation.edges:
+            point = attenuation.points[edge.point]
             if point.kind.value == "activation":
                 by_tensor.setdefault(point.index, []).append(edge)
             else:
@@ -152,10 +152,10 @@ class LpRelaxation:
 
     def _cheapest_row(self, rows: Indices, noise: Sequence[Floats], limits: Sequence[float]) -> Indices | None:
         """The first of the cheapest rows within the limits."""
-        levels = self._levels.of(rows)
+        attenuation = self._attenuation.of(rows)
         kept = np.ones(len(rows), np.bool_)
         for one, limit in zip(noise, limits, strict=True):
-            kept &= levels @ one <= limit
+            kept &= attenuation @ one <= limit
         if not kept.any():
             return None
         fitting = rows[kept]
@@ -168,7 +168,7 @@ class LpRelaxation:
 
     def _own_noise(self, edge: Edge) -> None:
         assert edge.first is not None
-        for i, level in enumerate(edge.levels[:, 0]):
+        for i, level in enumerate(edge.attenuation[:, 0]):
             self._noise.append((self._first[edge.first] + i, edge.point, float(level)))
 
     def _tensor(self, t: int, edges: Sequence[Edge]) -> None:
@@ -190,7 +190,7 @@ class LpRelaxation:
             variable = self._variable(float(price(book, t, precisions)), free, classes, picked)
             entries.append((picked, variable))
             for edge in edges:
-                level = float(edge.levels[_at(edge.first, chosen), _at(edge.second, chosen)])
+                level = float(edge.attenuation[_at(edge.first, chosen), _at(edge.second, chosen)])
                 if variable < 0:
                     self._constant[edge.point] += level
                 else:
@@ -227,11 +227,11 @@ class LpRelaxation:
     def _crowded(self, edges: Sequence[Edge], free: set[int]) -> None:
         """Noise of a tensor with too many participants: by its readers alone, as if its writer were at its best."""
         for edge in edges:
-            levels = edge.levels.min(axis=0)
+            attenuation = edge.attenuation.min(axis=0)
             if edge.second is None or edge.second not in free:
-                self._constant[edge.point] += float(levels[0])
+                self._constant[edge.point] += float(attenuation[0])
                 continue
-            for i, level in enumerate(levels):
+            for i, level in enumerate(attenuation):
                 self._noise.append((self._first[edge.second] + i, edge.point, float(level)))
 
     def _classes(self, t: int, group: int) -> list[list[int]]:

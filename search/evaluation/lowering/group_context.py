@@ -12,7 +12,7 @@ import onnx
 
 from search.arrays import Array
 from search.calibration.grids import WeightGrid
-from search.evaluation.lowering.ledger import Ledger
+from search.evaluation.lowering.program_builder import ProgramBuilder
 from search.graph.network import Group, Slot
 from search.precision import Format
 from search.quant.grid import Grid
@@ -39,19 +39,21 @@ class Quantity:
     grid: Grid | None = None
 
 
-class Site:
+class GroupContext:
     """One group; lives only while the group is lowered.
 
     Args:
-        ledger: The program so far.
+        builder: The program so far.
         index: Index of the group.
         nodes: Its nodes in the order of the graph.
         arithmetic: Widths of the target.
     """
 
-    def __init__(self, ledger: Ledger, index: int, nodes: Sequence[onnx.NodeProto], arithmetic: Arithmetic) -> None:
-        template = ledger.template
-        self.ledger = ledger
+    def __init__(
+        self, builder: ProgramBuilder, index: int, nodes: Sequence[onnx.NodeProto], arithmetic: Arithmetic
+    ) -> None:
+        template = builder.template
+        self.builder = builder
         self.group: Group = template.network.groups[index]
         self.nodes = tuple(nodes)
         self.arithmetic = arithmetic
@@ -59,7 +61,7 @@ class Site:
         self._template = template
         self._slots = {
             (slot.node, slot.index): (slot, fmt)
-            for slot, fmt in zip(self.group.inputs, ledger.placement.read[index], strict=True)
+            for slot, fmt in zip(self.group.inputs, builder.placement.read[index], strict=True)
         }
         self._points = {
             (template.network.constants[c].node, template.network.constants[c].index): c
@@ -69,7 +71,7 @@ class Site:
     @property
     def widths(self) -> Widths:
         """The requantizer."""
-        return self.ledger.widths
+        return self.builder.widths
 
     @property
     def node(self) -> onnx.NodeProto:
@@ -94,20 +96,20 @@ class Site:
     @property
     def out_format(self) -> Format:
         """Format in which the result is stored."""
-        return self.ledger.stored_format(self.tensor)
+        return self.builder.stored_format(self.tensor)
 
     @cached_property
     def out_grid(self) -> Grid | None:
         """Grid of the result, None where it is stored in float."""
         fmt = self.out_format
-        return self.ledger.source.activation(self.tensor, fmt) if fmt.is_integer else None
+        return self.builder.source.activation(self.tensor, fmt) if fmt.is_integer else None
 
     @cached_property
     def output(self) -> str:
         """Name of the integers the group writes."""
         if self.out_grid is None:
             raise ValueError(f"{self.name!r} writes no integers.")
-        return self.ledger.integer_name(self.value, self.out_grid)
+        return self.builder.integer_name(self.value, self.out_grid)
 
     def format(self, node: onnx.NodeProto, index: int) -> Format | None:
         """Format in which a slot is read; None where the input is no slot."""
@@ -124,18 +126,18 @@ class Site:
         found = self._slots.get((node.name, index))
         if found is None or not found[1].is_integer:
             return None
-        name = self.ledger.integers(node.input[index], found[0].tensor, found[1])
-        if name is None or name not in self.ledger.grids:
+        name = self.builder.integers(node.input[index], found[0].tensor, found[1])
+        if name is None or name not in self.builder.grids:
             return None
-        grid = self.ledger.grids[name]
+        grid = self.builder.grids[name]
         return Quantity(name, grid.scale, max(grid.zero_point - grid.qmin, grid.qmax - grid.zero_point), grid)
 
     def weight(self, node: onnx.NodeProto, index: int) -> WeightGrid | None:
         """The integers of a constant point; None where it is none, or is kept in float."""
         constant = self._points.get((node.name, index))
-        if constant is None or not self.ledger.placement.constants[constant].is_integer:
+        if constant is None or not self.builder.placement.constants[constant].is_integer:
             return None
-        return self.ledger.source.weight(constant, self.ledger.placement.constants[constant])
+        return self.builder.source.weight(constant, self.builder.placement.constants[constant])
 
     def is_point(self, node: onnx.NodeProto, index: int) -> bool:
         """Whether the input is a constant that is a point."""
@@ -143,7 +145,7 @@ class Site:
 
     def weight_format(self, node: onnx.NodeProto, index: int) -> Format:
         """Format of a constant point."""
-        return self.ledger.placement.constants[self._points[node.name, index]]
+        return self.builder.placement.constants[self._points[node.name, index]]
 
     def operand(self, node: onnx.NodeProto, index: int) -> Quantity | None:
         """Integers at an input: of a slot, or of a constant point with one scale."""
@@ -205,7 +207,7 @@ class Site:
 
     def warn(self, warnings: Sequence[Warned]) -> None:
         """Keep what the making of a step gave way to."""
-        self.ledger.warnings.extend(warnings)
+        self.builder.warnings.extend(warnings)
 
     def rescale(self, factor: npt.ArrayLike) -> Rescale:
         """``factor`` as multiplier and shift of a result; what is lost by it becomes a warning."""
@@ -221,8 +223,8 @@ class Site:
 
     def done(self, *steps: Step) -> bool:
         """Append the steps that compute the result; say that it is done."""
-        self.ledger.steps.extend(steps)
-        self.ledger.hold(self.value, self.output)
+        self.builder.steps.extend(steps)
+        self.builder.hold(self.value, self.output)
         return True
 
 

@@ -23,7 +23,7 @@ from search.simulator.program import Dequantize, Quantize, Requantize, RoundHalf
 from search.targets.placement import Placement
 
 
-class Ledger:
+class ProgramBuilder:
     """Steps, grids, constants and warnings so far; lives only inside ``lower``."""
 
     def __init__(
