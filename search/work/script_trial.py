@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import runpy
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def script_failure(files: Mapping[str, bytes]) -> str | None:
     if code == 0:
         return None
     lines = [line for line in told.splitlines() if line.strip()]
-    return lines[-1].strip()[:SHOWN] if lines else f"exit code {code}"
+    return lines[-1].replace(f"{folder}{os.sep}", "").strip()[:SHOWN] if lines else f"exit code {code}"
 
 
 def _in_a_process(script: Path, arguments: list[str]) -> tuple[int, str]:

@@ -90,7 +90,10 @@ def _paging(
 
 async def _given_keys(request: Request) -> frozenset[str]:
     """The keys of the JSON body: what a change leaves away is not the same as null."""
-    body = await request.json()
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):  # the reader of the body says so to the client
+        return frozenset()
     return frozenset(body) if isinstance(body, dict) else frozenset()
 
 

@@ -68,9 +68,11 @@ class TestRefusals:
         "body", [b"{", b"[" * 100_000, b'{"name": "\\ud800", "scopes": ["read"]}', b'{"a":NaN}', b"\xff"], ids=range(5)
     )
     def test_a_body_that_cannot_be_read_is_the_callers_fault(self, server: Server, body: bytes) -> None:
-        answer = server.client().post("/v1/keys", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code in (400, 422)
-        assert answer.headers["content-type"] == "application/problem+json"
+        client, headers = server.client(), {"Content-Type": "application/json"}
+        for method, path in (("POST", "/v1/keys"), ("PATCH", f"/v1/studies/{submit(client)}")):
+            answer = client.request(method, path, content=body, headers=headers)
+            assert answer.status_code in (400, 422)
+            assert answer.headers["content-type"] == "application/problem+json"
 
     def test_packed_bodies_are_not_unpacked(self, server: Server) -> None:
         client = server.client()
