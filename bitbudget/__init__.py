@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitbudget._calls import CheckedModel, Result, Rows, Samples, check, load_result, search, targets
+    from bitbudget._calls import CheckedModel, Result, Rows, Samples, check, export, load_result, search, targets
     from bitbudget._metric import metric
     from search.errors import (
         ExportMismatchError,
@@ -52,6 +52,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "check",
+    "export",
     "load_result",
     "metric",
     "search",

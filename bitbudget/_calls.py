@@ -1,4 +1,4 @@
-"""The calls of the package: search, check, targets, load_result."""
+"""The calls of the package: search, export, check, targets, load_result."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from search.spec.resolve import resolve_target
 from search.targets.target import load_target, target_names
 from service.cli.progress import watcher
 from service.local.driver import State
+from service.local.export_trial import export_trial, folder_of
 from service.local.inspection import inspect_model
 from service.local.local_run import LocalRun, run_job
 
-__all__ = ["CheckedModel", "Result", "Rows", "Samples", "check", "load_result", "search", "targets"]
+__all__ = ["CheckedModel", "Result", "Rows", "Samples", "check", "export", "load_result", "search", "targets"]
 
 Data = str | Path | Samples | Mapping[str, npt.ArrayLike]
 Goals = str | Goal | Sequence[str | Goal]
@@ -214,6 +215,27 @@ def check(model: str | Path, *, target: str = "j6m", toolchain: str | None = Non
 def targets() -> dict[str, str]:
     """Return the chips that are built in: name to title."""
     return {name: load_target(name, toolchain=None).title for name in target_names()}
+
+
+def export(
+    directory: str | Path, *, trial: int | None = None, out: str | Path | None = None, progress: bool = True
+) -> Result:
+    """Deliver a trial of a search that has ended, with the same re-check; nothing is measured twice.
+
+    Args:
+        directory: Folder of the search; nothing that it delivered is changed.
+        trial: Number of a trial that ran on every sample (``result.trials``); None takes what the search chose.
+        out: Folder for the files; None takes ``trial-N`` in ``directory``.
+        progress: Whether progress is printed to standard error.
+
+    Raises:
+        UsageError: If the folder holds no finished search, its model or data are others by now, its metric was an
+            object of the program, or no such trial ran in full.
+    """
+    source = Path(directory)
+    place = folder_of(source, trial) if out is None else Path(out)
+    with threadpool_limits(1, user_api="blas"), _watching(is_shown=progress) as watch:
+        return Result(export_trial(source, trial=trial, out=place, watch=watch, trusts_python=True), place)
 
 
 def load_result(path: str | Path) -> Result:

@@ -63,7 +63,7 @@ def _records() -> ModuleType:
 
 _PARTS: dict[str, tuple[Callable[[], ModuleType], str]] = {
     **{name: (_errors, name) for name in ERRORS},
-    **{name: (_calls, name) for name in ("check", "load_result", "search", "targets")},
+    **{name: (_calls, name) for name in ("check", "export", "load_result", "search", "targets")},
     **{name: (_calls, name) for name in ("CheckedModel", "Result", "Rows", "Samples")},
     **{name: (_client, name) for name in ("AsyncClient", "Client")},
     "Goal": (_spec, "Goal"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 from bitbudget._html import result_html
 from bitbudget._rows import Rows
-from search.errors import UsageError
 from search.records.finding import Finding
 from search.records.goal import GoalRecord
 from search.records.quantized import QuantizedRecord
@@ -20,8 +18,8 @@ from search.records.result import Result as ResultRecord
 from search.records.timing import TimingRecord
 from search.records.trial import TrialRecord
 from search.records.verdict import Outcome
+from service.local.delivered_result import read_result
 
-FILE = "result.json"
 SENSITIVITY = "sensitivity.csv"
 
 
@@ -44,13 +42,7 @@ class Result:
         Raises:
             UsageError: If it cannot be read, or is no result.
         """
-        file = path / FILE if path.is_dir() else path
-        try:
-            return cls(ResultRecord.from_json(json.loads(file.read_text("utf-8"))), file.parent)
-        except OSError as error:
-            raise UsageError(f"{str(file)!r} cannot be read: {error.strerror}. Name the folder of a search.") from None
-        except ValueError as error:
-            raise UsageError(f"{str(file)!r} is no result of a search: {error}") from None
+        return cls(read_result(path), path if path.is_dir() else path.parent)
 
     @property
     def outcome(self) -> Outcome:

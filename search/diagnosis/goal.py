@@ -13,9 +13,9 @@ def goal_findings(
     """One finding per missed goal.
 
     Args:
-        gaps: Goal id to value of the best trial, requirement, float value.
+        gaps: Goal id to value of the delivered trial, requirement, float value.
         above: Goals the float model itself misses.
-        short: Goals the best trial misses.
+        short: Goals the delivered trial misses.
     """
     for goal, (value, required, float_value) in gaps.items():
         evidence = {"best": value, "required": required, "float": float_value}
@@ -32,7 +32,7 @@ def goal_findings(
             yield Finding(
                 code="goal-missed",
                 severity="error",
-                message=f"{goal}: the best assignment found {got}, the goal asks for {required:.6g}.",
+                message=f"{goal}: what is delivered {got}, the goal asks for {required:.6g}.",
                 advice="See the most sensitive rows and the findings on ranges; a looser goal, better calibration data "
                 "or quantization-aware training are the next steps.",
                 evidence=evidence,

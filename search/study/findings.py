@@ -88,7 +88,7 @@ def _all(problem: Problem, finished: Finished) -> Iterator[Finding]:
     if session is None:
         return
     setting = session.setting
-    yield from _float_chosen(problem, finished)
+    yield from _about_the_choice(problem, finished)
     if finished.finalists is not None:
         yield from timing_findings(timing_of(finished), floor=finished.finalists.floor)
     missed = chosen is not None and not chosen.is_met
@@ -132,12 +132,28 @@ def _without_answer(problem: Problem, finished: Finished) -> Iterator[Finding]:
     yield from nothing_runs_findings(infeasible)
 
 
-def _float_chosen(problem: Problem, finished: Finished) -> Iterator[Finding]:
-    """What the search left in float although it had an integer form; what has none is known before the search."""
+def _about_the_choice(problem: Problem, finished: Finished) -> Iterator[Finding]:
+    """That another trial was wanted; what the search left in float although it had an integer form.
+
+    What has none is known before the search.
+    """
+    if finished.passed_over is not None and finished.chosen is not None:
+        yield _wanted(finished.chosen, finished.passed_over)
     record = quantized_of(problem, finished)
     if finished.session is not None and record is not None and not record.is_bound:
         setting = finished.session.setting
         yield from quantized_findings(setting.network, [one.choices for one in setting.book.allowed], record)
+
+
+def _wanted(chosen: Trial, best: Trial) -> Finding:
+    return Finding(
+        code="wanted-trial",
+        severity="note",
+        message=f"Trial {chosen.number} (cost {chosen.cost:.3f}) is delivered because it was asked for; the search "
+        f"chose trial {best.number} (cost {best.cost:.3f}).",
+        advice="Run 'bitbudget export' without --trial for what the search chose.",
+        evidence={"delivered": chosen.number, "best": best.number},
+    )
 
 
 def _by_evaluator(finished: Finished, chosen: Trial) -> Iterator[BothWays]:

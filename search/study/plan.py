@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from search.errors import UsageError
 from search.strategies.auto.one_precision import best_calibrated, has_one_precision, one_precision
 from search.strategies.auto.strategy import auto
 from search.strategies.exhaustive.strategy import exhaustive
@@ -47,6 +48,7 @@ class Finished:
         results: What has been answered.
         comparison: How calibration methods did against each other.
         finalists: What was timed; None where the cost model alone decides.
+        passed_over: What the search would deliver; None where that is what is delivered.
     """
 
     described: Described | None
@@ -55,12 +57,14 @@ class Finished:
     results: Results
     comparison: tuple[MethodScore, ...] = ()
     finalists: Finalists | None = None
+    passed_over: Trial | None = None
 
 
 @dataclass
 class Progress:
-    """What a replay has reached so far."""
+    """What a replay has reached so far; ``delivers`` is the number of the trial that somebody wants."""
 
+    delivers: int | None = None
     described: Described | None = None
     session: TrialSession | None = None
     comparison: tuple[MethodScore, ...] = ()
@@ -83,11 +87,12 @@ class Replay:
     Args:
         problem: The study.
         strategy: What searches instead of the strategy of the spec: for comparisons.
+        delivers: Number of the trial to deliver instead of the best.
     """
 
-    def __init__(self, problem: Problem, strategy: Strategy | None = None) -> None:
+    def __init__(self, problem: Problem, strategy: Strategy | None = None, *, delivers: int | None = None) -> None:
         self.problem = problem
-        self.progress = Progress()
+        self.progress = Progress(delivers)
         self.finished: Finished | None = None
         self._plan: Plan[Finished] = _study(problem, self.progress, strategy or strategy_of(problem))
         self._wanted: tuple[AnyItem, ...] = ()
@@ -99,6 +104,9 @@ class Replay:
         Args:
             results: Everything stored, by item digest.
             stop: If set, only what delivers the best so far is asked for from here on.
+
+        Raises:
+            UsageError: If the trial to deliver is none that ran in full.
         """
         missing = self._drive(results)
         if missing and stop is not None and self.progress.stopping is None:
@@ -181,15 +189,31 @@ def strategy_of(problem: Problem) -> Strategy:
 
 
 def _deliver(problem: Problem, progress: Progress) -> Plan[Finished]:
-    """Deliver the best trial."""
+    """Deliver the best trial, or the one that is wanted."""
     session, described = progress.session, progress.described
     if session is not None and progress.stopping is not None:
         yield from settle_stopped(session)
-    chosen = None if session is None else best_of(session, progress.finalists)
+    best = None if session is None else best_of(session, progress.finalists)
+    chosen = best if session is None or progress.delivers is None else complete_trial(session.trials, progress.delivers)
     if session is None or described is None:
         return Finished(described, session, None, progress.results)
     results = progress.results | (yield from deliver(problem, described, session, chosen))
-    return Finished(described, session, chosen, results, progress.comparison, progress.finalists)
+    passed_over = None if chosen is best else best
+    return Finished(described, session, chosen, results, progress.comparison, progress.finalists, passed_over)
+
+
+def complete_trial(trials: Sequence[Trial], number: int) -> Trial:
+    """The trial of this number.
+
+    Raises:
+        UsageError: If there is none, or it did not run on every sample; names those that did.
+    """
+    complete = {trial.number: trial for trial in trials if trial.is_complete}
+    if number not in complete:
+        known = any(trial.number == number for trial in trials)
+        why = "did not run on every sample" if known else "does not exist"
+        raise UsageError(f"Trial {number} {why}. Complete trials: {', '.join(map(str, complete)) or 'none'}.")
+    return complete[number]
 
 
 def best_of(session: TrialSession, finalists: Finalists | None = None) -> Trial | None:

@@ -153,6 +153,7 @@ def _minimal(finished: Finished, measured: Measured) -> bool | None:
         finished.session is None
         or finished.chosen is None
         or not finished.chosen.is_met
+        or finished.passed_over is not None
         or measured.stopped is not None
     ):
         return None

@@ -43,6 +43,7 @@ class Line:
 COMMANDS: Mapping[str, Line] = {
     "search": Line("Find the cheapest assignment that meets the goal, and write it with its evidence."),
     "check": Line("Read a model and show its groups, its findings and what the chip allows."),
+    "export": Line("Deliver a trial of a search that has ended, with the same re-check; nothing is measured twice."),
     "targets": Line("List the targets, one line each."),
     "calibrate-cost": Line("Fit the cost model of a target to measured times, and say how wrong it is."),
     "measure-cost": Line("Time assignments of models on this machine, for 'bitbudget calibrate-cost'."),

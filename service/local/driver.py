@@ -84,9 +84,9 @@ class Driver:
     began: float = field(default_factory=time.monotonic)
     pool: Pool | None = None
 
-    def run(self) -> Outcome:
-        """Run until finished, a limit or a request to stop."""
-        replay = Replay(self.problem)
+    def run(self, *, delivers: int | None = None) -> Outcome:
+        """Run until finished, a limit or a request to stop; deliver the best trial, or that of a number."""
+        replay = Replay(self.problem, delivers=delivers)
         clock = _Clock(self.search_seconds(), self.began)
         while tasks := self._next(replay, clock):
             self._run_round(tasks[:1] if self.pool is None else tasks, replay, clock)
@@ -102,8 +102,10 @@ class Driver:
     def _next(self, replay: Replay, clock: _Clock) -> tuple[Task, ...]:
         """What to run now, once everything that another run knows has been taken over."""
         stop = self._stop(replay, clock)
-        tasks = replay.advance(self.store.results, stop)
+        tasks = replay.advance(self.store.results, None if self.reuse is not None else stop)
         while self.reuse is not None and self.store.take_over(self.reuse, _digests(tasks)):
+            tasks = replay.advance(self.store.results)
+        if stop is not None and self.reuse is not None:
             tasks = replay.advance(self.store.results, stop)
         return within_limits(tasks, replay, self.store.results, self.limits)
 

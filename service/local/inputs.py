@@ -75,6 +75,7 @@ def open_problem(
     *,
     base: Path,
     absolute: frozenset[str] = frozenset(),
+    here: Path = Path(),
     exports_calibration: bool = False,
     dumps_layers: bool = False,
     trusts_python: bool = False,
@@ -85,7 +86,8 @@ def open_problem(
     Args:
         spec: The checked spec.
         base: Folder that relative paths of the spec start from.
-        absolute: Roles (``model``, ``calibration``, ...) whose relative paths start from the working directory instead.
+        absolute: Roles (``model``, ``calibration``, ...) whose relative paths start from ``here`` instead.
+        here: The working directory, or that of the run whose job this is.
         exports_calibration: Whether the calibration samples are delivered too.
         dumps_layers: Whether every intermediate result of some samples is delivered too.
         trusts_python: Whether metrics that are Python code may run.
@@ -98,7 +100,7 @@ def open_problem(
     spec = spec.model_copy(update={"target": resolve_target(spec.target)})
     target = load_target(spec.target.name, toolchain=spec.target.toolchain, route=spec.target.route)
     check_strategy(spec.search.strategy, target)
-    found = _Found({role: Path() if role in absolute else base for role in _ROLES})
+    found = _Found({role: here if role in absolute else base for role in _ROLES})
     model = found.existing("model", spec.model)
     if not model.is_file():
         raise InvalidModelError(f"The model {spec.model!r} is no file. Give the path of an .onnx file.")

@@ -14,7 +14,7 @@ from search.metrics.user_metric import UserMetric
 from search.records.result import Result
 from search.spec.job import JobSpec
 from search.study.delivery import RESULT, delivered_samples
-from search.study.plan import Replay
+from search.study.plan import Replay, Stop
 from search.study.result import Measured, compose, large_files
 from search.study.steering import Limits
 from search.work.item_runner import ItemRunner
@@ -35,7 +35,8 @@ class LocalRun:
         job: What is searched.
         out: Output directory: new, empty, or of an earlier run of the same job, which goes on.
         base: Folder that relative paths of the job start from.
-        absolute: Roles whose relative paths start from the working directory instead.
+        absolute: Roles whose relative paths start from ``here`` instead.
+        here: The working directory, or that of the run whose job this is.
         reuse: Directory of another run whose results are taken over where they are for exactly the same work.
         force: Whether an earlier run in ``out`` is forgotten.
         export_calibration: Whether the calibration samples are delivered.
@@ -44,12 +45,15 @@ class LocalRun:
         own_metrics: Metrics that a program gave as objects, by the name of their goal.
         processes: How many compute at the same time.
         command: What was typed, for the result; None where it is no command.
+        delivers: Number of the trial to deliver instead of the best; all others are those of ``reuse``.
+        ended: How the search of ``reuse`` was stopped, where only a trial of it is delivered.
     """
 
     job: JobSpec
     out: Path
     base: Path = Path()
     absolute: frozenset[str] = frozenset()
+    here: Path = Path()
     reuse: Path | None = None
     force: bool = False
     export_calibration: bool = False
@@ -58,6 +62,8 @@ class LocalRun:
     own_metrics: Mapping[str, UserMetric] = field(default_factory=dict)
     processes: int = 1
     command: str | None = None
+    delivers: int | None = None
+    ended: Stop | None = None
 
 
 def run_job(run: LocalRun, watch: Watch) -> Result:
@@ -81,7 +87,7 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
         for name in store.changed_metrics:
             note = f"Metric {name} is another one than before: it is measured again, all else is kept."
             watch(State(Replay(local.problem), note=note))
-        other = _other(run.reuse)
+        other = _other(run, local)
         runner = ItemRunner(local.problem, LocalFiles(local.paths, store))
         intake = take_in(runner, store.results, watch, began=began)
         store.open(local.identity, force=run.force)
@@ -90,8 +96,10 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
                 intake.store(store)
                 began = time.monotonic()
             with processes(run.processes, local, run.out) as pool:
-                driver = Driver(local.problem, runner, store, _limits(local), other, watch, asked, began, pool)
-                outcome = driver.run()
+                stop = asked if run.ended is None else lambda: asked() or run.ended
+                driver = Driver(local.problem, runner, store, _limits(local), other, watch, stop, began, pool)
+                outcome = driver.run(delivers=run.delivers)
+            store.keep_job(_job_document(run))
             return _deliver(local, runner, store, outcome, run.command)
         except MetricFailedError:
             raise  # another metric can go on with what is stored, by reuse
@@ -102,11 +110,23 @@ def run_job(run: LocalRun, watch: Watch) -> Result:
             store.close()
 
 
+def _job_document(run: LocalRun) -> dict[str, object]:
+    """The job without its limits, which a later sitting may change, and the folders that its paths start from."""
+    unlimited = run.job.search.model_copy(update={"max_evaluations": None, "max_seconds": None})
+    return {
+        "job": run.job.model_copy(update={"search": unlimited}).to_json(),
+        "base": str(run.base.absolute()),
+        "here": str(run.here.absolute()),
+        "absolute": sorted(run.absolute),
+    }
+
+
 def _open(run: LocalRun) -> LocalProblem:
     return open_problem(
         run.job,
         base=run.base,
         absolute=run.absolute,
+        here=run.here,
         exports_calibration=run.export_calibration,
         dumps_layers=run.dump_layers,
         trusts_python=run.trusts_python,
@@ -114,11 +134,14 @@ def _open(run: LocalRun) -> LocalProblem:
     )
 
 
-def _other(reuse: Path | None) -> RunStore | None:
-    if reuse is None:
+def _other(run: LocalRun, local: LocalProblem) -> RunStore | None:
+    if run.reuse is None:
         return None
-    other = RunStore(reuse)
-    other.read()
+    other = RunStore(run.reuse)
+    if run.delivers is not None:
+        other.inspect(local.identity, force=False)  # a trial of another model or of other data is none of this search
+    else:
+        other.read()
     return other
 
 

@@ -22,6 +22,7 @@ from service.local.files import delete_inside, write_atomically
 from service.local.lock import try_lock
 
 DIRECTORY = ".bitbudget"
+JOB = "job.json"
 _METRIC = "metric."
 
 
@@ -76,6 +77,26 @@ class RunStore:
             if self._is_fresh or self.changed_metrics:
                 write_atomically(self._root / "spec.json", canonical_json(identity).encode())
             self._end_line()
+
+    def keep_job(self, document: Mapping[str, Any]) -> None:
+        """Keep the job with the paths of its files, for those who deliver another trial of it."""
+        with self._writing():
+            write_atomically(self._root / JOB, canonical_json(document).encode())
+
+    def job(self) -> object:
+        """Return the job that was kept, as JSON.
+
+        Raises:
+            UsageError: If none was, or it cannot be read.
+        """
+        try:
+            found: object = json.loads((self._root / JOB).read_bytes())
+        except (OSError, ValueError):
+            raise UsageError(
+                f"{str(self.out)!r} holds no finished run of this version. Run the same search again; what is stored "
+                "is not computed again."
+            ) from None
+        return found
 
     def read(self) -> None:
         """Load an existing run without changing it.

@@ -30,6 +30,7 @@ NAMES = [
     "UsageError",
     "__version__",
     "check",
+    "export",
     "load_result",
     "metric",
     "search",

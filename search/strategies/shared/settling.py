@@ -30,13 +30,18 @@ def settle(session: TrialSession) -> Plan[None]:
 
 
 def settle_stopped(session: TrialSession) -> Plan[None]:
-    """After a stop: run what was accepted for now on everything, cheapest first, until one meets the goals."""
+    """After a stop: run what was accepted for now on everything, cheapest first, until one meets the goals.
+
+    Where nothing ran in full by then, the trial closest to the goals does: there is an answer whenever there is a trial.
+    """
     for _ in range(MOST_COMPLETED):
         met = min((trial.cost for trial in session.trials if trial.is_met), default=float("inf"))
         open_ones = [trial for trial in session.trials if trial.verdict is Verdict.PROMISING and trial.cost < met]
         if not open_ones:
-            return
+            break
         yield from session.complete(min(open_ones, key=lambda trial: (trial.cost, trial.number)))
+    if not any(trial.is_complete for trial in session.trials):
+        yield from _complete_closest(session, most=1)
 
 
 def best_trial(trials: Sequence[Trial], goals: Sequence[GoalState]) -> Trial | None:
@@ -69,10 +74,10 @@ def _try_cheaper(session: TrialSession, bounds: Sequence[Bound]) -> Plan[None]:
             yield from session.evaluate(bound.assignment, stage=bound.stage, why=why, treatment=treatment)
 
 
-def _complete_closest(session: TrialSession) -> Plan[None]:
+def _complete_closest(session: TrialSession, *, most: int = MOST_COMPLETED) -> Plan[None]:
     """Run trials that were stopped early on everything, the closest one first; one at least, however far away."""
     goals = session.setting.goals
-    for _ in range(MOST_COMPLETED):
+    for _ in range(most):
         reached = min((_distance(trial, goals) for trial in session.trials if trial.is_complete), default=None)
         stopped = [trial for trial in session.trials if not trial.is_complete and trial.infeasible is None]
         closest = min(stopped, key=lambda trial: (_distance(trial, goals), trial.number), default=None)
