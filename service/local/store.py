@@ -41,6 +41,7 @@ class RunStore:
         self._lock: IO[bytes] | None = None
         self._is_fresh = False
         self._made_out = False
+        self._has_added = False
         self.changed_metrics: tuple[str, ...] = ()
 
     @property
@@ -79,7 +80,12 @@ class RunStore:
             self._end_line()
 
     def keep_job(self, document: Mapping[str, Any]) -> None:
-        """Keep the job with the paths of its files, for those who deliver another trial of it."""
+        """Keep the job with the folders of its files, for those who deliver another trial of it.
+
+        A sitting that computed nothing changes nothing.
+        """
+        if not self._has_added and (self._root / JOB).is_file():
+            return
         with self._writing():
             write_atomically(self._root / JOB, canonical_json(document).encode())
 
@@ -131,6 +137,7 @@ class RunStore:
             file.flush()
             os.fsync(file.fileno())
         self._results[result.digest] = result
+        self._has_added = True
 
     def put(self, data: bytes) -> str:
         """Keep ``data`` and return its digest.

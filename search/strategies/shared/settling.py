@@ -32,7 +32,7 @@ def settle(session: TrialSession) -> Plan[None]:
 def settle_stopped(session: TrialSession) -> Plan[None]:
     """After a stop: run what was accepted for now on everything, cheapest first, until one meets the goals.
 
-    Where nothing ran in full by then, the trial closest to the goals does: there is an answer whenever there is a trial.
+    Where nothing ran in full by then, the trial closest to the goals does: a search with a trial has an answer.
     """
     for _ in range(MOST_COMPLETED):
         met = min((trial.cost for trial in session.trials if trial.is_met), default=float("inf"))
