@@ -6,7 +6,7 @@ same; only sums in another order may turn a rounding over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,28 +45,49 @@ MOST_APART = 1e-3
 """Of the largest absolute value of an output: one turned rounding at 16 bit, none at 8 bit."""
 
 
+Assignments = Callable[[Rulebook], Iterator[Assignment]]
+
+
 def feeds_of(proto: onnx.ModelProto, n: int) -> dict[str, Any]:
     feeds = random_feeds(proto, np.random.default_rng(0), batch=n)
     return {name: np.abs(value) % 9 if value.dtype.kind == "i" else value for name, value in feeds.items()}
 
 
 def delivered(
-    proto: onnx.ModelProto, target: Target, tmp_path: Any
+    proto: onnx.ModelProto, target: Target, tmp_path: Any, assignments: Assignments | None = None
 ) -> Iterator[tuple[onnx.ModelProto, dict[str, Any]]]:
-    """The file of every uniform assignment that the chip allows, and inputs."""
+    """The file of every assignment, by default of every uniform one that the chip allows, and inputs."""
+    assignments = assignments or uniform_ones
     feeds = feeds_of(proto, 2)
     loaded = load_proto(proto, feeds, tmp_path)
     feeds = {name: value[: 1 if loaded.feeding.fixed else 2] for name, value in feeds.items()}
     network, grids = loaded.structure.network, min_max_grids(loaded, feeds, target)
-    allowed = Rulebook(network, target).allowed
-    for chosen in dict.fromkeys(
-        tuple(wanted if wanted in one.choices else one.choices[-1] for one in allowed) for wanted in Precision
-    ):
-        placement = place(network, target, Assignment(chosen))
+    for chosen in assignments(Rulebook(network, target)):
+        placement = place(network, target, chosen)
         chip = target.name != "ort-cpu"
         options = QdqOptions(explicit_moves=True, guarded=chip)
         source = grids if chip else FittedGrids(loaded.template, placement, grids)
         yield build_qdq(loaded.template, placement, source, options).model, feeds
+
+
+def uniform_ones(book: Rulebook) -> Iterator[Assignment]:
+    """Every precision everywhere it is allowed."""
+    chosen = (
+        tuple(wanted if wanted in one.choices else one.choices[-1] for one in book.allowed) for wanted in Precision
+    )
+    yield from map(Assignment, dict.fromkeys(chosen))
+
+
+def with_one_elsewhere(book: Rulebook) -> Iterator[Assignment]:
+    """Every uniform one with each single group at each of its other precisions: casts at every place of a pattern."""
+    seen = set()
+    for base in uniform_ones(book):
+        for index, one in enumerate(book.allowed):
+            for other in one.choices:
+                chosen = (*base.precisions[:index], other, *base.precisions[index + 1 :])
+                if chosen not in seen:
+                    seen.add(chosen)
+                    yield Assignment(chosen)
 
 
 def opened(proto: onnx.ModelProto, feeds: dict[str, Any], *, without: str | None = None) -> dict[str, Any]:
@@ -104,6 +125,22 @@ def test_no_optimizer_hides_what_another_one_breaks(name, tmp_path):
         expected = Session(proto, level=Level.PLAIN).run(feeds)
         for without in OPTIMIZERS:
             assert_close(opened(proto, feeds, without=without), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", CHIPS)
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_cast_at_any_place_of_a_pattern_changes_nothing(name, target, tmp_path):
+    for proto, feeds in delivered(PATTERNS[name](), CHIPS[target], tmp_path, with_one_elsewhere):
+        assert_close(opened(proto, feeds), Session(proto, level=Level.PLAIN).run(feeds))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("without", OPTIMIZERS)
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_optimizer_alone_breaks_a_pattern(name, without, tmp_path):
+    for proto, feeds in delivered(PATTERNS[name](), CHIPS["j6p"], tmp_path):
+        assert_close(opened(proto, feeds, without=without), Session(proto, level=Level.PLAIN).run(feeds))
 
 
 def test_without_guards_the_same_file_is_another_network_or_none(tmp_path):
